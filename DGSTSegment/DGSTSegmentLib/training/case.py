@@ -1,0 +1,161 @@
+"""One CT with its annotation and what an unmarked voxel of it means. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..imaging.files import notes_on_ct, read_ct, read_segmentation
+from ..imaging.resample import onto_grid_of
+from ..imaging.volume import Volume
+
+COMPLETENESS = {
+    "marked": "Only some lymph nodes are marked; others may exist, so unmarked is unknown.",
+    "region": "Every lymph node inside the boxes is marked; outside is unknown.",
+    "all": "Every lymph node of the scan is marked.",
+}
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where a case lies.
+
+    Args:
+        image: CT file or DICOM folder.
+        annotation: segmentation of marked nodes, any value above 0.
+        completeness: a name in ``COMPLETENESS``; nothing is assumed beyond what is marked by default.
+        region: for ``region``: boxes ``x0 y0 z0 x1 y1 z1`` (LPS mm), several separated by ``;``, or a mask file.
+        rejected: segmentation of findings that the user refused, known background from then on.
+        name: how messages call the case; the image's file name by default.
+    """
+
+    image: str
+    annotation: str
+    completeness: str = "marked"
+    region: str | None = None
+    rejected: str | None = None
+    name: str | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name or Path(self.image).name
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CaseFiles:
+        unknown = set(data) - {f.name for f in fields(cls)}
+        if unknown:
+            raise InputError(f"A case has no field {', '.join(sorted(unknown))}; remove it.")
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case in memory; every mask lies on the image's grid.
+
+    Args:
+        name: how messages call it.
+        image: CT, HU.
+        annotation: uint8, 1 where a lymph node is marked.
+        completeness: a name in ``COMPLETENESS``.
+        region: bool, where ``region`` says that all is marked; None otherwise.
+        rejected: bool, findings known to be background; None where there are none.
+        notes: sentences for the user about what was done to fit the parts together.
+    """
+
+    name: str
+    image: Volume
+    annotation: Volume
+    completeness: str = "marked"
+    region: Volume | None = None
+    rejected: Volume | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_case(files: CaseFiles) -> Case:
+    """Read a case and bring its masks onto the image's grid.
+
+    Raises:
+        InputError: a file cannot be read or does not lie over the image, nothing is marked, the completeness is
+            unknown, or the region is missing or contains no annotation.
+    """
+    if files.completeness not in COMPLETENESS:
+        raise InputError(
+            f"{files.title}: completeness must be one of {', '.join(COMPLETENESS)}, not {files.completeness!r}."
+        )
+    image = read_ct(files.image)
+    notes = list(notes_on_ct(image, files.title))
+    annotation = _read_mask(files.annotation, image, notes)
+    if not annotation.array.any():
+        if files.completeness != "all":
+            raise InputError(f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked.")
+        notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as a scan without lymph nodes.")
+    region = _read_region(files, image, annotation, notes) if files.completeness == "region" else None
+    rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
+    return Case(
+        name=files.title,
+        image=image,
+        annotation=annotation.with_array(annotation.array.astype(np.uint8)),
+        completeness=files.completeness,
+        region=region,
+        rejected=rejected,
+        notes=tuple(notes),
+    )
+
+
+def _read_mask(path: str, image: Volume, notes: list[str]) -> Volume:
+    mask, note = onto_grid_of(read_segmentation(path), image, name=str(path))
+    if note:
+        notes.append(note)
+    return mask.with_array(mask.array > 0)
+
+
+def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: list[str]) -> Volume:
+    if not files.region:
+        raise InputError(
+            f"{files.title} is marked within a region, but none is given; give boxes 'x0 y0 z0 x1 y1 z1' in mm (LPS) "
+            "or a mask file in the column region."
+        )
+    boxes = parse_boxes(files.region)
+    region = _read_mask(files.region, image, notes) if boxes is None else boxes_mask(boxes, image)
+    if not (region.array & annotation.array).any():
+        raise InputError(f"{files.title}: the region {files.region} contains no annotation; move it over the marked nodes.")
+    return region
+
+
+def parse_boxes(text: str) -> np.ndarray | None:
+    """Boxes (n, 2, 3) of opposite corners (LPS mm) from ``x0 y0 z0 x1 y1 z1``, several separated by ``;``.
+
+    None when the text is not made of numbers, and so names a file.
+
+    Raises:
+        InputError: numbers, but not six of them a box.
+    """
+    boxes = []
+    for part in text.split(";"):
+        try:
+            numbers = [float(word) for word in part.replace(",", " ").split()]
+        except ValueError:
+            return None
+        if len(numbers) != 6 or not np.isfinite(numbers).all():
+            raise InputError(f"A region is six numbers x0 y0 z0 x1 y1 z1 in mm (LPS), not {part.strip()!r}.")
+        boxes.append(np.sort(np.reshape(numbers, (2, 3)), axis=0))
+    return np.stack(boxes)
+
+
+def boxes_mask(boxes: np.ndarray, image: Volume) -> Volume:
+    """Bool volume on the image's grid: voxels whose centre lies in one of ``boxes`` (n, 2, 3; LPS mm)."""
+    mask = np.zeros(image.array.shape, dtype=bool)
+    indices = np.stack(np.meshgrid(*[np.arange(n) for n in image.array.shape[1:]], indexing="ij"), axis=-1)
+    for k in range(image.array.shape[0]):
+        kji = np.concatenate([np.full((*indices.shape[:2], 1), k), indices], axis=-1)
+        world = image.geometry.to_world(kji)
+        for low, high in boxes:
+            mask[k] |= ((world >= low) & (world <= high)).all(axis=-1)
+    return image.with_array(mask)

@@ -1,0 +1,146 @@
+"""What a face asks the engine for: plain data that travels as JSON. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ..dgst.registry import STRATEGIES
+from ..errors import InputError
+from .case import COMPLETENESS, CaseFiles
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+UPDATES = ("rms", "sgd")
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """Segment one CT.
+
+    Args:
+        model: ``starter``, or the path of a model folder or zip.
+        image: CT file or DICOM folder.
+        out: where the labelmap goes, in the CT's own geometry.
+        probability: where the foreground probability goes, if wanted.
+        device: ``auto`` takes a GPU where there is one.
+        base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
+        fold: one fold of an ensemble; all of them when None.
+        precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
+        one_pass: one pass over the whole volume instead of windows; another answer than the windows give.
+    """
+
+    model: str
+    image: str
+    out: str
+    probability: str | None = None
+    device: str = "auto"
+    base: str | None = None
+    fold: int | str | None = None
+    precision: str = "auto"
+    one_pass: bool = False
+
+    def validate(self) -> None:
+        """Raises:
+        InputError: a field has a value that nothing knows.
+        """
+        _one_of("device", self.device, DEVICES)
+        _one_of("precision", self.precision, PRECISIONS)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PredictRequest:
+        return cls(**_known_fields(cls, data))
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """Adapt a model to a few annotated scans.
+
+    Args:
+        model: ``starter``, or the path of a model folder or zip.
+        cases: all annotated scans of the study.
+        out: the run's folder; what is written there is itself a model.
+        strategy: a name in ``dgst.registry.STRATEGIES``.
+        gamma: how many weights of a row a step may move (dgst, random, static).
+        update: ``sgd`` (the paper's rule) or ``rms`` (ours; see ``dgst.optimizer``).
+        lr: learning rate of the strategy's own parameters; None takes the strategy's default.
+        steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
+        minutes: time to train; turned into a number of steps once, from the first steps' speed.
+        holdout: how many cases measure instead of train; None holds out one in five, none below four cases.
+        seed: all random numbers derive from it and the step.
+        device: ``auto`` takes a GPU where there is one.
+        base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
+        fold: which fold of an ensemble to fine-tune.
+        batch_size: patches a step.
+        threads: CPU threads; None takes what torch takes. Recorded, since it changes the last bits of gradients.
+        distillation: weight of the divergence from the foundation model where nothing is known.
+    """
+
+    model: str
+    cases: list[CaseFiles]
+    out: str
+    strategy: str = "dgst"
+    gamma: int = 2
+    update: str = "rms"
+    lr: float | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    holdout: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    base: str | None = None
+    fold: int | str | None = None
+    batch_size: int = 2
+    threads: int | None = None
+    precision: str = "auto"
+    distillation: float = 1.0
+    name: str | None = field(default=None)
+
+    def validate(self) -> None:
+        """Raises:
+        InputError: a field has a value that nothing knows, or two fields contradict each other.
+        """
+        _one_of("strategy", self.strategy, tuple(STRATEGIES))
+        _one_of("update", self.update, UPDATES)
+        _one_of("device", self.device, DEVICES)
+        _one_of("precision", self.precision, PRECISIONS)
+        if not self.cases:
+            raise InputError("There is no case to learn from; give at least one CT with its annotation.")
+        if self.steps is not None and self.minutes is not None:
+            raise InputError("Give either a number of steps or of minutes, not both.")
+        for name in ("gamma", "batch_size", "steps", "minutes", "lr", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be greater than 0, not {value}.")
+        if self.distillation < 0:
+            raise InputError(f"distillation must be 0 or greater, not {self.distillation}.")
+        if self.holdout is not None and not 0 <= self.holdout < len(self.cases):
+            raise InputError(
+                f"{self.holdout} of {len(self.cases)} cases cannot be held out; at least one must be left to learn from."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> FinetuneRequest:
+        known = _known_fields(cls, data)
+        return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known.get("cases", [])]})
+
+
+def _known_fields(cls: type, data: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(data) - {f.name for f in fields(cls)}
+    if unknown:
+        raise InputError(f"A {cls.__name__} has no field {', '.join(sorted(unknown))}; remove it.")
+    return data
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+
+
+__all__ = ["COMPLETENESS", "DEVICES", "PRECISIONS", "UPDATES", "CaseFiles", "FinetuneRequest", "PredictRequest"]
