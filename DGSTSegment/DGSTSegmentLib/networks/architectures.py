@@ -1,0 +1,111 @@
+"""Networks from plain descriptions, and which of their modules are head and decoder.
+
+A description is JSON: ``{"class": "PlainConvUNet", "arguments": {"features_per_stage": [...], ...}}``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from dynamic_network_architectures.architectures import unet
+from dynamic_network_architectures.building_blocks import residual
+from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
+from monai.networks.nets import SwinUNETR
+from torch import nn
+
+from ..errors import InputError
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "PlainConvUNet": unet.PlainConvUNet,
+    "ResidualEncoderUNet": unet.ResidualEncoderUNet,
+    "SwinUNETR": SwinUNETR,
+}
+_MODULE_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
+
+
+def build(architecture: Mapping[str, Any]) -> nn.Module:
+    """A network with fresh weights, initialised as its authors do.
+
+    Classes are found by the last part of their name, since modules moved between versions of the libraries; module
+    arguments (``conv_op``, ``norm_op``, ...) are names too.
+
+    Raises:
+        InputError: an unknown network or module, or arguments that the network does not take.
+    """
+    name = str(architecture.get("class", "")).rsplit(".", 1)[-1]
+    if name not in ARCHITECTURES:
+        raise InputError(f"The network {name!r} is not one of {', '.join(ARCHITECTURES)}; choose another model.")
+    arguments = _resolved(ARCHITECTURES[name], architecture.get("arguments") or {})
+    try:
+        network = ARCHITECTURES[name](**arguments)
+    except (TypeError, ValueError, AssertionError, IndexError) as error:
+        raise InputError(f"The model's {name} cannot be built from its description: {error}.") from error
+    if hasattr(network, "initialize"):
+        network.apply(network.initialize)
+    return network
+
+
+def head_modules(network: nn.Module) -> list[str]:
+    """Names of the modules that turn features into class scores.
+
+    Raises:
+        ValueError: the network is of a kind whose head is not known.
+    """
+    if isinstance(network, SwinUNETR):
+        return ["out"]
+    return [f"{_unet_decoder(network)}seg_layers"]
+
+
+def decoder_modules(network: nn.Module) -> list[str]:
+    """Names of the modules after the bottleneck, head included, encoder not.
+
+    U-Nets of dynamic_network_architectures hold the encoder a second time inside the decoder; its parts are named one
+    by one here, so that it stays out.
+
+    Raises:
+        ValueError: the network is of a kind whose decoder is not known.
+    """
+    if isinstance(network, SwinUNETR):
+        return [name for name, _ in network.named_children() if name.startswith("decoder")] + ["out"]
+    decoder = _unet_decoder(network)
+    return [f"{decoder}{part}" for part in ("stages", "transpconvs", "seg_layers")]
+
+
+def outputs(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What a network returned, as a list of score maps [n, c, k, j, i], highest resolution first."""
+    return [result] if isinstance(result, torch.Tensor) else list(result)
+
+
+def set_deep_supervision(network: nn.Module, enabled: bool) -> None:
+    """Whether a U-Net also returns the score maps of its lower resolutions; other networks stay as they are."""
+    for module in network.modules():
+        if isinstance(module, UNetDecoder):
+            module.deep_supervision = enabled
+
+
+def _unet_decoder(network: nn.Module) -> str:
+    for name, module in network.named_modules():
+        if isinstance(module, UNetDecoder):
+            return f"{name}." if name else ""
+    raise ValueError(f"Head and decoder of a {type(network).__name__} are not known; name the modules yourself.")
+
+
+def _resolved(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with names of modules replaced by the modules. SwinUNETR takes ``img_size`` before monai 1.5 only."""
+    accepted = inspect.signature(network_class).parameters
+    return {
+        name: _module(value) if name in _MODULE_ARGUMENTS and isinstance(value, str) else value
+        for name, value in arguments.items()
+        if name != "img_size" or name in accepted
+    }
+
+
+def _module(path: str) -> type[nn.Module]:
+    name = path.rsplit(".", 1)[-1]
+    found = getattr(nn, name, None) or getattr(residual, name, None)
+    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
+        raise InputError(f"The model's network uses {path!r}, which is not a known module; choose another model.")
+    return found
