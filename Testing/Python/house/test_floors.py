@@ -1,0 +1,67 @@
+"""The rooms' floors and the style, held by the tools that pyproject.toml configures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+TORCH_FREE = [
+    "dgst.registry",
+    "engine.client",
+    "engine.protocol",
+    "imaging",
+    "imaging.files",
+    "imaging.findings",
+    "imaging.matching",
+    "imaging.phantoms",
+    "imaging.resample",
+    "networks.card",
+    "networks.catalogue",
+    "networks.plan",
+    "training.case",
+    "training.request",
+    "views.pictures",
+]
+HEAVY = ["torch", "monai", "slicer", "vtk"]
+NOT_IN_THE_CLIENT = [*HEAVY, "SimpleITK", "scipy", "rich", "jinja2", "PIL", "psutil"]
+
+
+def run(*arguments: str) -> None:
+    result = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    if result.returncode:
+        pytest.fail(result.stdout + result.stderr, pytrace=False)
+
+
+def test_a_room_imports_only_what_its_contracts_allow():
+    run("-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))")
+
+
+def test_ruff_finds_nothing_to_mend():
+    run("-m", "ruff", "check", "--no-cache", ".")
+
+
+def test_every_file_is_formatted_by_ruff():
+    run("-m", "ruff", "format", "--check", "--no-cache", ".")
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_a_fresh_interpreter_that_imports_it_loads_no_torch(module):
+    run("-c", leaves_unloaded(module, HEAVY))
+
+
+@pytest.mark.parametrize("module", ["engine.client", "engine.protocol"])
+def test_the_client_loads_nothing_but_the_standard_library_and_numpy(module):
+    run("-c", leaves_unloaded(module, NOT_IN_THE_CLIENT))
+
+
+def leaves_unloaded(module: str, unwanted: list[str]) -> str:
+    return (
+        f"import sys, DGSTSegmentLib.{module}; "
+        f"loaded = sorted(set({unwanted!r}) & set(sys.modules)); "
+        f"sys.exit('DGSTSegmentLib.{module} loads ' + ', '.join(loaded) if loaded else 0)"
+    )

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Makes the project's environment on first use and runs its commands in it.
+
+python3 run.py demo [...]      marks, fine-tunes, predicts and reports on phantoms or on a CT of yours
+python3 run.py test [...]      runs the tests; what follows goes to pytest
+python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate
+
+Standard library only. Written so that Pythons older than the project's own can still read it, and say so.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+OLDEST, NEWEST = (3, 10), (3, 13)
+PREFERRED = ("3.12", "3.11", "3.13", "3.10")
+
+# What Slicer's views need beside Python packages to draw without a display: library asked for, Debian package.
+VIEW_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libEGL_mesa.so.0": "libegl-mesa0",
+    "libGLX_mesa.so.0": "libgl1-mesa-dri",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libglib-2.0.so.0": "libglib2.0-0",
+}
+
+
+class Stop(Exception):
+    """What went wrong and what to do about it, in one sentence."""
+
+
+def main(arguments):
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    try:
+        if not OLDEST <= sys.version_info[:2] <= NEWEST:
+            return run([suitable_python(), str(Path(__file__).resolve())] + arguments)
+        prepare_environment()
+        if arguments[0] in ("demo", "test"):
+            prepare_view_libraries()
+    except Stop as problem:
+        print(f"run.py: {problem}", file=sys.stderr)
+        return 2
+    if arguments[0] == "test":
+        return run([str(venv_program("python")), "-m", "pytest"] + arguments[1:], cwd=ROOT)
+    return run([str(venv_program("dgst"))] + arguments)
+
+
+def run(command, cwd=None):
+    """Give this process over to ``command``, so that Ctrl-C and signals reach it; Windows has to wait for it."""
+    sys.stdout.flush()
+    if os.name == "nt":
+        return subprocess.call(command, cwd=cwd)
+    if cwd:
+        os.chdir(str(cwd))
+    os.execv(command[0], command)
+
+
+# ------------------------------------------------------------------------------------------------- which Python
+
+
+def suitable_python():
+    """Path of another Python on this machine that the project runs on."""
+    for version in PREFERRED:
+        found = shutil.which("python" + version)
+        if found and answers_as(found, version):
+            return found
+    raise Stop(
+        "Python {}.{} cannot run this project; install Python 3.12 (any from {}.{} to {}.{} will do) "
+        "and start run.py with it.".format(*(sys.version_info[:2] + OLDEST + NEWEST))
+    )
+
+
+def answers_as(python, version):
+    """Whether ``python`` starts and is that version; version managers leave stand-ins that only print an error."""
+    question = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    answer = subprocess.run(question, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return answer.returncode == 0 and answer.stdout.decode().strip() == version
+
+
+# ------------------------------------------------------------------------------------------------- environment
+
+
+def prepare_environment():
+    """Make ``.venv`` or bring it up to date; quick when it stands as wanted."""
+    standing, wanted = read_stamp(), wanted_stamp()
+    if standing == wanted:
+        return
+    if any(standing.get(key) != wanted[key] for key in ("python", "place")):
+        make_venv()
+    write_stamp({})
+    install()
+    write_stamp(wanted)
+
+
+def stamp_path():
+    return VENV / "made-by-run.py.json"
+
+
+def wanted_stamp():
+    """What the environment depends on."""
+    needs = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    return {"needs": needs, "python": sys.version.split()[0], "place": str(ROOT)}
+
+
+def read_stamp():
+    """The standing environment's stamp; empty where there is none or where making it was cut short."""
+    try:
+        return json.loads(stamp_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_stamp(stamp):
+    partial = stamp_path().with_suffix(".partial")
+    partial.write_text(json.dumps(stamp), encoding="utf-8")
+    os.replace(str(partial), str(stamp_path()))
+
+
+def make_venv():
+    if VENV.exists():
+        if any(VENV.iterdir()) and not stamp_path().exists():
+            raise Stop(f"the folder {VENV} was not made by run.py; move it away and start again.")
+        say("removing the environment that was left unfinished or belongs to another Python or place")
+        shutil.rmtree(str(VENV))
+    VENV.mkdir()
+    write_stamp({})
+    say(f"making {VENV} with Python {sys.version.split()[0]}")
+    if subprocess.call([sys.executable, "-m", "venv", str(VENV)]) != 0:
+        raise Stop("this Python cannot make environments; on Debian or Ubuntu: apt-get install -y python3-venv")
+
+
+def install():
+    say("installing what the project needs; this happens once and takes some minutes")
+    pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[views,test]"]) != 0:
+        raise Stop("the installation failed for the reason that pip gives above; mend it and start again.")
+
+
+def venv_program(name):
+    return VENV / "Scripts" / (name + ".exe") if os.name == "nt" else VENV / "bin" / name
+
+
+# ------------------------------------------------------------------------------------------------- system libraries
+
+
+def prepare_view_libraries():
+    """Install what offscreen views miss, or print the line that does; without it pictures are drawn plainly."""
+    missing = missing_view_libraries()
+    if not missing:
+        return
+    packages = list(VIEW_LIBRARIES.values())
+    line = "apt-get update && apt-get install -y " + " ".join(packages)
+    if not (shutil.which("apt-get") and os.geteuid() == 0):
+        say("Slicer's views lack {}, so pictures will be drawn plainly; ".format(", ".join(missing)) + advice(line))
+        return
+    say("Slicer's views lack {}; installing them: {}".format(", ".join(missing), line))
+    quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    install_packages = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"] + packages
+    for command in (["apt-get", "update", "-qq"], install_packages):
+        if subprocess.call(command, env=quiet, stdout=subprocess.DEVNULL) != 0:
+            say("'{}' failed; pictures will be drawn plainly until that line succeeds".format(" ".join(command)))
+            return
+
+
+def missing_view_libraries():
+    """Names of the libraries that cannot be loaded; only Linux takes them from the system."""
+    if not sys.platform.startswith("linux"):
+        return []
+    return [name for name in VIEW_LIBRARIES if not can_load(name)]
+
+
+def can_load(library):
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def advice(line):
+    if shutil.which("apt-get"):
+        return f"to have them: sudo sh -c '{line}'"
+    return "install Mesa's EGL and OpenGL, libxkbcommon, fontconfig, dbus and glib with this system's package manager"
+
+
+def say(text):
+    print(f"run.py: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
