@@ -1,0 +1,70 @@
+"""Random changes to patches, by MONAI, from a seed and a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandAffined,
+    RandFlipd,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandScaleIntensity,
+    RandShiftIntensity,
+    RandSimulateLowResolution,
+)
+
+from .patches import Patch
+
+KEYS = ("image", "knowledge", "teacher")
+
+
+class Augmentation:
+    """Flips, rotation and zoom, and changes of intensity of a patch; the same generator state gives the same patch.
+
+    Args:
+        size: voxels (k, j, i) of the patch that comes out.
+        warp_probability: how often a patch is rotated and zoomed; such a patch is cut larger, by ``cut_size``.
+    """
+
+    def __init__(self, size: tuple[int, int, int], warp_probability: float = 0.3):
+        self.size = tuple(size)
+        self.warp_probability = warp_probability
+        self.cut_size = tuple(int(np.ceil(n * 1.2)) for n in size)
+        self._warp = RandAffined(
+            KEYS,
+            prob=1.0,
+            spatial_size=self.size,
+            rotate_range=(0.5, 0.1, 0.1),
+            scale_range=0.15,
+            mode=("bilinear", "nearest", "bilinear"),
+            padding_mode="border",
+        )
+        self._flips = Compose([RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)])
+        self._intensity = Compose(
+            [
+                RandGaussianNoise(prob=0.15, std=0.1),
+                RandGaussianSmooth(prob=0.15, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
+                RandScaleIntensity(factors=0.25, prob=0.3),
+                RandShiftIntensity(offsets=0.1, prob=0.3),
+                RandSimulateLowResolution(prob=0.15, zoom_range=(0.5, 1.0)),
+                RandAdjustContrast(prob=0.2, gamma=(0.7, 1.5), retain_stats=True),
+            ]
+        )
+
+    def wants_warp(self, rng: np.random.Generator) -> bool:
+        """Whether the next patch is to be cut at ``cut_size`` and warped."""
+        return bool(rng.random() < self.warp_probability)
+
+    def __call__(self, patch: Patch, warp: bool, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """Tensors [1, k, j, i]: ``image`` and ``teacher`` float32, ``knowledge`` uint8."""
+        data = {key: torch.from_numpy(np.array(getattr(patch, key), dtype=np.float32))[None] for key in KEYS}
+        for transform in (*((self._warp,) if warp else ()), self._flips):
+            transform.set_random_state(seed=int(rng.integers(2**31)))
+            data = transform(data)
+        self._intensity.set_random_state(seed=int(rng.integers(2**31)))
+        data["image"] = self._intensity(data["image"])
+        plain = {key: torch.as_tensor(value).contiguous() for key, value in data.items()}
+        return {**plain, "knowledge": plain["knowledge"].to(torch.uint8)}

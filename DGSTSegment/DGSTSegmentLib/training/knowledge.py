@@ -1,0 +1,69 @@
+"""What is known of each voxel of a case: node, background, or nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from ..imaging.volume import Volume
+from .case import Case
+
+UNKNOWN, NODE, BACKGROUND, TRUSTED = 0, 1, 2, 3
+"""Codes of a knowledge map (uint8): nothing known; a marked node; background that the user's marks imply; background
+because no lymph node has that density."""
+
+RING_MM = 8.0
+DARKEST_NODE_HU, BRIGHTEST_NODE_HU = -50.0, 300.0
+
+
+def knowledge_of(case: Case, foundation_nodes: np.ndarray | None = None) -> np.ndarray:
+    """The knowledge map (uint8, k j i, on the image's grid) that a case's annotation and completeness give.
+
+    ``all``: every voxel is known. ``region``: every voxel inside the region is; outside it, trusted background only.
+    ``marked``: what is marked; a ring of 8 mm around it minus what the foundation model calls node there; trusted
+    background. Rejected findings are background in all three.
+
+    Args:
+        case: image, annotation and completeness.
+        foundation_nodes: bool on the same grid, what the foundation model calls node; needed for ``marked``.
+    """
+    nodes = case.annotation.array > 0
+    if case.completeness == "all":
+        knowledge = np.full(nodes.shape, BACKGROUND, dtype=np.uint8)
+    else:
+        knowledge = np.where(beyond_node_density(case.image.array), TRUSTED, UNKNOWN).astype(np.uint8)
+    if case.completeness == "region":
+        knowledge[case.region.array] = BACKGROUND
+    elif case.completeness == "marked":
+        knowledge[ring_around(case.annotation) & ~foundation_nodes] = BACKGROUND
+    if case.rejected is not None:
+        knowledge[case.rejected.array] = BACKGROUND
+    knowledge[nodes] = NODE
+    return knowledge
+
+
+def beyond_node_density(hu: np.ndarray) -> np.ndarray:
+    """Voxels (bool) whose median HU over 3x3x3 neighbours is below -50 or above 300: air, fat, bone, dense contrast.
+
+    The median of 27 values lies below a threshold exactly when 14 of them do, so two box filters give it.
+    """
+    return _most_neighbours(hu < DARKEST_NODE_HU) | _most_neighbours(hu > BRIGHTEST_NODE_HU)
+
+
+def ring_around(annotation: Volume, width_mm: float = RING_MM) -> np.ndarray:
+    """Voxels (bool) outside the marked ones whose centre lies within ``width_mm`` of a marked one."""
+    marked = annotation.array > 0
+    ring = np.zeros(marked.shape, dtype=bool)
+    spacing = np.asarray(annotation.geometry.spacing_kji)
+    reach = np.ceil(width_mm / spacing).astype(int)
+    components, _ = ndimage.label(marked, np.ones((3, 3, 3)))
+    for box in ndimage.find_objects(components):
+        near = tuple(slice(max(0, part.start - n), part.stop + n) for part, n in zip(box, reach, strict=True))
+        distance = ndimage.distance_transform_edt(~marked[near], sampling=spacing)
+        ring[near] |= distance <= width_mm
+    return ring & ~marked
+
+
+def _most_neighbours(mask: np.ndarray) -> np.ndarray:
+    share = ndimage.uniform_filter(mask.astype(np.float32), size=3, mode="nearest")
+    return share > 13.5 / 27
