@@ -1,4 +1,8 @@
-"""Axis order: bringing a volume to LPS order and back by permuting and flipping axes, never by resampling."""
+"""Axis order: bringing a volume to LPS order and back by permuting and flipping axes, never by resampling.
+
+A reordering is written as a 3x3 matrix of -1, 0 and 1, a *turn*: column ``a`` says along which index axis (i, j, k) of
+the stored grid, and in which sense, axis ``a`` of the reordered grid runs.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,12 @@ from .volume import Volume
 
 def to_lps_order(volume: Volume) -> Volume:
     """The same voxels with i running most nearly to the patient's left, j to posterior, k to superior."""
-    return in_axis_order_of(volume, lps_order(volume.geometry))
+    return _turned(volume, _turn_to_lps(volume.geometry))
 
 
 def lps_order(geometry: Geometry) -> Geometry:
     """The geometry that the grid has once its axes are permuted and flipped to LPS order."""
-    source_axes = _nearest_world_axes(geometry)
-    matrix = np.eye(4)
-    shape_ijk = []
-    first = np.zeros(3)
-    for world_axis in range(3):
-        axis = source_axes.index(world_axis)
-        size = geometry.shape[2 - axis]
-        column = geometry.ijk_to_world[:3, axis]
-        if column[world_axis] < 0:
-            first[axis] = size - 1
-            column = -column
-        matrix[:3, world_axis] = column
-        shape_ijk.append(size)
-    matrix[:3, 3] = geometry.to_world(first[::-1])
-    return Geometry(tuple(shape_ijk[::-1]), matrix)
+    return _turned_geometry(geometry, _turn_to_lps(geometry))
 
 
 def in_axis_order_of(volume: Volume, target: Geometry) -> Volume:
@@ -38,34 +28,39 @@ def in_axis_order_of(volume: Volume, target: Geometry) -> Volume:
     Raises:
         ValueError: ``target`` is not the volume's grid with axes permuted and flipped.
     """
-    steps = np.linalg.inv(volume.geometry.ijk_to_world[:3, :3]) @ target.ijk_to_world[:3, :3]
-    signs = np.rint(steps)
-    is_permutation = (np.abs(signs).sum(0) == 1).all() and (np.abs(signs).sum(1) == 1).all()
-    if not is_permutation or np.abs(steps - signs).max() > 1e-3:
+    turn = np.rint(np.linalg.inv(volume.geometry.ijk_to_world[:3, :3]) @ target.ijk_to_world[:3, :3])
+    if not _is_turn(turn) or not _turned_geometry(volume.geometry, turn).same_grid(target):
         raise ValueError("The target is not this volume's grid with its axes permuted and flipped.")
-    source_of = [int(np.abs(signs[:, axis]).argmax()) for axis in range(3)]
-    flipped = [signs[source_of[axis], axis] < 0 for axis in range(3)]
-    array = volume.array.transpose([2 - source_of[2 - n] for n in range(3)])
-    array = array[tuple(slice(None, None, -1) if flipped[2 - n] else slice(None) for n in range(3))]
-    if not Geometry(array.shape, target.ijk_to_world).same_grid(target) or not _first_voxel_agrees(volume, target):
-        raise ValueError("The target is not this volume's grid with its axes permuted and flipped.")
-    return Volume(np.ascontiguousarray(array), target)
+    return Volume(_turned(volume, turn).array, target)
 
 
-def _first_voxel_agrees(volume: Volume, target: Geometry) -> bool:
-    same_box = np.allclose(
-        np.sort(volume.geometry.corners(), axis=0), np.sort(target.corners(), axis=0), atol=1e-2
-    )
-    return bool(same_box)
+def _turned(volume: Volume, turn: np.ndarray) -> Volume:
+    sources, senses = np.abs(turn).argmax(axis=0), turn.sum(axis=0)
+    array = volume.array.transpose([2 - sources[axis] for axis in (2, 1, 0)])
+    array = array[tuple(slice(None, None, int(senses[axis])) for axis in (2, 1, 0))]
+    return Volume(np.ascontiguousarray(array), _turned_geometry(volume.geometry, turn))
 
 
-def _nearest_world_axes(geometry: Geometry) -> list[int]:
-    """For each index axis (i, j, k) the world axis it runs along most nearly, each world axis used once."""
-    closeness = np.abs(geometry.direction).copy()
-    nearest = [0, 0, 0]
+def _turned_geometry(geometry: Geometry, turn: np.ndarray) -> Geometry:
+    size_ijk = np.array(geometry.shape[::-1])
+    to_stored_index = np.eye(4)
+    to_stored_index[:3, :3] = turn
+    to_stored_index[:3, 3] = np.where(turn.sum(axis=1) < 0, size_ijk - 1, 0)
+    shape_ijk = np.abs(turn).T @ size_ijk
+    return Geometry(tuple(shape_ijk[::-1]), geometry.ijk_to_world @ to_stored_index)
+
+
+def _is_turn(matrix: np.ndarray) -> bool:
+    return bool((np.abs(matrix).sum(axis=0) == 1).all() and (np.abs(matrix).sum(axis=1) == 1).all())
+
+
+def _turn_to_lps(geometry: Geometry) -> np.ndarray:
+    """Each world axis is given the index axis that runs most nearly along it, the best aligned pair first."""
+    cosines = geometry.direction.copy()
+    turn = np.zeros((3, 3))
     for _ in range(3):
-        world_axis, axis = np.unravel_index(int(closeness.argmax()), closeness.shape)
-        nearest[axis] = int(world_axis)
-        closeness[world_axis, :] = -1
-        closeness[:, axis] = -1
-    return nearest
+        world_axis, axis = np.unravel_index(int(np.nanargmax(np.abs(cosines))), cosines.shape)
+        turn[axis, world_axis] = np.sign(cosines[world_axis, axis])
+        cosines[world_axis, :] = np.nan
+        cosines[:, axis] = np.nan
+    return turn

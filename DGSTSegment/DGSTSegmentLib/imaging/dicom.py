@@ -1,0 +1,103 @@
+"""Reading a CT series from a folder of DICOM files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from . import itk
+from .geometry import Geometry
+from .volume import Volume
+
+_MODALITY, _SERIES_DESCRIPTION, _POSITION = "0008|0060", "0008|103e", "0020|0032"
+_TOLERATED_SLICE_OFFSET = 0.1
+
+
+def read_series(folder: Path) -> Volume:
+    """The one CT series in ``folder`` (not in folders below), in HU.
+
+    Raises:
+        InputError: no CT series or several, unreadable slices, or slices that do not make a regular grid: missing,
+            doubled, unevenly spaced or taken with a tilted gantry.
+    """
+    files = _files_of_the_ct_series(folder)
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames(files)
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        image = reader.Execute()
+        positions = [_position(reader.GetMetaData(n, _POSITION)) for n in range(len(files))]
+    except RuntimeError as error:
+        raise InputError(
+            f"The DICOM series in {folder} could not be read ({itk.reason(error)}); export the whole series again."
+        ) from error
+    if image.GetDimension() != 3 or len(files) < 2:
+        raise InputError(f"The DICOM series in {folder} is a single file; give the folder of a whole CT series.")
+    volume = itk.from_itk(image)
+    _refuse_irregular_slices(folder, volume.geometry, np.array(positions))
+    return volume
+
+
+def _files_of_the_ct_series(folder: Path) -> tuple[str, ...]:
+    every = {
+        uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+        for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    }
+    headers = {uid: _header(files[0]) for uid, files in every.items()}
+    of_ct = [uid for uid, header in headers.items() if header.get(_MODALITY) == "CT"]
+    if not of_ct:
+        others = sorted({header.get(_MODALITY, "unknown") for header in headers.values()})
+        found = f"only DICOM of the kind {', '.join(others)}" if others else "no DICOM images"
+        raise InputError(f"{folder} holds {found}; give the folder that holds the slices of a CT series themselves.")
+    if len(of_ct) > 1:
+        names = "; ".join(f"{headers[uid].get(_SERIES_DESCRIPTION) or uid}, {len(every[uid])} slices" for uid in of_ct)
+        raise InputError(f"{folder} holds {len(of_ct)} CT series ({names}); put one of them in a folder of its own.")
+    return every[of_ct[0]]
+
+
+def _header(file: str) -> dict[str, str]:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(file)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f"{file} is no readable DICOM ({itk.reason(error)}); export the series again.") from error
+    return {tag: reader.GetMetaData(tag).strip() for tag in reader.GetMetaDataKeys()}
+
+
+def _position(text: str) -> list[float]:
+    return [float(part) for part in text.split("\\")]
+
+
+def _refuse_irregular_slices(folder: Path, geometry: Geometry, positions: np.ndarray) -> None:
+    """``positions``: (n, 3) LPS mm of each slice's first voxel, in the order of the volume's slices."""
+    slices = np.arange(len(positions))
+    expected = geometry.to_world(np.stack([slices, 0 * slices, 0 * slices], axis=1))
+    spacing = geometry.spacing[2]
+    if np.abs(positions - expected).max() <= _TOLERATED_SLICE_OFFSET * spacing:
+        return
+    raise InputError(f"The slices in {folder} do not make a regular grid: {_irregularity(geometry, positions)}.")
+
+
+def _irregularity(geometry: Geometry, positions: np.ndarray) -> str:
+    steps = np.diff(positions, axis=0)
+    along = steps @ geometry.direction[:, 2]
+    usual = float(np.median(along))
+    aside = np.linalg.norm(steps - along[:, None] * geometry.direction[:, 2], axis=1)
+    if along.min() < 0.01 * max(usual, 0.01):
+        return "several lie at the same place; export one series, one phase, alone"
+    if aside.max() > 0.01 * usual:
+        return "they are shifted against each other as by a tilted gantry; resample the series to a straight grid first"
+    if along.max() > 1.5 * usual:
+        first_gap = positions[int(along.argmax())]
+        missing = round(float(along.max()) / usual) - 1
+        return (
+            f"{missing} seem to be missing after the one at {first_gap[2]:.1f} mm (spacing {usual:.2f} mm, "
+            f"there {along.max():.2f}); export the whole series again"
+        )
+    return f"their spacing varies from {along.min():.2f} to {along.max():.2f} mm; resample them to even spacing first"

@@ -1,0 +1,211 @@
+"""Findings: the lymph node candidates of a segmentation, one by one, with their measurements."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..atomic import write_text
+from ..errors import InputError
+from . import measure
+from .geometry import Geometry
+from .volume import Volume
+
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+_ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+_SAME_GRID_MM = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One lymph node candidate.
+
+    Args:
+        number: its value in :attr:`Findings.instances`, from 1.
+        label: its value in the segmentation.
+        volume_ml: volume, mL.
+        short_axis_mm: longest chord across the long axis in the same axial slice, mm.
+        long_axis_mm: longest diameter in an axial slice, mm.
+        extent_mm: size along the patient's x, y, z, mm.
+        centroid: mean position, LPS mm.
+        mean_hu: mean of the CT over it, HU; None without a CT.
+        confidence: mean probability over it, 0 to 1; None without probabilities.
+        box: first voxel and the one after the last, along k, j, i.
+    """
+
+    number: int
+    label: int
+    volume_ml: float
+    short_axis_mm: float
+    long_axis_mm: float
+    extent_mm: tuple[float, float, float]
+    centroid: tuple[float, float, float]
+    mean_hu: float | None
+    confidence: float | None
+    box: Box
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All findings of a segmentation.
+
+    Args:
+        items: in the order of their numbers: by label, then from large to small.
+        instances: int32, the number of the finding each voxel belongs to, else 0.
+    """
+
+    items: list[Finding]
+    instances: Volume
+
+
+@dataclass(frozen=True)
+class _Region:
+    label: int
+    box: tuple[slice, slice, slice]
+    mask: np.ndarray
+
+
+def find(
+    segmentation: Volume, ct: Volume | None = None, probability: Volume | None = None, instances: str = "auto"
+) -> Findings:
+    """The findings of ``segmentation``, measured.
+
+    Args:
+        segmentation: label values, 0 for background.
+        ct: HU on the segmentation's grid.
+        probability: of being a node, 0 to 1, on the segmentation's grid.
+        instances: ``values`` makes each label value one finding, so that touching nodes stay two; ``components`` makes
+            each 26-connected component of a label value one; ``auto`` means values where there are several.
+
+    Raises:
+        InputError: ``ct`` or ``probability`` lies on another grid.
+        ValueError: ``instances`` is none of the three.
+    """
+    if instances not in ("auto", "values", "components"):
+        raise ValueError(f"instances is auto, values or components, not {instances!r}.")
+    _refuse_other_grids(segmentation.geometry, {"CT": ct, "probability": probability})
+    numbered = np.zeros(segmentation.array.shape, dtype=np.int32)
+    items = []
+    for number, region in enumerate(_regions(segmentation.array, instances), start=1):
+        numbered[region.box][region.mask] = number
+        items.append(_measured(number, region, segmentation.geometry, ct, probability))
+    return Findings(items, Volume(numbered, segmentation.geometry))
+
+
+def write_csv(findings: Findings, path: str | os.PathLike) -> None:
+    """Write one row a finding; the header names units (mL, mm, HU), world coordinates are LPS. Empty where unknown.
+
+    Raises:
+        InputError: the file could not be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for item in findings.items:
+        numbers = (item.volume_ml, item.short_axis_mm, item.long_axis_mm, *item.extent_mm, *item.centroid)
+        optional = (item.mean_hu, item.confidence)
+        cells = [f"{value:.3f}" for value in numbers] + ["" if value is None else f"{value:.3f}" for value in optional]
+        writer.writerow([item.number, item.label, *cells])
+    write_text(path, text.getvalue())
+
+
+CSV_COLUMNS = (
+    "number",
+    "label",
+    "volume_ml",
+    "short_axis_mm",
+    "long_axis_mm",
+    "extent_x_mm",
+    "extent_y_mm",
+    "extent_z_mm",
+    "centroid_x_lps_mm",
+    "centroid_y_lps_mm",
+    "centroid_z_lps_mm",
+    "mean_hu",
+    "confidence",
+)
+
+
+def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) -> None:
+    for name, volume in others.items():
+        if volume is not None and not volume.geometry.same_grid(geometry, _SAME_GRID_MM):
+            raise InputError(f"The {name} lies on another grid than the segmentation; give those that belong together.")
+
+
+def _regions(labels: np.ndarray, instances: str) -> Iterator[_Region]:
+    whole = _box_of(labels != 0)
+    if whole is None:
+        return
+    labels = labels[whole]
+    values, compact = _compact(labels)
+    by_value = instances == "values" or (instances == "auto" and len(values) > 1)
+    for index, (value, box) in enumerate(zip(values, ndimage.find_objects(compact), strict=True), start=1):
+        mask = compact[box] == index
+        place = _moved(box, whole)
+        if by_value:
+            yield _Region(int(value), place, mask)
+        else:
+            yield from _components(int(value), place, mask)
+
+
+def _components(label: int, place: tuple[slice, ...], mask: np.ndarray) -> Iterator[_Region]:
+    components, _ = ndimage.label(mask, _ALL_NEIGHBOURS)
+    boxes = ndimage.find_objects(components)
+    sizes = np.bincount(components.ravel())[1:]
+    for index in np.argsort(-sizes, kind="stable"):
+        box = boxes[index]
+        yield _Region(label, _moved(box, place), components[box] == index + 1)
+
+
+def _measured(number: int, region: _Region, grid: Geometry, ct: Volume | None, probability: Volume | None) -> Finding:
+    crop = Volume(region.mask, _cropped(grid, region.box))
+    long_axis, short_axis = measure.axes_mm(crop)
+    return Finding(
+        number=number,
+        label=region.label,
+        volume_ml=int(np.count_nonzero(region.mask)) * grid.voxel_volume_ml,
+        short_axis_mm=short_axis,
+        long_axis_mm=long_axis,
+        extent_mm=measure.extent_mm(crop),
+        centroid=measure.centroid(crop),
+        mean_hu=_mean(ct, region),
+        confidence=_mean(probability, region),
+        box=tuple((part.start, part.stop) for part in region.box),
+    )
+
+
+def _mean(volume: Volume | None, region: _Region) -> float | None:
+    return None if volume is None else float(volume.array[region.box][region.mask].mean(dtype=np.float64))
+
+
+def _cropped(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
+    matrix = geometry.ijk_to_world.copy()
+    matrix[:3, 3] = geometry.to_world([part.start for part in box])
+    return Geometry(tuple(part.stop - part.start for part in box), matrix)
+
+
+def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The label values in rising order, and the labels with each value replaced by its place there, from 1."""
+    marked = labels != 0
+    values, places = np.unique(labels[marked], return_inverse=True)
+    compact = np.zeros(labels.shape, dtype=np.int32)
+    compact[marked] = places.ravel() + 1
+    return values, compact
+
+
+def _box_of(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    return boxes[0] if boxes else None
+
+
+def _moved(box: tuple[slice, ...], within: tuple[slice, ...]) -> tuple[slice, slice, slice]:
+    return tuple(
+        slice(inner.start + outer.start, inner.stop + outer.start) for inner, outer in zip(box, within, strict=True)
+    )

@@ -1,0 +1,116 @@
+"""SimpleITK's reading and writing of image files, with every refusal as one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..atomic import atomic_path
+from ..errors import InputError
+from . import itk, nifti
+
+_IMAGE_IO = {
+    ".nii.gz": "NiftiImageIO",
+    ".nii": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+_WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+_FAST_COMPRESSION = 2
+
+
+def read_image(path: Path) -> sitk.Image:
+    """The three-dimensional image in the file, with one or more values a voxel.
+
+    Raises:
+        InputError: no such file, not an image file, not three-dimensional, truncated, or with axes that span no space.
+    """
+    image_io = _image_io_of(path)
+    try:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(image_io)
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        _refuse_unless_three_dimensional(path, reader.GetSize())
+        if image_io == "NiftiImageIO" and not nifti.is_complete(path):
+            raise InputError(f"{path} is truncated: it ends before its last voxel; copy or download it again.")
+        image = reader.Execute()
+        itk.geometry_of(image)
+        return image
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} could not be read as a volume ({itk.reason(error)}); it may be damaged or not what its name says."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} could not be read ({error.strerror or error}); check the file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} does not say where its voxels lie ({error}); export it again.") from error
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Write ``image`` to ``path``, compressed, in the format of the name's ending; seen whole or not at all.
+
+    Raises:
+        InputError: an ending that is not written, a folder that does not exist, axes that the format cannot hold, or
+            a disk that refuses.
+    """
+    ending = _ending(path, _WRITABLE)
+    if ending is None:
+        raise InputError(f"{path} has no ending that can be written; name it {_any_of(_WRITABLE)}.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written, there is no folder {path.parent}; make it or choose another.")
+    is_nifti = _IMAGE_IO[ending] == "NiftiImageIO"
+    if is_nifti and not _has_perpendicular_axes(image):
+        raise InputError(f"{path} cannot hold this volume's axes, which are not perpendicular; name it .nrrd.")
+    with atomic_path(path) as partial:
+        try:
+            sitk.WriteImage(image, str(partial), ending != ".nii", _FAST_COMPRESSION)
+            complete = not is_nifti or nifti.is_complete(partial)
+        except RuntimeError as error:
+            raise OSError(itk.reason(error)) from error
+        if not complete:
+            raise OSError("the disk took only a part of it")
+
+
+def _image_io_of(path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}; check the path.")
+    ending = _ending(path, tuple(_IMAGE_IO))
+    if ending is not None:
+        return _IMAGE_IO[ending]
+    if _is_dicom(path):
+        raise InputError(f"{path} is a single DICOM file; give the folder that holds its whole CT series.")
+    raise InputError(
+        f"{path} is not a volume that can be read; give a file ending in {_any_of(tuple(_IMAGE_IO))}, "
+        "or the folder of a DICOM CT series."
+    )
+
+
+def _refuse_unless_three_dimensional(path: Path, size: tuple[int, ...]) -> None:
+    if len(size) != 3:
+        voxels = " x ".join(str(n) for n in size)
+        raise InputError(f"{path} has {len(size)} dimensions ({voxels}); a volume has three, so export one volume.")
+
+
+def _has_perpendicular_axes(image: sitk.Image) -> bool:
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    return bool(np.abs(direction.T @ direction - np.eye(3)).max() < 1e-4)
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _ending(path: Path, endings: tuple[str, ...]) -> str | None:
+    return next((ending for ending in endings if path.name.lower().endswith(ending)), None)
+
+
+def _any_of(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

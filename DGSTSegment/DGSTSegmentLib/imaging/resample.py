@@ -1,0 +1,103 @@
+"""From one grid to another, whatever their directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from . import itk
+from .geometry import Geometry
+from .volume import Volume
+
+_INTERPOLATORS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline}
+_SAME_WITHIN_VOXELS = 0.01
+_ENOUGH_POINTS = 200_000
+
+
+def resample_to(
+    volume: Volume, geometry: Geometry, interpolation: str = "linear", outside: float | None = None
+) -> Volume:
+    """The volume's values at the voxel centres of ``geometry``.
+
+    Args:
+        interpolation: ``linear`` or ``cubic`` (B-spline) for images, ``nearest`` for labels.
+        outside: value of voxels outside the volume; None means 0 for ``nearest``, else the volume's lowest value (air
+            in a CT).
+
+    Returns:
+        Volume of the same kind of number; integers are rounded, and cubic overshoot is cut to their range.
+    """
+    if outside is None:
+        outside = 0.0 if interpolation == "nearest" else float(volume.array.min())
+    dtype = volume.array.dtype
+    blended = interpolation != "nearest" and dtype.kind in "iub"
+    source = volume.with_array(volume.array.astype(np.float32)) if blended else volume
+    grid = sitk.ResampleImageFilter()
+    grid.SetSize(geometry.shape[::-1])
+    grid.SetOutputSpacing(geometry.spacing)
+    grid.SetOutputOrigin(geometry.origin)
+    grid.SetOutputDirection(geometry.direction.ravel().tolist())
+    grid.SetInterpolator(_INTERPOLATORS[interpolation])
+    grid.SetDefaultPixelValue(outside)
+    array = sitk.GetArrayFromImage(grid.Execute(itk.to_itk(source)))
+    return Volume(_rounded(array, dtype) if blended else array.astype(dtype, copy=False), geometry)
+
+
+def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation") -> tuple[Volume, str | None]:
+    """The annotation on the image's grid, and a sentence where it had to be resampled for that.
+
+    Args:
+        annotation: label values.
+        name: what the sentences call the annotation, its file say.
+
+    Raises:
+        InputError: they do not overlap, or all that is marked lies outside the image.
+    """
+    if annotation.geometry.same_grid(image.geometry, _SAME_WITHIN_VOXELS * min(image.geometry.spacing)):
+        return Volume(annotation.array, image.geometry), None
+    outside = _fraction_marked_outside(annotation, image.geometry)
+    if not _boxes_overlap(annotation.geometry, image.geometry) or outside == 1.0:
+        raise InputError(f"{name} does not lie where the image lies; check that both belong to the same scan.")
+    resampled = resample_to(annotation, image.geometry, "nearest")
+    losses = _losses(annotation, resampled, outside)
+    return resampled, f"{name} was on another grid than the image and was resampled to it{losses}."
+
+
+def _losses(before: Volume, after: Volume, outside: float) -> str:
+    lost = sorted(set(_label_values(before)) - set(_label_values(after)))
+    sentences = [f"; {outside:.1%} of what it marks lies outside the image"] if outside > 0 else []
+    if lost:
+        sentences.append(f"; nothing was left of the label values {', '.join(map(str, lost))}")
+    return "".join(sentences)
+
+
+def _label_values(labels: Volume) -> list[int]:
+    return np.unique(labels.array[labels.array != 0]).tolist()
+
+
+def _fraction_marked_outside(annotation: Volume, geometry: Geometry) -> float:
+    marked = np.argwhere(annotation.array)
+    if not len(marked):
+        return 0.0
+    marked = marked[:: max(1, len(marked) // _ENOUGH_POINTS)]
+    index = geometry.to_index(annotation.geometry.to_world(marked))
+    inside = ((index >= -0.5) & (index <= np.array(geometry.shape) - 0.5)).all(axis=1)
+    return 1.0 - float(inside.mean())
+
+
+def _boxes_overlap(one: Geometry, other: Geometry) -> bool:
+    """Whether no plane separates the two boxes (separating axis theorem)."""
+    faces = [np.linalg.inv(box.ijk_to_world[:3, :3]) for box in (one, other)]
+    edges = np.cross(one.direction.T[:, None], other.direction.T[None, :]).reshape(9, 3)
+    normals = np.concatenate([*faces, edges])
+    first, second = one.corners() @ normals.T, other.corners() @ normals.T
+    gaps = np.maximum(first.min(axis=0) - second.max(axis=0), second.min(axis=0) - first.max(axis=0))
+    return bool((gaps <= 1e-9).all())
+
+
+def _rounded(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype.kind == "b":
+        return array >= 0.5
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(array), limits.min, limits.max).astype(dtype)
