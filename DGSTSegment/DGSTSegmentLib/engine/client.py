@@ -1,0 +1,195 @@
+"""The engine as a caller sees it: methods that wait for their answer. Standard library and numpy only."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..imaging.volume import Volume
+from .conversation import Conversation, Fields
+from .protocol import EngineError
+from .session import Session
+from .transport import SubprocessTransport, Transport
+
+_POLL_SECONDS = 0.2
+_NO_TIME_LIMIT = float("inf")
+
+
+class AsJson(Protocol):
+    """A request of ``training.request``; named by its shape, since that room is above the standard library."""
+
+    def to_json(self) -> Fields:
+        """Its fields as plain JSON values."""
+
+
+@dataclass(frozen=True)
+class PredictedVolumes:
+    """What ``predict_volume`` gives back, in the geometry of the volume it was given.
+
+    Args:
+        segmentation: uint8, label values.
+        probability: float32, probability of foreground; None where it was not asked for.
+        notes: sentences for the user.
+    """
+
+    segmentation: Volume
+    probability: Volume | None
+    notes: tuple[str, ...]
+
+
+class Job:
+    """A request on its way. Its result is waited for in slices, so that Ctrl-C is heard on every system."""
+
+    def __init__(self):
+        self.id = ""
+        self._done = threading.Event()
+        self._outcome: Fields | Exception | None = None
+
+    def finish(self, outcome: Fields | Exception) -> None:
+        self._outcome = outcome
+        self._done.set()
+
+    @property
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def result(self, seconds: float = _NO_TIME_LIMIT) -> Fields:
+        """Wait for the result.
+
+        Raises:
+            InputError: the input cannot be used.
+            EngineError: memory ran out, a fault of the program, or the engine's process ended.
+            TimeoutError: no answer within ``seconds``.
+        """
+        waited = 0.0
+        while not self._done.wait(_POLL_SECONDS):
+            waited += _POLL_SECONDS
+            if waited >= seconds:
+                raise TimeoutError(f"The engine has not answered within {seconds:g} seconds.")
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+class EngineClient:
+    """Describes models, predicts and fine-tunes in one child process, which is started by the first request.
+
+    The child holds network and GPU memory and keeps the last opened model. When it dies, the request it was at fails
+    with one ``EngineError`` that says why, and the next request starts a new one.
+
+    Args:
+        make_transport: makes the way to a new process; ``SubprocessTransport`` by default.
+        on_log: gets every line of the engine's log, from another thread.
+
+    Example:
+        >>> with EngineClient() as client:
+        ...     card = client.describe("starter")["card"]
+    """
+
+    def __init__(
+        self,
+        make_transport: Callable[[], Transport] = SubprocessTransport,
+        on_log: Callable[[str], None] | None = None,
+    ):
+        self._conversation = Conversation(make_transport, on_log)
+        self._session: Session | None = None
+
+    def submit(self, name: str, fields: Fields, on_event: Callable[[Fields], None] | None = None) -> Job:
+        """Send a request and do not wait; ``on_event`` gets ``progress`` and ``note`` events, from another thread."""
+        job = Job()
+        job.id = self._conversation.ask(name, fields, job.finish, on_event)
+        return job
+
+    def describe(self, model: str, *, base: str | None = None, fold: int | str | None = None) -> Fields:
+        """The model's ``card`` and ``title``, the ``devices`` at hand and the ``memory`` in use.
+
+        Raises:
+            InputError, EngineError: as ``Job.result``.
+        """
+        return self.submit("describe", {"model": model, "base": base, "fold": fold}).result()
+
+    def predict(self, request: AsJson | Fields, on_event: Callable[[Fields], None] | None = None) -> Fields:
+        """Segment the CT of a ``training.request.PredictRequest``; the files it names are written by the engine.
+
+        Raises:
+            InputError, EngineError: as ``Job.result``.
+        """
+        return self.submit("predict", _fields_of(request), on_event).result()
+
+    def predict_volume(
+        self,
+        model: str,
+        volume: Volume,
+        *,
+        probability: bool = False,
+        on_event: Callable[[Fields], None] | None = None,
+        **options: Any,
+    ) -> PredictedVolumes:
+        """Segment a CT in memory (HU). ``options`` are further fields of ``PredictRequest``.
+
+        Raises:
+            InputError, EngineError: as ``Job.result``.
+        """
+        if self._session is None:
+            self._session = Session()
+        session = self._session
+        image = session.put(volume)
+        fields = {"model": model, "image": image, "out": session.path("segmentation"), **options}
+        if probability:
+            fields["probability"] = session.path("probability")
+        try:
+            result = self.submit("predict", fields, on_event).result()
+        finally:
+            session.take(image)
+        if result.get("stopped"):
+            raise EngineError("The prediction was stopped before it had a result.", "stopped")
+        return PredictedVolumes(
+            session.take(result["out"]),
+            session.take(result["probability"]) if probability else None,
+            tuple(result.get("notes", ())),
+        )
+
+    def finetune(
+        self, request: AsJson | Fields, *, resume: bool = False, on_event: Callable[[Fields], None] | None = None
+    ) -> Fields:
+        """Carry out a ``training.request.FinetuneRequest``; ``stopped`` in the result says that it can be resumed.
+
+        Raises:
+            InputError, EngineError: as ``Job.result``.
+        """
+        return self.submit("finetune", {**_fields_of(request), "resume": resume}, on_event).result()
+
+    def stop(self) -> None:
+        """Ask the engine to stop what it is at; that request then returns its result with ``stopped`` true."""
+        self._conversation.stop()
+
+    @property
+    def engine(self) -> Fields | None:
+        """What the running engine said of itself (``pid``, ``version``); None where none runs."""
+        return self._conversation.engine
+
+    @property
+    def log(self) -> list[str]:
+        """The last lines of the engine's log."""
+        return self._conversation.log
+
+    def close(self, seconds: float = 5.0) -> None:
+        """End the engine, by force when it has not ended within ``seconds``, and remove the session's files."""
+        self._conversation.close(seconds)
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def __enter__(self) -> EngineClient:
+        return self
+
+    def __exit__(self, *_) -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # pressed again while it ends: it is ending
+            self.close()
+
+
+def _fields_of(request: AsJson | Fields) -> Fields:
+    return dict(request) if isinstance(request, dict) else request.to_json()

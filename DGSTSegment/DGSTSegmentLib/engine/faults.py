@@ -1,0 +1,47 @@
+"""What a failure means to the user: its kind, and one sentence."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from ..errors import InputError
+
+_OUT_OF_MEMORY_NAMES = ("OutOfMemoryError", "OutOfMemory")
+_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "unable to allocate")
+
+
+def fault_of(error: Exception) -> dict[str, Any]:
+    """The fields of an ``error`` reply: ``kind`` (``input``, ``memory``, ``internal``) and ``message``."""
+    if is_out_of_memory(error):
+        told = isinstance(error, InputError)
+        return {"kind": "memory", "message": str(error) if told else _memory_sentence(error)}
+    if isinstance(error, InputError):
+        return {"kind": "input", "message": str(error)}
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return {"kind": "input", "message": "The disk is full; free some space and try again."}
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("DGSTSegmentLib"):
+        return {"kind": "internal", "message": f"The engine's Python lacks the package {error.name}; install it there."}
+    return {
+        "kind": "internal",
+        "message": f"This should not have happened: {_first_line(error)} ({type(error).__name__}); "
+        "the engine's log has the details to report.",
+    }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, in Python, numpy or torch, on any device. torch is not loaded for it: names decide."""
+    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
+
+
+def _memory_sentence(error: BaseException) -> str:
+    if "cuda" in str(error).lower():
+        return "The GPU's memory ran out; close other programs that use it, or choose the device cpu."
+    return "The machine's memory ran out; close other programs, or work on a smaller part of the scan."
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else "no message"

@@ -1,0 +1,130 @@
+"""What the engine does for each request. torch and monai are imported by the first request that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..imaging.volume import Volume
+from ..training.events import Stopped
+from .models import OpenedModel
+from .protocol import Request
+from .session import read_array, write_array
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a request may use.
+
+    Args:
+        on_event: takes ``progress`` and ``note`` events.
+        should_stop: whether the request is to end early.
+        model: the model kept opened.
+    """
+
+    on_event: Callable[[Fields], None]
+    should_stop: Callable[[], bool]
+    model: OpenedModel
+
+    def phase(self, name: str) -> None:
+        self.on_event({"event": "progress", "phase": name})
+
+
+def describe(fields: Fields, context: Context) -> Fields:
+    """The model's card, its title, and what this machine has to run it on."""
+    from .machine import devices, memory
+
+    context.phase("opening the model")
+    model = context.model.get(fields["model"], fields.get("base"), fields.get("fold"))
+    return {
+        "card": model.card.to_json(),
+        "title": model.card.title,
+        "location": str(model.location),
+        "devices": devices(),
+        "memory": memory(),
+    }
+
+
+def predict(fields: Fields, context: Context) -> Fields:
+    """Segment one CT, from a file or from an array of the session, and leave the answer where it is wanted."""
+    context.phase("opening the model")
+    from ..imaging.files import notes_on_ct, read_ct
+    from ..training import predict as prediction
+    from ..training.request import PredictRequest
+
+    reference = fields["image"] if isinstance(fields["image"], Mapping) else None
+    request = PredictRequest.from_json({**fields, "image": reference["array"] if reference else fields["image"]})
+    request.validate()
+    volume = read_array(reference) if reference else read_ct(request.image)
+    notes = notes_on_ct(volume)
+    for note in notes:
+        context.on_event({"event": "note", "message": note})
+    model = context.model.get(request.model, request.base, request.fold)
+    result = prediction.predict(
+        model,
+        volume,
+        device=request.device,
+        probability=request.probability is not None,
+        precision=request.precision,
+        on_event=context.on_event,
+        should_stop=context.should_stop,
+    )
+    names = {value: name for name, value in model.labels.items() if value}
+    return {
+        "stopped": False,
+        "model": model.card.title,
+        "out": _leave(result.segmentation, request.out, names),
+        "probability": None if request.probability is None else _leave(result.probability, request.probability),
+        "notes": [*notes, *result.notes],
+    }
+
+
+def finetune(fields: Fields, context: Context) -> Fields:
+    """Adapt a model; stopped early, the run keeps its checkpoint and can be resumed."""
+    context.phase("opening the model")
+    from ..training.finetune import finetune as run
+    from ..training.request import FinetuneRequest
+
+    resume = bool(fields.pop("resume", False))
+    request = FinetuneRequest.from_json(fields)
+    request.validate()
+    result = run(request, resume=resume, on_event=context.on_event, should_stop=context.should_stop)
+    return result.to_json()
+
+
+def answer(request: Request, context: Context) -> Fields:
+    """The result of a request; ``{"stopped": True}`` where it was stopped before it had one.
+
+    Raises:
+        InputError: the input cannot be used. Everything else that is raised is a fault of the machine or the program.
+    """
+    missing = [name for name in _NEEDED[request.name] if request.fields.get(name) is None]
+    if missing:
+        raise InputError(f"A request to {request.name} needs {', '.join(missing)}; nothing was done.")
+    try:
+        return HANDLERS[request.name](dict(request.fields), context)
+    except Stopped:
+        return {"stopped": True}
+
+
+def _leave(volume: Volume, path: str, names: Mapping[int, str] | None = None) -> Fields | str:
+    from ..imaging.files import write_volume
+
+    if Path(path).suffix == ".npy":
+        return write_array(volume, path)
+    write_volume(volume, path, names)
+    return str(path)
+
+
+HANDLERS: dict[str, Callable[[Fields, Context], Fields]] = {
+    "describe": describe,
+    "predict": predict,
+    "finetune": finetune,
+}
+
+_NEEDED = {"describe": ("model",), "predict": ("model", "image", "out"), "finetune": ("model", "cases", "out")}
