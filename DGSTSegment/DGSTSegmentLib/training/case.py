@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..imaging.files import notes_on_ct, read_ct, read_segmentation
+from ..imaging.files import notes_on_ct, read_segmentation, read_volume
 from ..imaging.resample import onto_grid_of
 from ..imaging.volume import Volume
 
@@ -62,7 +62,7 @@ class Case:
     Args:
         name: how messages call it.
         image: CT, HU.
-        annotation: uint8, 1 where a lymph node is marked.
+        annotation: label values, above 0 where a lymph node is marked; one value a node where the user kept them apart.
         completeness: a name in ``COMPLETENESS``.
         region: bool, where ``region`` says that all is marked; None otherwise.
         rejected: bool, findings known to be background; None where there are none.
@@ -89,19 +89,21 @@ def read_case(files: CaseFiles) -> Case:
         raise InputError(
             f"{files.title}: completeness must be one of {', '.join(COMPLETENESS)}, not {files.completeness!r}."
         )
-    image = read_ct(files.image)
-    notes = list(notes_on_ct(image, files.title))
-    annotation = _read_mask(files.annotation, image, notes)
+    image = read_volume(files.image)
+    notes = [f"{files.title}: {note}" for note in notes_on_ct(image)]
+    annotation = _read_on_grid(files.annotation, image, notes)
     if not annotation.array.any():
         if files.completeness != "all":
-            raise InputError(f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked.")
+            raise InputError(
+                f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked."
+            )
         notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as a scan without lymph nodes.")
     region = _read_region(files, image, annotation, notes) if files.completeness == "region" else None
     rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
     return Case(
         name=files.title,
         image=image,
-        annotation=annotation.with_array(annotation.array.astype(np.uint8)),
+        annotation=annotation,
         completeness=files.completeness,
         region=region,
         rejected=rejected,
@@ -109,11 +111,16 @@ def read_case(files: CaseFiles) -> Case:
     )
 
 
-def _read_mask(path: str, image: Volume, notes: list[str]) -> Volume:
-    mask, note = onto_grid_of(read_segmentation(path), image, name=str(path))
+def _read_on_grid(path: str, image: Volume, notes: list[str]) -> Volume:
+    segmentation, note = onto_grid_of(read_segmentation(path), image, name=str(path))
     if note:
         notes.append(note)
-    return mask.with_array(mask.array > 0)
+    return segmentation
+
+
+def _read_mask(path: str, image: Volume, notes: list[str]) -> Volume:
+    segmentation = _read_on_grid(path, image, notes)
+    return segmentation.with_array(segmentation.array > 0)
 
 
 def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: list[str]) -> Volume:
@@ -124,8 +131,10 @@ def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: lis
         )
     boxes = parse_boxes(files.region)
     region = _read_mask(files.region, image, notes) if boxes is None else boxes_mask(boxes, image)
-    if not (region.array & annotation.array).any():
-        raise InputError(f"{files.title}: the region {files.region} contains no annotation; move it over the marked nodes.")
+    if not (region.array & (annotation.array > 0)).any():
+        raise InputError(
+            f"{files.title}: the region {files.region} contains no annotation; move it over the marked nodes."
+        )
     return region
 
 

@@ -86,8 +86,12 @@ def _paint_muscles(canvas: Canvas, domain: Domain, rng: np.random.Generator, mid
         ]
         tilt = rng.normal(0, 0.25)
         muscle = _upright(center, (rng.uniform(4, 8), rng.uniform(7, 14)), rng.uniform(35, 90), rng.uniform(0, np.pi))
-        tilted = muscle.rotation @ np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
-        canvas.paint_shape(Ellipsoid(center, muscle.semi_axes, tilted, 0.05, rng.uniform(0, 6)), rng.uniform(*domain.muscle_hu))
+        tilted = muscle.rotation @ np.array(
+            [[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]]
+        )
+        canvas.paint_shape(
+            Ellipsoid(center, muscle.semi_axes, tilted, 0.05, rng.uniform(0, 6)), rng.uniform(*domain.muscle_hu)
+        )
 
 
 def _paint_glands(canvas: Canvas, domain: Domain, rng: np.random.Generator, middle: np.ndarray) -> None:

@@ -97,7 +97,9 @@ class Canvas:
             wall: thickness (mm) and HU of a wall around it.
         """
         y, x = np.meshgrid(
-            (np.arange(self.hu.shape[1])) * self.spacing[1], np.arange(self.hu.shape[2]) * self.spacing[2], indexing="ij"
+            (np.arange(self.hu.shape[1])) * self.spacing[1],
+            np.arange(self.hu.shape[2]) * self.spacing[2],
+            indexing="ij",
         )
         for k in np.flatnonzero(radius > 0):
             distance = np.hypot(y - course[k, 0], x - course[k, 1]) - radius[k]

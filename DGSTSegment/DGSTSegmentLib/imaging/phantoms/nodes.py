@@ -51,10 +51,16 @@ def _place(canvas, labels, shape, vessels, beside, rng) -> Ellipsoid | None:
             continue
         coverage, box = canvas.cover(node)
         inside = coverage > 0.5
-        if inside.sum() < 4 or np.min((canvas.limits(box) * inside)[inside]) < 1 or (labels[box][inside] > 0).mean() > (0.15 if beside is not None else 0):
+        if (
+            inside.sum() < 4
+            or np.min((canvas.limits(box) * inside)[inside]) < 1
+            or (labels[box][inside] > 0).mean() > (0.15 if beside is not None else 0)
+        ):
             continue
         around = canvas.hu[box][inside]
-        is_free = (around > -20).mean() <= MOST_TISSUE and (around < -200).mean() <= 0.05 and (around > 300).mean() < 0.02
+        is_free = (
+            (around > -20).mean() <= MOST_TISSUE and (around < -200).mean() <= 0.05 and (around > 300).mean() < 0.02
+        )
         if is_free or (beside is not None and (around > 300).mean() < 0.02 and (around < -200).mean() <= 0.05):
             return node
     return None

@@ -1,0 +1,228 @@
+"""Fine-tuning: from a foundation model and a few annotated cases to a delta."""
+
+from __future__ import annotations
+
+import platform
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..dgst.delta import compute_delta
+from ..dgst.strategies import make_strategy
+from ..networks.foundation import open_model
+from ..networks.model import FoundationModel
+from ..networks.package import write_delta
+from ..networks.state import own_state
+from .case import Case, read_case
+from .devices import choose_device, choose_precision
+from .events import OnEvent, Reporter, ShouldStop
+from .holdout import HeldOutMeasure, choose_held_out, measure, summary
+from .predict import Predictor
+from .preparation import knowledge_with, prepare_case
+from .request import FinetuneRequest
+from .run import Run
+from .trainer import Trainer
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a fine-tuning came to.
+
+    Args:
+        model: the run's folder, itself a model.
+        steps: steps done.
+        stopped: the user stopped it early; it can be resumed.
+        held_out: what was measured before and after; None where nothing could be held out.
+        weights_changed: fraction of the network's weights that differ from the base.
+        seconds: per phase.
+        notes: sentences for the user.
+    """
+
+    model: str
+    steps: int
+    stopped: bool
+    held_out: dict[str, Any] | None
+    weights_changed: float
+    seconds: dict[str, float]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def finetune(
+    request: FinetuneRequest,
+    *,
+    resume: bool = False,
+    on_event: OnEvent | None = None,
+    should_stop: ShouldStop | None = None,
+) -> FinetuneResult:
+    """Adapt a model to all cases of a study; the model on disk stays as it is.
+
+    Starts from the foundation model; given a fine-tuned model, from that model's base. What it writes into
+    ``request.out`` is a model. Stopping keeps a checkpoint and what was learned so far.
+
+    Args:
+        request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
+        resume: go on where the run in ``request.out`` stopped, to the very same result.
+        on_event: hears of progress and notes.
+        should_stop: asked after every step.
+
+    Raises:
+        InputError: bad input, with nothing half-written.
+        Stopped: the user stopped it before the first step.
+    """
+    reporter = _Notes(on_event, should_stop)
+    run = Run.reopen(request.out) if resume else _started(request)
+    finished = run.result()
+    if finished is not None and not finished["stopped"]:
+        return FinetuneResult(**finished)
+    return _Finetuning(run, reporter).carry_out()
+
+
+def _started(request: FinetuneRequest) -> Run:
+    """A new run; everything that can be wrong with the request is found before its folder is made."""
+    request.validate()
+    device = choose_device(request.device)
+    open_model(request.model, fold=request.fold, base=request.base).foundation.network()
+    for files in request.cases:
+        read_case(files)
+    fixed = {
+        "threads": request.threads or torch.get_num_threads(),
+        "device": device.type,
+        "precision": choose_precision(request.precision, device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    return Run.start(request, fixed)
+
+
+class _Finetuning:
+    """The phases of one run in order."""
+
+    def __init__(self, run: Run, reporter: _Notes):
+        self.run, self.request, self.reporter = run, run.request, reporter
+        torch.set_num_threads(run.fixed["threads"])
+        self.began = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        self.foundation = self._open_foundation()
+
+    def carry_out(self) -> FinetuneResult:
+        cases = self._read_cases()
+        held_out = choose_held_out(len(cases), self.request.holdout, self.request.seed)
+        base = self._predictor(self.foundation.network())
+        prepared = [
+            prepare_case(case, base, self.run.cache / str(n)) for n, case in enumerate(cases) if n not in held_out
+        ]
+        examined = [(cases[n], knowledge_with(cases[n], base)) for n in held_out]
+        if not examined:
+            self.reporter.note("No case is held out from training, so nothing is measured.")
+        self._clock("prepare")
+        before = [measure(base, case, knowledge) for case, knowledge in examined]
+        self._clock("measure_before")
+        network, trainer = self._train(prepared)
+        self._clock("train")
+        after = [measure(self._predictor(network, deaf=True), case, knowledge) for case, knowledge in examined]
+        self._clock("measure_after")
+        return self._keep(network, trainer, before, after)
+
+    def _open_foundation(self) -> FoundationModel:
+        model = open_model(self.request.model, fold=self.request.fold, base=self.request.base)
+        if model.base is not None:
+            self.reporter.note(
+                f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
+                "on all cases given."
+            )
+        return model.foundation
+
+    def _read_cases(self) -> list[Case]:
+        cases = [read_case(files) for files in self.request.cases]
+        for case in cases:
+            for note in case.notes:
+                self.reporter.note(note)
+        return cases
+
+    def _predictor(self, network: torch.nn.Module, deaf: bool = False) -> Predictor:
+        reporter = self.reporter.deaf() if deaf else self.reporter
+        fixed = self.run.fixed
+        return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
+
+    def _train(self, prepared) -> tuple[torch.nn.Module, Trainer]:
+        request, network = self.request, self.foundation.network()
+        strategy = make_strategy(
+            request.strategy,
+            network.to(self.run.fixed["device"]),
+            head=self.foundation.head,
+            decoder=self.foundation.decoder,
+            lr=request.lr,
+            gamma=request.gamma,
+            update=request.update,
+            seed=request.seed,
+        )
+        reserved = self.seconds["measure_before"]
+        trainer = Trainer(self.run, strategy, prepared, self.foundation.plan.patch_size_kji, self.reporter)
+        with ThreadPoolExecutor(1) as prefetcher:
+            trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
+        strategy.finish()
+        return network.cpu(), trainer
+
+    def _keep(
+        self, network: torch.nn.Module, trainer: Trainer, before: list[HeldOutMeasure], after: list[HeldOutMeasure]
+    ) -> FinetuneResult:
+        delta = compute_delta(own_state(self.foundation.network()), own_state(network))
+        measured = summary(before, after)
+        write_delta(self.run.folder, delta, self._card(trainer.step, measured), self.foundation.plan, self.foundation)
+        self._clock("write")
+        result = FinetuneResult(
+            model=str(self.run.folder),
+            steps=trainer.step,
+            stopped=trainer.stopped,
+            held_out=measured,
+            weights_changed=delta.fraction_changed,
+            seconds={**self.seconds, "total": time.monotonic() - self.began},
+            notes=self.reporter.notes,
+        )
+        self.run.finish(result.to_json())
+        return result
+
+    def _card(self, steps: int, measured: dict[str, Any] | None):
+        request, base = self.request, self.foundation.card
+        return replace(
+            base,
+            name=request.name or Path(request.out).resolve().name,
+            description=f"{base.name} fine-tuned by {request.strategy} on {len(request.cases)} annotated scan(s).",
+            trained_on=f"{base.trained_on} Fine-tuned on {len(request.cases)} scan(s) of the user.".strip(),
+            created=date.today().isoformat(),
+            folds=(),
+            strategy={
+                "name": request.strategy,
+                "gamma": request.gamma,
+                "update": request.update,
+                "lr": request.lr,
+                "steps": steps,
+                "seed": request.seed,
+                **self.run.fixed,
+            },
+            measured=measured,
+        )
+
+    def _clock(self, phase: str) -> None:
+        self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+class _Notes(Reporter):
+    """A reporter that also remembers the notes, each once."""
+
+    def __init__(self, on_event: OnEvent | None, should_stop: ShouldStop | None):
+        super().__init__(on_event, should_stop)
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        if message not in self.notes:
+            self.notes.append(message)
+            super().note(message)

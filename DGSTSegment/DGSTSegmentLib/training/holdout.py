@@ -1,0 +1,86 @@
+"""Measuring a model on annotated cases that it did not learn from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..imaging.findings import find
+from ..imaging.matching import match
+from .case import Case
+from .knowledge import NODE, UNKNOWN
+from .overlap import dice
+from .predict import Predictor
+
+RULE = (
+    "Dice over the voxels of which the annotation says something, and the share of marked lymph nodes that were found; "
+    "what nobody marked is neither right nor wrong."
+)
+
+
+@dataclass(frozen=True)
+class HeldOutMeasure:
+    """One model on one held-out case.
+
+    Args:
+        case: its name.
+        dice: over known voxels; 1 where no node is marked and none is predicted there.
+        nodes: marked findings.
+        found: how many of them a predicted finding matches (IoU > 0.1).
+    """
+
+    case: str
+    dice: float
+    nodes: int
+    found: int
+
+
+def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
+    """Positions of the cases to hold out, drawn by ``seed``: ``wanted``, or one in five."""
+    number = count // 5 if wanted is None else wanted
+    return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
+
+
+def measure(predictor: Predictor, case: Case, knowledge: np.ndarray) -> HeldOutMeasure:
+    """Compare a prediction with a case's annotation.
+
+    Args:
+        predictor: the very model that is offered.
+        case: not used in training.
+        knowledge: its knowledge map, on its own grid.
+    """
+    predicted = predictor.segment(case.image, name=case.name).segmentation
+    known = knowledge != UNKNOWN
+    wanted, given = knowledge == NODE, (predicted.array > 0) & known
+    marked, found = find(case.annotation), find(predicted.with_array((predicted.array > 0).astype(np.uint8)))
+    matching = match(marked, found)
+    return HeldOutMeasure(case.name, dice(wanted, given), len(marked.items), len(matching.pairs))
+
+
+def summary(before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> dict[str, Any] | None:
+    """What a card says was measured; None when nothing was held out."""
+    if not before:
+        return None
+    return {
+        "rule": RULE,
+        "cases": [
+            {"name": old.case, "before": _plain(old), "after": _plain(new)}
+            for old, new in zip(before, after, strict=True)
+        ],
+        "dice_before": float(np.mean([m.dice for m in before])),
+        "dice_after": float(np.mean([m.dice for m in after])),
+        "recall_before": recall(before),
+        "recall_after": recall(after),
+    }
+
+
+def recall(measures: list[HeldOutMeasure]) -> float | None:
+    """Share of marked findings that were found over all cases; None where none is marked."""
+    nodes = sum(m.nodes for m in measures)
+    return sum(m.found for m in measures) / nodes if nodes else None
+
+
+def _plain(measured: HeldOutMeasure) -> dict[str, Any]:
+    return {key: value for key, value in asdict(measured).items() if key != "case"}

@@ -1,0 +1,111 @@
+"""The folder of one fine-tuning: request, checkpoint, result; plain files, each whole or not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from ..atomic import atomic_path, write_text
+from ..errors import InputError
+from .request import FinetuneRequest
+
+REQUEST_FILE, RESULT_FILE, CHECKPOINT_FILE, CACHE_FOLDER = (
+    "request.json",
+    "result.json",
+    "checkpoint.safetensors",
+    "cache",
+)
+
+
+class Run:
+    """One fine-tuning on disk.
+
+    Args:
+        folder: where it lies.
+        request: what was asked for.
+        fixed: what the first start found and every resume uses again (threads, device, precision, versions).
+    """
+
+    def __init__(self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any]):
+        self.folder, self.request, self.fixed = folder, request, fixed
+
+    @classmethod
+    def start(cls, request: FinetuneRequest, fixed: dict[str, Any]) -> Run:
+        """Begin a run in a new or empty folder.
+
+        Raises:
+            InputError: something lies there already, or the folder cannot be made.
+        """
+        folder = Path(request.out)
+        if (folder / REQUEST_FILE).exists():
+            raise InputError(f"{folder} holds a run already; go on with it (--resume) or choose another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            occupied = any(not entry.name.startswith(".partial-") for entry in folder.iterdir())
+        except OSError as error:
+            raise InputError(f"{folder} cannot hold a run ({error.strerror}); choose another folder.") from error
+        if occupied:
+            raise InputError(f"{folder} is not empty; choose a new folder, so that nothing in it is lost.")
+        run = cls(folder, request, fixed)
+        write_text(folder / REQUEST_FILE, json.dumps({"request": request.to_json(), "fixed": fixed}, indent=2))
+        return run
+
+    @classmethod
+    def reopen(cls, folder: str | Path) -> Run:
+        """The run that was begun in ``folder``, with the request it was begun with.
+
+        Raises:
+            InputError: no run was begun there, or its request cannot be read.
+        """
+        path = Path(folder) / REQUEST_FILE
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            return cls(Path(folder), FinetuneRequest.from_json(written["request"]), written["fixed"])
+        except FileNotFoundError:
+            raise InputError(f"{folder} holds no run to go on with; start one without --resume.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} cannot be read ({error}); start a new run in another folder.") from error
+
+    @property
+    def cache(self) -> Path:
+        """Prepared cases, needed until the run is finished."""
+        return self.folder / CACHE_FOLDER
+
+    def save_checkpoint(self, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+        """Replace the checkpoint, at once or not at all."""
+        with atomic_path(self.folder / CHECKPOINT_FILE) as partial:
+            save_file(tensors, partial, {"meta": json.dumps(meta)})
+
+    def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """Tensors and meta data as saved; None when no checkpoint was reached.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.folder / CHECKPOINT_FILE
+        if not path.exists():
+            return None
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["meta"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({error}); start a new run in another folder.") from error
+
+    def result(self) -> dict[str, Any] | None:
+        """What the finished run reported; None while it is not finished."""
+        path = self.folder / RESULT_FILE
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Report the result and let go of what only the training needed."""
+        write_text(self.folder / RESULT_FILE, json.dumps(result, indent=2))
+        if not result["stopped"]:
+            (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+            shutil.rmtree(self.cache, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""Class scores of a prepared volume from overlapping windows; when memory runs out, the same answer in less of it."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from .devices import autocast
+from .events import Reporter
+from .memory import OutOfMemory, is_out_of_memory
+from .windows import gaussian_weights, window_starts
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the sum of windows is computed with.
+
+    Args:
+        device: where the network runs.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        tile_batch: windows that pass through the network together.
+        keep_sum: ``device``, ``memory`` (the machine's) or ``disk`` (a temporary file).
+    """
+
+    device: torch.device
+    precision: str
+    tile_batch: int
+    keep_sum: str
+
+    @classmethod
+    def most(cls, device: torch.device, precision: str) -> Means:
+        """The fastest means for a device."""
+        if device.type == "cuda":
+            return cls(device, precision, tile_batch=4, keep_sum="device")
+        return cls(device, precision, tile_batch=1, keep_sum="memory")
+
+    def less(self) -> tuple[Means, str] | None:
+        """The next smaller means and a sentence saying what changed; None when there are none. Never the window."""
+        if self.device.type == "cuda" and self.keep_sum == "device":
+            return replace(self, keep_sum="memory"), "GPU memory ran out: the result is put together in main memory."
+        if self.tile_batch > 1:
+            return replace(self, tile_batch=1), "GPU memory ran out: windows are computed one at a time."
+        if self.device.type == "cuda":
+            cpu = replace(self, device=torch.device("cpu"), precision="fp32")
+            return cpu, "GPU memory ran out: the prediction goes on on the CPU, which takes longer."
+        if self.keep_sum == "memory":
+            return replace(self, keep_sum="disk"), "Memory ran out: the result is put together on disk."
+        return None
+
+
+def window_scores(
+    networks: Sequence[nn.Module],
+    array: np.ndarray,
+    window: tuple[int, int, int],
+    means: Means,
+    reporter: Reporter | None = None,
+) -> np.ndarray:
+    """Logits of a prepared volume, averaged over networks and overlapping windows.
+
+    Windows of ``window`` voxels, half overlapping, Gaussian weights, as nnU-Net's predictor without mirroring. A volume
+    smaller than a window is filled up with 0 for the network.
+
+    Args:
+        networks: in evaluation mode; more than one is an ensemble, whose logits are averaged.
+        array: float32 [1, k, j, i].
+        window: voxels (k, j, i).
+        means: what to begin with; less is taken when memory runs out, and said in a note.
+        reporter: hears of every window.
+
+    Returns:
+        float32 [c, k, j, i].
+
+    Raises:
+        OutOfMemory: not even the smallest means sufficed.
+        Stopped: the user asked to stop.
+    """
+    reporter = reporter or Reporter()
+    while True:
+        try:
+            return _window_scores(networks, array, window, means, reporter)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = means.less()
+        gc.collect()
+        if means.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if smaller is None:
+            raise OutOfMemory(
+                f"Memory ran out while predicting a volume of {' x '.join(map(str, array.shape[:0:-1]))} voxels; "
+                "close other programs, or crop the scan to the body."
+            )
+        means, note = smaller
+        reporter.note(note)
+
+
+@torch.inference_mode()
+def _window_scores(networks, array, window, means: Means, reporter: Reporter) -> np.ndarray:
+    padded, inside = _filled_up(array, window)
+    starts = window_starts(padded.shape[1:], window)
+    phase = reporter.phase("predict", len(starts) * len(networks))
+    home = means.device if means.keep_sum == "device" else torch.device("cpu")
+    weights = torch.from_numpy(gaussian_weights(window)).to(home)
+    weight_sum = torch.zeros(padded.shape[1:], device=home)
+    for start in starts:
+        weight_sum[_box(start, window)] += weights
+    total = None
+    for network in networks:
+        network.to(means.device).eval()
+        for first in range(0, len(starts), means.tile_batch):
+            batch = starts[first : first + means.tile_batch]
+            tiles = torch.stack([padded[(slice(None), *_box(start, window))] for start in batch]).to(means.device)
+            with autocast(means.device, means.precision):
+                scores = _highest_resolution(network(tiles)).float().to(home)
+            if total is None:
+                total = _zeros((scores.shape[1], *padded.shape[1:]), home, means.keep_sum)
+            for start, score in zip(batch, scores, strict=True):
+                total[(slice(None), *_box(start, window))] += score * weights
+                phase.advance()
+    total /= weight_sum * len(networks)
+    return total[(slice(None), *inside)].cpu().numpy()
+
+
+def _highest_resolution(result: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    return result if isinstance(result, torch.Tensor) else result[0]
+
+
+def _filled_up(array: np.ndarray, window: tuple[int, ...]) -> tuple[torch.Tensor, tuple[slice, ...]]:
+    """The array with 0 around it up to a window's size, and where it lies in there."""
+    missing = [max(0, width - size) for size, width in zip(array.shape[1:], window, strict=True)]
+    before = [n // 2 for n in missing]
+    inside = tuple(slice(b, b + size) for b, size in zip(before, array.shape[1:], strict=True))
+    if any(missing):
+        array = np.pad(array, [(0, 0), *((b, n - b) for b, n in zip(before, missing, strict=True))])
+    return torch.from_numpy(np.ascontiguousarray(array)), inside
+
+
+def _zeros(shape: tuple[int, ...], home: torch.device, keep_sum: str) -> torch.Tensor:
+    if keep_sum != "disk":
+        return torch.zeros(shape, device=home)
+    with tempfile.TemporaryFile() as file:
+        return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="w+", shape=shape))
+
+
+def _box(start: tuple[int, ...], window: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(first, first + width) for first, width in zip(start, window, strict=True))

@@ -1,0 +1,165 @@
+"""The training loop: batch, loss, strategy's step, checkpoint; resumes to the bit."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import psutil
+import torch
+
+from ..dgst.strategies import Strategy
+from ..networks.architectures import outputs
+from .batches import Batch, Batches
+from .devices import autocast
+from .events import Reporter
+from .loss import FewShotLoss, LossParts
+from .pace import CALIBRATION, Pace
+from .patches import PreparedCase
+from .run import Run
+from .schedule import poly
+
+
+class Trainer:
+    """Trains a strategy's network on prepared cases.
+
+    Args:
+        run: request, fixed settings and checkpoint.
+        strategy: on the foundation model's network, which it changes in place.
+        cases: prepared.
+        patch_size: voxels (k, j, i).
+        reporter: hears of every step and is asked whether to stop.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        strategy: Strategy,
+        cases: list[PreparedCase],
+        patch_size: tuple[int, int, int],
+        reporter: Reporter,
+    ):
+        self.run, self.strategy, self.reporter = run, strategy, reporter
+        self.device = torch.device(run.fixed["device"])
+        self.batches = Batches(cases, patch_size, run.request.batch_size, run.request.seed)
+        self.loss_of = FewShotLoss(run.request.distillation)
+        self.step, self.stopped = 0, False
+        uses_scaler = run.fixed["precision"] == "fp16" and self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler("cuda") if uses_scaler else None
+
+    def train(self, prefetcher: Executor, spent_seconds: float, reserved_seconds: float) -> None:
+        """Train to the last step, from the run's checkpoint where there is one, or until asked to stop.
+
+        Args:
+            prefetcher: draws the next batch meanwhile.
+            spent_seconds, reserved_seconds: of the run's minutes, before the first and after the last step.
+        """
+        steps = self._go_back_to_checkpoint() or self.run.request.steps
+        self.pace = Pace(steps, self.run.request.minutes, reserved_seconds, spent_seconds)
+        self.strategy.network.train()
+        if self.step == 0:
+            self._warm_up()
+        upcoming = prefetcher.submit(self.batches.__getitem__, self.step)
+        while not self._is_finished() and not self.stopped:
+            batch, upcoming = upcoming.result(), prefetcher.submit(self.batches.__getitem__, self.step + 1)
+            self._do_step(batch.to(self.device))
+        self._settle(upcoming)
+        self.strategy.network.eval()
+
+    def _is_finished(self) -> bool:
+        return self.pace.steps is not None and self.step >= self.pace.steps
+
+    def _warm_up(self) -> None:
+        """Gradients of the first batches, before any update, for the strategy that chooses by them."""
+        for n in range(self.strategy.warm_up_batches):
+            self._backward(self.batches[n].to(self.device))
+            self.strategy.observe()
+
+    def _do_step(self, batch: Batch) -> None:
+        factor = self._lr_factor()
+        parts = self._backward(batch)
+        report = self.strategy.step(lr_factor=factor, scaler=self.scaler)
+        if report.skipped:
+            self.reporter.note("A step was skipped because its gradients were not finite.")
+        fixed_now = self.pace.step_done(self.step)
+        self._tell(parts, factor)
+        self.step += 1
+        self.stopped = self.reporter.should_stop() and not self._is_finished()
+        if fixed_now or self.stopped or self.pace.checkpoint_due():
+            self._save_checkpoint()
+
+    def _lr_factor(self) -> float:
+        """The schedule begins to fall once the number of steps is fixed, so that a resume finds the same one."""
+        if self.run.request.minutes is not None and self.step < CALIBRATION.stop:
+            return 1.0
+        return poly(self.step, self.pace.steps)
+
+    def _backward(self, batch: Batch) -> LossParts:
+        with autocast(self.device, self.run.fixed["precision"]):
+            scores = outputs(self.strategy.network(batch.image))
+        parts = self.loss_of(scores, batch.knowledge, batch.teacher)
+        (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
+        return parts
+
+    def _tell(self, parts: LossParts, factor: float) -> None:
+        self.reporter.progress(
+            "train",
+            self.step + 1,
+            self.pace.steps,
+            loss=float(parts.total.detach()),
+            loss_known=parts.known,
+            loss_distillation=parts.distillation,
+            lr=self.strategy.lr * factor,
+            memory_mb=_memory_mb(self.device),
+            seconds_left=self.pace.seconds_left(self.step),
+        )
+
+    def _save_checkpoint(self) -> None:
+        began = time.monotonic()
+        tensors, meta = self.strategy.state()
+        network = {
+            f"network.{name}": tensor.detach().cpu().contiguous() for name, tensor in self._own_tensors().items()
+        }
+        strategy = {f"strategy.{name}": tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self.run.save_checkpoint({**network, **strategy}, {**self._meta(), "strategy": meta})
+        self.pace.checkpoint_done(time.monotonic() - began)
+
+    def _meta(self) -> dict[str, Any]:
+        scaler = None if self.scaler is None else self.scaler.state_dict()
+        return {"step": self.step, "steps": self.pace.steps, "scaler": scaler}
+
+    def _go_back_to_checkpoint(self) -> int | None:
+        """Put everything back as it was; the number of steps that was fixed then, if it was."""
+        saved = self.run.load_checkpoint()
+        if saved is None:
+            return None
+        tensors, meta = saved
+        with torch.no_grad():
+            for name, tensor in self._own_tensors().items():
+                tensor.copy_(tensors[f"network.{name}"])
+        prefix = "strategy."
+        self.strategy.load_state(
+            {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)},
+            meta["strategy"],
+        )
+        if self.scaler is not None and meta["scaler"]:
+            self.scaler.load_state_dict(meta["scaler"])
+        self.step = meta["step"]
+        return meta["steps"]
+
+    def _own_tensors(self) -> dict[str, torch.Tensor]:
+        """Parameters and buffers, each once, whatever names it has."""
+        network = self.strategy.network
+        return dict([*network.named_parameters(), *network.named_buffers()])
+
+    @staticmethod
+    def _settle(upcoming: Future) -> None:
+        if not upcoming.cancel():
+            upcoming.result()
+
+
+def _memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return psutil.Process().memory_info().rss / 2**20
