@@ -23,23 +23,29 @@ def read_series(folder: Path) -> Volume:
         InputError: no CT series or several, unreadable slices, or slices that do not make a regular grid: missing,
             doubled, unevenly spaced or taken with a tilted gantry.
     """
-    files = _files_of_the_ct_series(folder)
+    with itk.no_warnings():
+        files = _files_of_the_ct_series(folder)
+        if len(files) < 2:
+            raise InputError(f"The DICOM series in {folder} is a single file; give the folder of a whole CT series.")
+        volume, positions = _read_slices(folder, files)
+    _refuse_irregular_slices(folder, volume.geometry, positions)
+    return volume
+
+
+def _read_slices(folder: Path, files: tuple[str, ...]) -> tuple[Volume, np.ndarray]:
+    """The volume that ITK makes of the slices, and where each of them says that it lies: (n, 3) LPS mm."""
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames(files)
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
-        image = reader.Execute()
+        volume = itk.from_itk(reader.Execute())
         positions = [_position(reader.GetMetaData(n, _POSITION)) for n in range(len(files))]
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise InputError(
             f"The DICOM series in {folder} could not be read ({itk.reason(error)}); export the whole series again."
         ) from error
-    if image.GetDimension() != 3 or len(files) < 2:
-        raise InputError(f"The DICOM series in {folder} is a single file; give the folder of a whole CT series.")
-    volume = itk.from_itk(image)
-    _refuse_irregular_slices(folder, volume.geometry, np.array(positions))
-    return volume
+    return volume, np.array(positions)
 
 
 def _files_of_the_ct_series(folder: Path) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InputError
 from . import dicom, itk, segments
 from .image_io import read_image, write_image
@@ -23,7 +21,8 @@ def read_volume(path: str | os.PathLike) -> Volume:
     slices of one DICOM CT series (which comes in HU).
 
     Raises:
-        InputError: the path names no volume that can be read whole and placed in the world; the message says why.
+        InputError: the path names no volume that can be read whole, with finite values and a place in the world; the
+            message says why.
     """
     path = Path(path)
     if path.is_dir():
@@ -39,15 +38,9 @@ def read_ct(path: str | os.PathLike) -> Volume:
     """The CT (HU) in ``path``; what :func:`notes_on_ct` finds remarkable is logged as a warning.
 
     Raises:
-        InputError: as :func:`read_volume`, or there are voxels that are not finite.
+        InputError: as :func:`read_volume`.
     """
     volume = read_volume(path)
-    if volume.array.dtype.kind == "f":
-        bad = volume.array.size - int(np.count_nonzero(np.isfinite(volume.array)))
-        if bad:
-            raise InputError(
-                f"{path} holds {bad} voxels that are infinite or no numbers; set them to a HU value, -1024 for air say."
-            )
     for note in notes_on_ct(volume):
         _log.warning("%s: %s", path, note)
     return volume

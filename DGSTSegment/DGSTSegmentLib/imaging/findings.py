@@ -21,6 +21,7 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 _ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 _SAME_GRID_MM = 0.05
+_MOST_BOXES = 2**16
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,17 @@ def find(
 
     Raises:
         InputError: ``ct`` or ``probability`` lies on another grid.
-        ValueError: ``instances`` is none of the three.
+        ValueError: ``instances`` is none of the three, or the segmentation holds no integers.
     """
     if instances not in ("auto", "values", "components"):
         raise ValueError(f"instances is auto, values or components, not {instances!r}.")
+    if segmentation.array.dtype.kind not in "iub":
+        raise ValueError(f"A segmentation holds integers, not {segmentation.array.dtype}.")
+    labels = segmentation.array.astype(np.uint8) if segmentation.array.dtype.kind == "b" else segmentation.array
     _refuse_other_grids(segmentation.geometry, {"CT": ct, "probability": probability})
     numbered = np.zeros(segmentation.array.shape, dtype=np.int32)
     items = []
-    for number, region in enumerate(_regions(segmentation.array, instances), start=1):
+    for number, region in enumerate(_regions(labels, instances), start=1):
         numbered[region.box][region.mask] = number
         items.append(_measured(number, region, segmentation.geometry, ct, probability))
     return Findings(items, Volume(numbered, segmentation.geometry))
@@ -140,28 +144,32 @@ def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) ->
 
 
 def _regions(labels: np.ndarray, instances: str) -> Iterator[_Region]:
-    whole = _box_of(labels != 0)
-    if whole is None:
-        return
-    labels = labels[whole]
-    values, compact = _compact(labels)
-    by_value = instances == "values" or (instances == "auto" and len(values) > 1)
-    for index, (value, box) in enumerate(zip(values, ndimage.find_objects(compact), strict=True), start=1):
-        mask = compact[box] == index
-        place = _moved(box, whole)
+    boxes = _boxes(labels)
+    by_value = instances == "values" or (instances == "auto" and len(boxes) > 1)
+    for value, box in boxes.items():
+        mask = labels[box] == value
         if by_value:
-            yield _Region(int(value), place, mask)
+            yield _Region(value, box, mask)
         else:
-            yield from _components(int(value), place, mask)
+            yield from _components(value, box, mask)
 
 
-def _components(label: int, place: tuple[slice, ...], mask: np.ndarray) -> Iterator[_Region]:
+def _boxes(labels: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
+    """The box of each label value, in rising order."""
+    if labels.max() <= _MOST_BOXES:
+        return {n: box for n, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
+    values, places = np.unique(labels, return_inverse=True)
+    boxes = ndimage.find_objects(places.reshape(labels.shape) + 1)
+    return {int(value): box for value, box in zip(values, boxes, strict=True) if value > 0}
+
+
+def _components(label: int, place: tuple[slice, ...], mask: np.ndarray) -> list[_Region]:
     components, _ = ndimage.label(mask, _ALL_NEIGHBOURS)
-    boxes = ndimage.find_objects(components)
-    sizes = np.bincount(components.ravel())[1:]
-    for index in np.argsort(-sizes, kind="stable"):
-        box = boxes[index]
-        yield _Region(label, _moved(box, place), components[box] == index + 1)
+    regions = [
+        _Region(label, _moved(box, place), components[box] == n)
+        for n, box in enumerate(ndimage.find_objects(components), start=1)
+    ]
+    return sorted(regions, key=lambda region: -np.count_nonzero(region.mask))
 
 
 def _measured(number: int, region: _Region, grid: Geometry, ct: Volume | None, probability: Volume | None) -> Finding:
@@ -189,20 +197,6 @@ def _cropped(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
     matrix = geometry.ijk_to_world.copy()
     matrix[:3, 3] = geometry.to_world([part.start for part in box])
     return Geometry(tuple(part.stop - part.start for part in box), matrix)
-
-
-def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The label values in rising order, and the labels with each value replaced by its place there, from 1."""
-    marked = labels != 0
-    values, places = np.unique(labels[marked], return_inverse=True)
-    compact = np.zeros(labels.shape, dtype=np.int32)
-    compact[marked] = places.ravel() + 1
-    return values, compact
-
-
-def _box_of(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    boxes = ndimage.find_objects(mask.astype(np.uint8))
-    return boxes[0] if boxes else None
 
 
 def _moved(box: tuple[slice, ...], within: tuple[slice, ...]) -> tuple[slice, slice, slice]:

@@ -27,28 +27,19 @@ def read_image(path: Path) -> sitk.Image:
     """The three-dimensional image in the file, with one or more values a voxel.
 
     Raises:
-        InputError: no such file, not an image file, not three-dimensional, truncated, or with axes that span no space.
+        InputError: no such file, not an image file, not three-dimensional, truncated, with voxels that are
+            not finite, or with axes that span no space.
     """
     image_io = _image_io_of(path)
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO(image_io)
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        _refuse_unless_three_dimensional(path, reader.GetSize())
-        if image_io == "NiftiImageIO" and not nifti.is_complete(path):
-            raise InputError(f"{path} is truncated: it ends before its last voxel; copy or download it again.")
-        image = reader.Execute()
-        itk.geometry_of(image)
-        return image
+        with itk.no_warnings():
+            return _read_three_dimensional(path, image_io)
     except RuntimeError as error:
         raise InputError(
-            f"{path} could not be read as a volume ({itk.reason(error)}); it may be damaged or not what its name says."
+            f"{path} could not be read as a volume ({_reason(error, path)}); it is damaged or not what its name says."
         ) from error
     except OSError as error:
         raise InputError(f"{path} could not be read ({error.strerror or error}); check the file.") from error
-    except ValueError as error:
-        raise InputError(f"{path} does not say where its voxels lie ({error}); export it again.") from error
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
@@ -69,11 +60,29 @@ def write_image(image: sitk.Image, path: Path) -> None:
     with atomic_path(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), ending != ".nii", _FAST_COMPRESSION)
-            complete = not is_nifti or nifti.is_complete(partial)
+            complete = not is_nifti or nifti.inspect(partial).complete
         except RuntimeError as error:
-            raise OSError(itk.reason(error)) from error
+            raise OSError(_reason(error, partial)) from error
         if not complete:
             raise OSError("the disk took only a part of it")
+
+
+def _read_three_dimensional(path: Path, image_io: str) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(image_io)
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    _refuse_unless_three_dimensional(path, reader.GetSize())
+    if image_io == "NiftiImageIO":
+        _refuse_damaged(path, nifti.inspect(path))
+    image = reader.Execute()
+    _refuse_without_place(path, image)
+    _refuse_not_finite(path, _not_finite(image))
+    return image
+
+
+def _reason(error: RuntimeError, path: Path) -> str:
+    return itk.reason(error).replace(str(path), "it")
 
 
 def _image_io_of(path: Path) -> str:
@@ -94,6 +103,33 @@ def _refuse_unless_three_dimensional(path: Path, size: tuple[int, ...]) -> None:
     if len(size) != 3:
         voxels = " x ".join(str(n) for n in size)
         raise InputError(f"{path} has {len(size)} dimensions ({voxels}); a volume has three, so export one volume.")
+
+
+def _refuse_without_place(path: Path, image: sitk.Image) -> None:
+    try:
+        itk.geometry_of(image)
+    except ValueError as error:
+        raise InputError(
+            f"{path} does not say where its voxels lie, its axes do not span three dimensions; export it again."
+        ) from error
+
+
+def _refuse_damaged(path: Path, content: nifti.Content) -> None:
+    if not content.complete:
+        raise InputError(f"{path} is truncated or damaged, not all its voxels are there; copy or download it again.")
+    _refuse_not_finite(path, content.not_finite)
+
+
+def _refuse_not_finite(path: Path, count: int) -> None:
+    if count:
+        raise InputError(
+            f"{path} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
+        )
+
+
+def _not_finite(image: sitk.Image) -> int:
+    values = sitk.GetArrayViewFromImage(image)
+    return 0 if values.dtype.kind != "f" else values.size - int(np.count_nonzero(np.isfinite(values)))
 
 
 def _has_perpendicular_axes(image: sitk.Image) -> bool:

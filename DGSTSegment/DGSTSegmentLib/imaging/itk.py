@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -37,7 +40,18 @@ def place(image: sitk.Image, geometry: Geometry) -> None:
     image.SetDirection(geometry.direction.ravel().tolist())
 
 
-def reason(error: RuntimeError) -> str:
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Keep ITK from writing warnings to stderr, where what it warns of is checked and said in our own words."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def reason(error: Exception) -> str:
     """What ITK complains of, in one line without its file names and addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines[-1].startswith("Reason:") and len(lines) > 1:

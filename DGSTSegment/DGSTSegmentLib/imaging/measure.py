@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist, squareform
 
 from .geometry import Geometry
 from .orientation import to_lps_order
@@ -54,12 +53,9 @@ def axes_mm(region: Volume) -> tuple[float, float]:
     """
     axial = _axial(region)
     pixels = np.array(axial.geometry.spacing_kji[1:])
-    slices = np.flatnonzero(axial.array.any(axis=(1, 2)))
-    ends = [_diameter(axial.array[k], pixels) for k in slices]
-    longest = int(np.argmax([np.linalg.norm(end - start) for start, end in ends]))
-    start, end = ends[longest]
-    outline = _outline(ndimage.binary_fill_holes(axial.array[slices[longest]])) * pixels
-    return float(np.linalg.norm(end - start)), _longest_chord_across(outline, end - start)
+    k, long_axis = _longest_diameter(axial.array, pixels)
+    outline = _outline(ndimage.binary_fill_holes(axial.array[k])) * pixels
+    return float(np.linalg.norm(long_axis)), _longest_chord_across(outline, long_axis)
 
 
 def extent_mm(region: Volume) -> tuple[float, float, float]:
@@ -121,14 +117,31 @@ def _row_ends(mask: np.ndarray) -> np.ndarray:
     return np.concatenate([np.column_stack([rows, first]), np.column_stack([rows, last])])
 
 
-def _diameter(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two points (mm, in the slice) of the outline of a 2D mask that lie furthest apart."""
-    middles_of_edges = np.array([(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)])
-    points = (_row_ends(mask)[:, None] + middles_of_edges).reshape(-1, 2) * spacing
+def _longest_diameter(mask: np.ndarray, pixels: np.ndarray) -> tuple[int, np.ndarray]:
+    """The slice with the longest diameter, and that diameter as a vector (mm) in the slice."""
+    outer_points = {k: _edge_points(mask[k]) * pixels for k in np.flatnonzero(mask.any(axis=(1, 2)))}
+    at_most = {k: np.linalg.norm(np.ptp(points, axis=0)) for k, points in outer_points.items()}
+    slice_of_longest, longest = 0, np.zeros(2)
+    for k in sorted(at_most, key=at_most.get, reverse=True):
+        if at_most[k] <= np.linalg.norm(longest):
+            break
+        diameter = _diameter(outer_points[k])
+        if np.linalg.norm(diameter) > np.linalg.norm(longest):
+            slice_of_longest, longest = int(k), diameter
+    return slice_of_longest, longest
+
+
+def _edge_points(mask: np.ndarray) -> np.ndarray:
+    """Middles (n, 2; pixels) of the pixels' edges at the ends of every row."""
+    middles = np.array([(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)])
+    return (_row_ends(mask)[:, None] + middles).reshape(-1, 2)
+
+
+def _diameter(points: np.ndarray) -> np.ndarray:
+    """The vector between the two of ``points`` that lie furthest apart."""
     hull = points[ConvexHull(points).vertices]
-    distances = squareform(pdist(hull))
-    start, end = np.unravel_index(int(distances.argmax()), distances.shape)
-    return hull[start], hull[end]
+    vectors = hull[:, None] - hull
+    return vectors.reshape(-1, 2)[int((vectors**2).sum(axis=-1).argmax())]
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:

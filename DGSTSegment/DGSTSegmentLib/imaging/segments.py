@@ -45,10 +45,14 @@ def from_image(image: sitk.Image, path: Path) -> Segmentation:
     Where segments overlap, the later one keeps the voxels, and a note says so.
 
     Raises:
-        InputError: values that are no labels, or several values a voxel without Slicer's description of segments.
+        InputError: values that are no labels, or several values a voxel without Slicer's description of segments, or
+            with a wrong one.
     """
     array = sitk.GetArrayFromImage(image)
-    segments = list(_segments(image))
+    try:
+        segments = list(_segments(image))
+    except ValueError as error:
+        raise InputError(f"{path} describes its segments wrongly ({error}); save it again from Slicer.") from error
     if image.GetNumberOfComponentsPerPixel() > 1:
         return _flattened(array, segments, geometry_of(image), path)
     names = {segment.value: segment.name for segment in segments}

@@ -1,0 +1,131 @@
+"""A CT series comes in as HU in its place, or not at all."""
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging.files import read_volume
+
+_HU = np.arange(6 * 4 * 5, dtype=np.int16).reshape(6, 4, 5) * 10 - 600
+
+
+def _write_slice(path, hu, position, series="1.2.3.4", modality="CT", orientation=(1, 0, 0, 0, 1, 0), description="CT"):
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    scan = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
+    scan.SOPClassUID, scan.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    scan.Modality, scan.SeriesDescription = modality, description
+    scan.StudyInstanceUID, scan.SeriesInstanceUID, scan.FrameOfReferenceUID = "1.2.3", series, "1.2.9"
+    scan.ImagePositionPatient, scan.ImageOrientationPatient = [round(x, 6) for x in position], list(orientation)
+    scan.PixelSpacing, scan.SliceThickness = [0.8, 0.6], 2.5
+    scan.Rows, scan.Columns = hu.shape
+    scan.SamplesPerPixel, scan.PhotometricInterpretation = 1, "MONOCHROME2"
+    scan.BitsAllocated, scan.BitsStored, scan.HighBit, scan.PixelRepresentation = 16, 16, 15, 0
+    scan.RescaleSlope, scan.RescaleIntercept = 2, -1024
+    scan.PixelData = ((hu + 1024) // 2).astype(np.uint16).tobytes()
+    pydicom.dcmwrite(path, scan, enforce_file_format=True)
+
+
+def _write_series(folder, heights=(0, 2.5, 5, 7.5, 10, 12.5), shift=0.0, **how):
+    """Slices at ``heights`` (mm) along the slices' normal, in a shuffled order of file names; each lies ``shift``
+    times its height further along x, as with a tilted gantry."""
+    folder.mkdir(exist_ok=True)
+    row, column = np.reshape(how.get("orientation", (1, 0, 0, 0, 1, 0)), (2, 3))
+    names = np.random.default_rng(0).permutation(len(heights))
+    for hu, height, name in zip(_HU, heights, names, strict=False):
+        position = np.array([-30.0, -40.0, 100.0]) + height * np.cross(row, column) + [shift * height, 0, 0]
+        _write_slice(folder / f"{how.get('series', '1')}-{name}.dcm", hu, position, **how)
+
+
+def _refusal(folder) -> str:
+    with pytest.raises(InputError) as refusal:
+        read_volume(folder)
+    assert str(folder) in str(refusal.value) and "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, 0, 0, -1), (0.8, 0.6, 0, -0.6, 0.8, 0)],
+    ids=["axial", "prone", "sagittal", "oblique"],
+)
+def test_a_series_comes_in_hu_and_in_its_place(orientation, tmp_path):
+    _write_series(tmp_path / "ct", orientation=orientation)
+    volume = read_volume(tmp_path / "ct")
+    np.testing.assert_array_equal(volume.array, _HU)
+    row, column = np.reshape(orientation, (2, 3))
+    expected = np.array([-30, -40, 100]) + 2 * 2.5 * np.cross(row, column) + 3 * 0.8 * column + 4 * 0.6 * row
+    np.testing.assert_allclose(volume.geometry.to_world([2, 3, 4]), expected, atol=1e-4)
+
+
+def test_slices_that_are_placed_with_a_little_jitter_are_read(tmp_path):
+    _write_series(tmp_path / "ct", heights=(0, 2.51, 4.99, 7.5, 10.02, 12.5))
+    assert read_volume(tmp_path / "ct").geometry.spacing[2] == pytest.approx(2.5, abs=0.02)
+
+
+def test_other_files_in_the_folder_do_no_harm(tmp_path):
+    _write_series(tmp_path / "ct")
+    (tmp_path / "ct" / "notes.txt").write_text("hello")
+    _write_slice(tmp_path / "ct" / "pet.dcm", _HU[0], (0, 0, 0), series="1.2.7", modality="PT")
+    np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, _HU)
+
+
+def test_a_missing_slice_is_named_by_its_place(tmp_path):
+    _write_series(tmp_path / "ct", heights=(0, 2.5, 5, 10, 12.5))
+    assert "1 seem to be missing after the one at 105.0 mm" in _refusal(tmp_path / "ct")
+
+
+def test_uneven_spacing(tmp_path):
+    _write_series(tmp_path / "ct", heights=(0, 2, 5, 7, 10, 12.5))
+    assert "their spacing varies from 2.00 to 3.00 mm" in _refusal(tmp_path / "ct")
+
+
+def test_two_slices_at_one_place(tmp_path):
+    _write_series(tmp_path / "ct", heights=(0, 2.5, 5, 5, 7.5, 10))
+    assert "several lie at the same place" in _refusal(tmp_path / "ct")
+
+
+def test_a_tilted_gantry(tmp_path):
+    _write_series(tmp_path / "ct", shift=0.3)
+    assert "tilted gantry" in _refusal(tmp_path / "ct")
+
+
+def test_slices_of_different_size(tmp_path):
+    _write_series(tmp_path / "ct")
+    _write_slice(tmp_path / "ct" / "odd.dcm", _HU[0, :3, :3], (-30, -40, 115), series="1.2.3.4")
+    assert "could not be read" in _refusal(tmp_path / "ct")
+
+
+def test_several_series_are_named(tmp_path):
+    _write_series(tmp_path / "ct", series="1.2.5", description="thin")
+    _write_series(tmp_path / "ct", series="1.2.6", description="thick")
+    sentence = _refusal(tmp_path / "ct")
+    assert "2 CT series" in sentence and "thin, 6 slices" in sentence and "thick, 6 slices" in sentence
+
+
+def test_a_series_of_another_kind(tmp_path):
+    _write_series(tmp_path / "pet", modality="PT")
+    assert "only DICOM of the kind PT" in _refusal(tmp_path / "pet")
+
+
+def test_a_single_slice(tmp_path):
+    _write_series(tmp_path / "ct", heights=(0,))
+    assert "single file" in _refusal(tmp_path / "ct")
+
+
+def test_a_folder_without_dicom(tmp_path, capfd):
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "holds no DICOM images" in _refusal(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_truncated_slice(tmp_path):
+    _write_series(tmp_path / "ct")
+    slice_file = sorted((tmp_path / "ct").iterdir())[2]
+    slice_file.write_bytes(slice_file.read_bytes()[:-20])
+    _refusal(tmp_path / "ct")

@@ -1,0 +1,63 @@
+"""A disk that takes no more is said, and what stood there before still stands."""
+
+import os
+import subprocess
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import read_volume, write_volume
+
+resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
+
+ENDINGS = [".nii.gz", ".nii", ".nrrd", ".mha"]
+_SMALL = Volume(np.arange(24, dtype=np.int16).reshape(2, 3, 4), Geometry.from_parts((2, 3, 4), (1, 1, 1)))
+_LARGE = Volume(
+    np.random.default_rng(0).integers(-1000, 1000, (30, 40, 50)).astype(np.int16),
+    Geometry.from_parts((30, 40, 50), (1, 1, 1)),
+)
+
+
+@contextmanager
+def _files_of_at_most(size: int):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_that_cannot_grow_is_refused_and_the_old_one_stays(ending, tmp_path):
+    path = tmp_path / f"ct{ending}"
+    write_volume(_SMALL, path)
+    with _files_of_at_most(40_000), pytest.raises(InputError, match="could not be written"):
+        write_volume(_LARGE, path)
+    np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_is_refused_and_the_old_file_stays(ending, small_disk):
+    path = small_disk / f"ct{ending}"
+    write_volume(_SMALL, path)
+    with pytest.raises(InputError, match="free some space or choose another folder, nothing was changed"):
+        write_volume(_LARGE, path)
+    np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
+    assert list(small_disk.iterdir()) == [path]

@@ -1,0 +1,170 @@
+"""Values stay where they are in the world when the grid changes."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.orientation import to_lps_order
+from DGSTSegmentLib.imaging.resample import onto_grid_of, resample_to
+
+_SLOPE = np.array([3.0, -2.0, 1.0])
+
+
+def _ramp(geometry: Geometry) -> Volume:
+    """A volume whose value at every point of the world is known: it rises evenly along ``_SLOPE``."""
+    world = geometry.to_world(np.argwhere(np.ones(geometry.shape)))
+    return Volume((world @ _SLOPE).reshape(geometry.shape), geometry)
+
+
+def _around(geometry: Geometry, shape=(5, 6, 7), spacing=(1.1, 0.8, 1.3), seed=0) -> Geometry:
+    """A small grid with axes of its own in the middle of ``geometry``."""
+    direction = Rotation.random(random_state=seed).as_matrix()
+    centred = Geometry.from_parts(shape, spacing, direction=direction)
+    middle = geometry.to_world((np.array(geometry.shape) - 1) / 2) - centred.to_world((np.array(shape) - 1) / 2)
+    return Geometry.from_parts(shape, spacing, middle, direction)
+
+
+@pytest.fixture
+def large(direction) -> Geometry:
+    return Geometry.from_parts((20, 30, 26), (0.9, 0.8, 1.6), (-251.3, 87.9, -1402.7), direction)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_even_ramp_is_the_same_ramp_on_any_grid_inside(large, interpolation, seed):
+    target = _around(large, seed=seed)
+    resampled = resample_to(_ramp(large), target, interpolation)
+    inner = (slice(1, -1),) * 3
+    tolerance = 1e-6 if interpolation == "linear" else 0.2
+    np.testing.assert_allclose(resampled.array[inner], _ramp(target).array[inner], atol=tolerance)
+
+
+def test_nearest_takes_the_value_of_the_voxel_in_which_a_point_lies(large):
+    labels = Volume(np.random.default_rng(0).integers(0, 9, large.shape).astype(np.uint8), large)
+    target = _around(large)
+    index = np.rint(large.to_index(target.to_world(np.argwhere(np.ones(target.shape))))).astype(int)
+    expected = labels.array[tuple(index.T)].reshape(target.shape)
+    resampled = resample_to(labels, target, "nearest")
+    assert resampled.array.dtype == np.uint8
+    np.testing.assert_array_equal(resampled.array, expected)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
+def test_the_same_grid_in_another_axis_order_gets_the_same_voxels(volume, interpolation):
+    ordered = to_lps_order(volume)
+    np.testing.assert_array_equal(resample_to(volume, ordered.geometry, interpolation).array, ordered.array)
+
+
+def test_outside_is_air_for_images_and_background_for_labels(volume):
+    away = Geometry.from_parts((2, 2, 2), (1, 1, 1), (5000, 5000, 5000))
+    ones = volume.with_array(np.ones(volume.array.shape, np.uint8))
+    assert (resample_to(volume, away, "linear").array == volume.array.min()).all()
+    assert (resample_to(ones, away, "nearest").array == 0).all()
+    assert (resample_to(volume, away, "linear", outside=-1024).array == -1024).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_integers_are_rounded_and_never_wrap_around(dtype):
+    high = np.iinfo(np.uint8).max
+    step = np.zeros((4, 4, 8), dtype)
+    step[..., 4:] = high
+    volume = Volume(step, Geometry.from_parts(step.shape, (1, 1, 1)))
+    halfway = Geometry.from_parts((4, 4, 7), (1, 1, 1), (0.6, 0, 0))
+    blended = resample_to(volume, halfway, "linear").array
+    np.testing.assert_array_equal(blended[0, 0], [0, 0, 0, round(0.6 * high), high, high, high])
+    overshooting = resample_to(volume, halfway, "cubic").array.astype(int)
+    assert overshooting[..., :3].max() < 40 and overshooting[..., 4:].min() > 215
+
+
+def test_a_boolean_mask_stays_boolean(volume):
+    mask = volume.with_array(volume.array > 0)
+    assert resample_to(mask, volume.geometry, "linear").array.dtype == bool
+    assert resample_to(mask, volume.geometry, "nearest").array.dtype == bool
+
+
+class TestOntoGridOf:
+    @pytest.fixture
+    def image(self, large) -> Volume:
+        return Volume(np.zeros(large.shape, np.int16), large)
+
+    @pytest.fixture
+    def annotation(self, large) -> Volume:
+        grid = _around(large, spacing=(0.4, 0.5, 0.4), shape=(12, 12, 12))
+        array = np.zeros(grid.shape, np.uint8)
+        array[2:10, 2:10, 2:6], array[2:10, 2:10, 6:10] = 1, 2
+        return Volume(array, grid)
+
+    def test_the_same_grid_is_kept_without_a_word(self, image):
+        labels = image.with_array(np.random.default_rng(0).integers(0, 3, image.array.shape).astype(np.uint8))
+        same, sentence = onto_grid_of(labels, image)
+        assert same.array is labels.array and same.geometry is image.geometry
+        assert sentence is None
+
+    def test_single_precision_in_a_file_does_not_make_another_grid(self, image):
+        rounded = Geometry(image.geometry.shape, image.geometry.ijk_to_world.astype(np.float32))
+        assert onto_grid_of(Volume(image.array, rounded), image)[1] is None
+
+    def test_another_grid_in_the_same_space_is_resampled_and_said(self, image, annotation):
+        onto, sentence = onto_grid_of(annotation, image, "nodes.nii.gz")
+        assert onto.geometry is image.geometry
+        assert sentence == "nodes.nii.gz was on another grid than the image and was resampled to it."
+        world = image.geometry.to_world(np.argwhere(onto.array > 0))
+        index = annotation.geometry.to_index(world)
+        assert ((index > 1.4) & (index < 9.6)).all()
+        volume_before = (annotation.array > 0).sum() * annotation.geometry.voxel_volume_ml
+        assert (onto.array > 0).sum() * image.geometry.voxel_volume_ml == pytest.approx(volume_before, rel=0.3)
+
+    def test_what_is_lost_outside_is_said(self, image, annotation):
+        edge = image.geometry.to_world([10, 15, -0.5]) - annotation.geometry.to_world([5.5, 5.5, 5.5])
+        matrix = annotation.geometry.ijk_to_world.copy()
+        matrix[:3, 3] += edge
+        moved = Volume(annotation.array, Geometry(annotation.array.shape, matrix))
+        _, sentence = onto_grid_of(moved, image)
+        share = float(sentence.split("resampled to it; ")[1].split("%")[0])
+        assert share == pytest.approx(50, abs=8)
+
+    def test_a_label_too_small_for_the_image_is_said(self, image, annotation):
+        coarse = Volume(np.zeros((3, 3, 3), np.int16), _around(image.geometry, (3, 3, 3), (5, 5, 5)))
+        array = annotation.array.copy()
+        array[0, 0, 0] = 7
+        _, sentence = onto_grid_of(annotation.with_array(array), coarse)
+        assert re.search(r"nothing was left of the label values .*\b7\.$", sentence)
+
+    def test_another_place_is_refused(self, image, annotation):
+        matrix = annotation.geometry.ijk_to_world.copy()
+        matrix[:3, 3] += 300
+        away = Volume(annotation.array, Geometry(annotation.array.shape, matrix))
+        with pytest.raises(InputError, match=r"^nodes\.nii\.gz does not lie where the image lies"):
+            onto_grid_of(away, image, "nodes.nii.gz")
+        with pytest.raises(InputError, match="does not lie where the image lies"):
+            onto_grid_of(away.with_array(np.zeros_like(away.array)), image)
+
+    def test_an_annotation_that_marks_only_what_lies_outside_is_refused(self, image):
+        matrix = image.geometry.ijk_to_world.copy()
+        matrix[:3, 3] += 0.9 * image.geometry.shape[2] * matrix[:3, 0]
+        array = np.zeros(image.array.shape, np.uint8)
+        array[:, :, 10:] = 1
+        with pytest.raises(InputError, match="does not lie where the image lies"):
+            onto_grid_of(Volume(array, Geometry(array.shape, matrix)), image)
+
+    def test_boxes_that_pass_each_other_edge_to_edge_do_not_overlap(self):
+        """Corners alone cannot tell: neither box holds a corner of the other, and a face separates them nowhere."""
+        image = Volume(np.zeros((20, 1, 1), np.int16), Geometry.from_parts((20, 1, 1), (1, 1, 1), (0, 0, -9.5)))
+        turn = Rotation.from_euler("z", 45, degrees=True) * Rotation.from_euler("x", 90, degrees=True)
+        touching, apart = (
+            Volume(np.zeros((1, 1, 20), np.uint8), _bar(turn.as_matrix(), distance)) for distance in (1.1, 1.7)
+        )
+        assert onto_grid_of(touching, image)[1] is not None
+        with pytest.raises(InputError, match="does not lie"):
+            onto_grid_of(apart, image)
+
+
+def _bar(direction: np.ndarray, distance: float) -> Geometry:
+    """A bar of 20 voxels along the first column of ``direction`` that passes the origin at ``distance``, mm."""
+    aside = np.cross(direction[:, 0], [0, 0, 1])
+    middle = distance * aside / np.linalg.norm(aside)
+    return Geometry.from_parts((1, 1, 20), (1, 1, 1), middle - 9.5 * direction[:, 0], direction)
