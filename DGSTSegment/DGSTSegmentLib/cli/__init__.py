@@ -1,1 +1,1 @@
-
+"""The terminal's face: the command ``dgst``."""

@@ -1,0 +1,64 @@
+"""What the commands share of their options, and a parser that complains in one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import NoReturn
+
+from ..errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class OneSentenceParser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one sentence, without repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.rstrip('.')}; see {self.prog} --help.\n")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else, on stdout")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+    parser.add_argument("--verbose", action="store_true", help="show the engine's log on stderr")
+
+
+def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    parser.add_argument("--model", metavar="MODEL", required=required, help="starter, a model folder or a zip")
+    add_model_part(parser)
+
+
+def add_model_part(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved")
+    parser.add_argument("--fold", help="one fold of an nnU-Net model (a number, or all)")
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, help="where to compute (default: a GPU where there is one)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="number format (default: what the device is fast at)")
+
+
+def given(options: argparse.Namespace, *names: str) -> dict:
+    """The named options that were given on the command line."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def model_spec(model: str) -> str:
+    """A model as a request names it: a path is made absolute, so that a run can be resumed from anywhere."""
+    return os.path.abspath(model) if os.path.exists(model) else model
+
+
+def existing(path: str) -> str:
+    """The absolute path of a file or folder that has to be there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not os.path.exists(path):
+        raise InputError(f"{path} does not exist; check the path.")
+    return os.path.abspath(path)

@@ -1,0 +1,71 @@
+"""``dgst describe``: what a model is, and what this machine has to run it on."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .arguments import add_model_part, add_output, given, model_spec
+from .engine import ask
+from .outputs import print_json
+
+NAME = "describe"
+HELP = "Say what a model is, what it was trained on, and what this machine has to run it on."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="starter, a model folder or a zip")
+    add_model_part(parser)
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    result = ask("describe", {"model": model_spec(options.model), **given(options, "base", "fold")}, options.verbose)
+    if options.json:
+        print_json(result)
+    else:
+        print("\n".join(lines_of(result)))
+
+
+def lines_of(result: dict[str, Any]) -> list[str]:
+    """What the engine answered, for people."""
+    card = result["card"]
+    rows = {
+        "labels": ", ".join(f"{name} = {value}" for name, value in (card.get("labels") or {}).items()),
+        "trained on": card.get("trained_on"),
+        "network": card.get("architecture"),
+        "folds": ", ".join(card.get("folds") or ()),
+        "voxel spacing": _numbers(card.get("spacing_kji"), "mm (k, j, i)"),
+        "sees at once": _numbers(card.get("patch_size_kji"), "voxels (k, j, i)"),
+        "created": card.get("created"),
+        "base": (card.get("base") or {}).get("name"),
+        "strategy": (card.get("strategy") or {}).get("name"),
+        "measured": measured_line(card.get("measured")),
+        "fingerprint": (card.get("fingerprint") or "")[:16],
+        "location": result.get("location"),
+    }
+    about = [result["title"], *filter(None, [card.get("description")])]
+    table = [f"  {name:<14} {value}" for name, value in rows.items() if value]
+    devices = [f"  {d['name']:<14} {d['title']}, {d['free_mb']} of {d['memory_mb']} MB free" for d in result["devices"]]
+    return [*about, *table, "devices", *devices]
+
+
+def _numbers(values: list[float] | None, unit: str) -> str:
+    return "" if not values else f"{' x '.join(f'{value:g}' for value in values)} {unit}"
+
+
+def measured_line(measured: dict[str, Any] | None) -> str:
+    """What was measured on cases that were not trained on, in a line."""
+    if not measured:
+        return "nothing"
+    words = [
+        f"{name} {_number(measured.get(f'{key}_before'))} before, {_number(measured.get(f'{key}_after'))} after"
+        for name, key in (("Dice", "dice"), ("recall of marked nodes", "recall"))
+        if f"{key}_after" in measured
+    ]
+    cases = measured.get("cases")
+    return "; ".join(words) + (f" ({len(cases)} held-out cases)" if cases else "")
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

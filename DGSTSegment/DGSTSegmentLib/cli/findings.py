@@ -1,0 +1,87 @@
+"""``dgst findings``: a segmentation's lymph node candidates, one by one, measured."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .arguments import add_json, existing
+from .outputs import file_path, print_json
+
+if TYPE_CHECKING:
+    from ..imaging.findings import Finding
+    from ..imaging.volume import Volume
+
+NAME = "findings"
+HELP = "List the lymph node candidates of a segmentation with their measurements."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--segmentation", metavar="SEG", required=True, help="segmentation to measure")
+    parser.add_argument("--image", metavar="CT", help="its CT, for the mean HU")
+    parser.add_argument("--probability", metavar="P", help="probability from dgst predict, for the confidence")
+    parser.add_argument("--out", metavar="CSV", required=True, help="table to write, a row a finding")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..imaging.files import read_ct, read_segmentation, read_volume
+    from ..imaging.findings import find, write_csv
+
+    inputs = [options.segmentation, options.image, options.probability]
+    out = file_path(options.out, *inputs)
+    segmentation = read_segmentation(existing(options.segmentation))
+    ct = read_ct(existing(options.image)) if options.image else None
+    probability = read_volume(existing(options.probability)) if options.probability else None
+    found = find(segmentation, _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options))
+    write_csv(found, out)
+    if options.json:
+        print_json({"out": out, "findings": [fields_of(item) for item in found.items]})
+    else:
+        print("\n".join([*map(line_of, found.items), f"{len(found.items)} findings in {out}"]))
+
+
+def fields_of(item: Finding) -> dict[str, Any]:
+    """A finding as plain JSON values; world coordinates LPS mm."""
+    return {
+        "number": item.number,
+        "label": item.label,
+        "volume_ml": item.volume_ml,
+        "short_axis_mm": item.short_axis_mm,
+        "long_axis_mm": item.long_axis_mm,
+        "extent_mm": list(item.extent_mm),
+        "centroid_lps_mm": list(item.centroid),
+        "mean_hu": item.mean_hu,
+        "confidence": item.confidence,
+    }
+
+
+def line_of(item: Finding) -> str:
+    x, y, z = item.centroid
+    words = [
+        f"{item.number:4}  {item.volume_ml:8.2f} mL  {item.short_axis_mm:5.1f} x {item.long_axis_mm:5.1f} mm",
+        f"at ({x:.0f}, {y:.0f}, {z:.0f}) LPS",
+        "" if item.mean_hu is None else f"{item.mean_hu:.0f} HU",
+        "" if item.confidence is None else f"confidence {item.confidence:.2f}",
+    ]
+    return "  ".join(filter(None, words))
+
+
+def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Namespace) -> Volume | None:
+    """The image on the segmentation's grid, which sizes are measured on.
+
+    Raises:
+        InputError: they do not overlap.
+    """
+    from ..imaging.resample import onto_grid_of, resample_to
+
+    if volume is None:
+        return None
+    _, note = onto_grid_of(segmentation, volume, options.segmentation)
+    if note is None:
+        return volume
+    print(
+        f"{options.segmentation} lies on another grid than the image; the image was resampled to it.", file=sys.stderr
+    )
+    return resample_to(volume, segmentation.geometry)

@@ -1,0 +1,145 @@
+"""``dgst finetune``: adapt a model to a few annotated scans; what it writes is itself a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..dgst.registry import STRATEGIES
+from ..errors import InputError
+from .arguments import add_computing, add_model, add_output, given, model_spec
+from .describe import measured_line
+from .engine import ask
+from .outputs import REQUEST_FILE, new_folder, print_json
+from .table import cases_of_options, read_table
+
+NAME = "finetune"
+HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
+_OPTIONS = ("strategy", "gamma", "update", "lr", "steps", "minutes", "holdout", "seed", "device", "precision")
+_OPTIONS += ("base", "fold", "batch_size", "threads", "distillation", "name")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, required=False)
+    _add_cases(parser)
+    _add_training(parser)
+    add_computing(parser)
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; other numbers give other last bits")
+    parser.add_argument("--name", help="how the new model is called")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the run, and of the new model")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR where it was left")
+    add_output(parser)
+
+
+def _add_cases(parser: argparse.ArgumentParser) -> None:
+    cases = parser.add_mutually_exclusive_group()
+    cases.add_argument(
+        "--case", nargs="+", action="append", metavar=("IMAGE", "ANNOTATION"), help="a CT and its segmentation; repeat"
+    )
+    cases.add_argument(
+        "--cases", metavar="TABLE.csv", help="a row a case: image,annotation,completeness,region,rejected"
+    )
+    parser.add_argument(
+        "--completeness",
+        choices=("marked", "region", "all"),
+        help="what unmarked means in --case: unknown (marked, default), background inside --region, or anywhere (all)",
+    )
+    parser.add_argument(
+        "--region",
+        action="append",
+        metavar="BOXES",
+        help="for --completeness region, one a --case: 'x0 y0 z0 x1 y1 z1' (LPS mm; more after ';'), or a mask file",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strategy", choices=tuple(STRATEGIES), help="which weights may move (default dgst)")
+    parser.add_argument("--gamma", type=int, metavar="N", help="weights of a row that a step may move (default 2)")
+    parser.add_argument("--update", choices=("rms", "sgd"), help="rule of a step: ours (rms, default) or the paper's")
+    parser.add_argument("--lr", type=float, help="learning rate (default: the strategy's)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="how many steps (default 200)")
+    length.add_argument("--minutes", type=float, metavar="M", help="how many minutes")
+    parser.add_argument("--holdout", type=int, metavar="N", help="cases that measure instead of train (default 1 in 5)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of all random numbers (default 0)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="patches a step (default 2)")
+    parser.add_argument(
+        "--distillation", type=float, metavar="W", help="weight of the base's opinion where nothing is known"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    fields = resumed_fields(options) if options.resume else new_fields(options)
+    result = ask("finetune", {**fields, "resume": options.resume}, options.verbose)
+    if options.json:
+        print_json(result)
+    else:
+        print("\n".join(_lines(result, fields["out"])))
+
+
+def new_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a new run's request.
+
+    Raises:
+        InputError: no model or case, files that do not exist, or a folder that is in use.
+    """
+    if (Path(options.out) / REQUEST_FILE).exists():
+        raise InputError(f"{options.out} holds a run already; add --resume to go on with it, or give another --out.")
+    fields = given_fields(options)
+    if "model" not in fields:
+        raise InputError("No model is given; add --model with starter, a model folder or a zip.")
+    if "cases" not in fields:
+        raise InputError("No case is given; add --case IMAGE ANNOTATION, or --cases TABLE.csv.")
+    return {**fields, "out": new_folder(options.out)}
+
+
+def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of the request of the run in ``--out``.
+
+    Raises:
+        InputError: there is no run, or an option says something else than the run's request.
+    """
+    path = Path(options.out) / REQUEST_FILE
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))["request"]
+    except FileNotFoundError as error:
+        raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); begin a new run in another folder.") from error
+    for name, value in given_fields(options).items():
+        if name != "cases" and stored.get(name) != value:
+            raise InputError(
+                f"The run in {options.out} has {name} {stored.get(name)}, not {value}; leave out the option to go on "
+                "with it, or begin a new run in another folder."
+            )
+    return {**stored, "out": str(Path(options.out).absolute())}
+
+
+def given_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``training.request.FinetuneRequest`` that the command line gives.
+
+    Raises:
+        InputError: cases that cannot be used.
+    """
+    fields = given(options, *_OPTIONS)
+    if options.model:
+        fields["model"] = model_spec(options.model)
+    if options.cases:
+        if options.completeness or options.region:
+            raise InputError("With --cases, completeness and region stand in the table; leave out the options.")
+        fields["cases"] = read_table(options.cases)
+    elif options.case:
+        fields["cases"] = cases_of_options(options.case, options.completeness, options.region)
+    return fields
+
+
+def _lines(result: dict[str, Any], out: str) -> list[str]:
+    if result.get("stopped"):
+        return [f"Stopped; go on with: dgst finetune --out {out} --resume"]
+    return [
+        f"New model: {out}",
+        f"measured: {measured_line(result['held_out'])}",
+        f"weights changed: {result['weights_changed']:.2%} in {result['steps']} steps",
+    ]

@@ -1,0 +1,59 @@
+"""The command ``dgst``: reads what is asked for, and turns every failure into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..engine.protocol import EngineError
+from ..errors import InputError
+from . import demo, describe, evaluate, findings, finetune, predict
+from .arguments import OneSentenceParser
+from .engine import Interrupted
+
+COMMANDS = (describe, predict, finetune, findings, evaluate, demo)
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 (it failed), 2 (bad input), 130 (Ctrl-C)."""
+    options = make_parser().parse_args(argv)
+    try:
+        options.run(options)
+    except InputError as error:
+        return _say(str(error), BAD_INPUT)
+    except EngineError as error:
+        return _say(str(error), FAILED)
+    except MemoryError:
+        return _say("The machine's memory ran out; close other programs, or work on a smaller part.", FAILED)
+    except Interrupted as interrupted:
+        return _say(str(interrupted), INTERRUPTED)
+    except KeyboardInterrupt:
+        return _say("Interrupted.", INTERRUPTED)
+    return 0
+
+
+def make_parser() -> OneSentenceParser:
+    """All commands and their options. Nothing heavy is imported for it."""
+    parser = OneSentenceParser(
+        prog="dgst",
+        description="Adapt a CT lymph-node segmentation model to a few marked scans, and see what it finds. "
+        "Research software, not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"dgst {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.NAME, help=command.HELP, description=command.HELP)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def _say(sentence: str, exit_code: int) -> int:
+    print(f"dgst: {sentence}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

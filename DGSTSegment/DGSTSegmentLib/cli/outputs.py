@@ -1,0 +1,73 @@
+"""Where results may go: asked before minutes of work, not after."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
+REQUEST_FILE = "request.json"
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def volume_path(path: str, *inputs: str | None) -> str:
+    """The absolute path of a volume to write.
+
+    Args:
+        inputs: paths of what is read, which is never overwritten.
+
+    Raises:
+        InputError: its ending is not a volume's, its folder does not exist, or it is a folder or an input.
+    """
+    if not path.lower().endswith(VOLUME_ENDINGS):
+        raise InputError(f"{path} has no ending of a volume; name it {', '.join(VOLUME_ENDINGS[:-1])} or .mha.")
+    return file_path(path, *inputs)
+
+
+def file_path(path: str, *inputs: str | None) -> str:
+    """The absolute path of a file to write; as ``volume_path``, with any ending.
+
+    Raises:
+        InputError: its folder does not exist or cannot be written to, or it is a folder or an input.
+    """
+    target = Path(path).absolute()
+    if target.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file in it.")
+    if not target.parent.is_dir():
+        raise InputError(f"{path} cannot be written, there is no folder {target.parent}; make it or choose another.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written, the folder {target.parent} is read-only; choose another.")
+    if any(given is not None and _same_file(target, Path(given)) for given in inputs):
+        raise InputError(f"{path} would be overwritten though it is an input; choose another name.")
+    return str(target)
+
+
+def new_folder(path: str, holds: str = "a run") -> str:
+    """The absolute path of a folder for results that holds nothing yet.
+
+    Raises:
+        InputError: it holds files already, is a file, or cannot be made.
+    """
+    folder = Path(path).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path} is a file; give a folder for {holds}.")
+    if folder.is_dir() and any(not entry.name.startswith(".partial-") for entry in folder.iterdir()):
+        raise InputError(f"{path} holds other files already; give a new folder for {holds}.")
+    if not os.access(_nearest_existing(folder), os.W_OK):
+        raise InputError(f"{path} cannot be written to; give another folder for {holds}.")
+    return str(folder)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

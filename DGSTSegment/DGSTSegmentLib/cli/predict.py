@@ -1,0 +1,37 @@
+"""``dgst predict``: a CT in, its segmentation out, on the CT's own grid."""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import add_computing, add_model, add_output, existing, given, model_spec
+from .engine import ask
+from .outputs import print_json, volume_path
+
+NAME = "predict"
+HELP = "Segment a CT; the segmentation lies voxel for voxel on it."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("--image", metavar="CT", required=True, help="CT file, or folder of a DICOM series")
+    parser.add_argument("--out", metavar="SEG", required=True, help="segmentation to write (.nii.gz, .nrrd, ...)")
+    parser.add_argument("--probability", metavar="P", help="probability of any label, to write (.nii.gz, .nrrd, ...)")
+    add_computing(parser)
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    fields = {
+        "model": model_spec(options.model),
+        "image": existing(options.image),
+        "out": volume_path(options.out, options.image),
+        **given(options, "base", "fold", "device", "precision"),
+    }
+    if options.probability:
+        fields["probability"] = volume_path(options.probability, options.image, options.out)
+    result = ask("predict", fields, options.verbose)
+    if options.json:
+        print_json(result)
+    else:
+        print(f"{result['model']}: {' and '.join(filter(None, [result['out'], result['probability']]))}")

@@ -1,0 +1,128 @@
+"""Progress on stderr: bars in a terminal, plain lines elsewhere; stdout is left to results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressView(Protocol):
+    """Shows what the engine tells while it works. Called from the engine client's threads."""
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Show a ``progress`` or ``note`` event."""
+
+    def say(self, message: str) -> None:
+        """Show a sentence, and keep it."""
+
+
+@contextmanager
+def progress_view() -> Iterator[ProgressView]:
+    """Bars where stderr is a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield PlainLines()
+        return
+    with _bars() as bars:
+        yield bars
+
+
+class PlainLines:
+    """One line where a phase begins and ends, and every ten seconds between."""
+
+    def __init__(self):
+        self._phase, self._told = "", 0.0
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "note":
+            self.say(event["message"])
+            return
+        ends = event.get("step") is not None and event.get("step") == event.get("steps")
+        if event["phase"] == self._phase and not ends and time.monotonic() - self._told < _SECONDS_BETWEEN_LINES:
+            return
+        self._phase, self._told = event["phase"], time.monotonic()
+        self.say(", ".join(filter(None, [event["phase"], _count(event), _values(event), _left(event)])))
+
+    def say(self, message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+
+class Bars:
+    """A bar a phase.
+
+    Args:
+        progress: a started ``rich.progress.Progress`` with the columns of ``_bars``.
+    """
+
+    def __init__(self, progress):
+        self._progress = progress
+        self._phase, self._task = "", None
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "note":
+            self.say(event["message"])
+            return
+        if event["phase"] != self._phase:
+            self._begin(event["phase"])
+        self._progress.update(
+            self._task,
+            total=event.get("steps"),
+            completed=event.get("step") or 0,
+            count=_count(event),
+            values=_values(event),
+            left=_left(event),
+        )
+
+    def say(self, message: str) -> None:
+        self._progress.console.print(message, highlight=False, markup=False)
+
+    def _begin(self, phase: str) -> None:
+        if self._task is not None:  # an uncounted phase is over when the next begins
+            task = self._progress.tasks[-1]
+            self._progress.update(self._task, total=task.total or 1, completed=task.total or 1, left="")
+        self._phase = phase
+        self._task = self._progress.add_task(phase, total=None, count="", values="", left="")
+
+
+@contextmanager
+def _bars() -> Iterator[Bars]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *(TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("count", "values", "left")),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield Bars(progress)
+
+
+def clock(seconds: float) -> str:
+    """``3:05`` or ``1:02:09``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _count(event: dict[str, Any]) -> str:
+    return "" if event.get("step") is None or not event.get("steps") else f"{event['step']}/{event['steps']}"
+
+
+def _values(event: dict[str, Any]) -> str:
+    shown = (("loss", "{:.3f}"), ("held_out", "{:.3f}"))
+    words = (f"{name.replace('_', ' ')} {form.format(event[name])}" for name, form in shown if _is_number(event, name))
+    return ", ".join(words)
+
+
+def _left(event: dict[str, Any]) -> str:
+    return f"{clock(event['seconds_left'])} left" if _is_number(event, "seconds_left") else ""
+
+
+def _is_number(event: dict[str, Any], name: str) -> bool:
+    return isinstance(event.get(name), (int, float))

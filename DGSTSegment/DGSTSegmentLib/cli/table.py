@@ -1,0 +1,104 @@
+"""Cases from a table (CSV) or from the options of the command line."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+COLUMNS = ("image", "annotation", "completeness", "region", "rejected", "name")
+REQUIRED = ("image", "annotation")
+
+CaseFields = dict[str, Any]
+
+
+def read_table(path: str) -> list[CaseFields]:
+    """The cases of a table: a row a case, columns ``COLUMNS`` of which ``REQUIRED`` must be there.
+
+    Paths are relative to the table's folder. Returns fields of ``training.case.CaseFiles``.
+
+    Raises:
+        InputError: the table cannot be read, lacks a column or has one that nothing knows, a row is incomplete, or a
+            file that it names does not exist.
+    """
+    table = Path(path)
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, skipinitialspace=True, strict=True)
+            _refuse_columns(table, rows.fieldnames or [])
+            cases = [_case(table, rows.line_num, row) for row in rows if any(filter(None, row.values()))]
+    except OSError as error:
+        raise InputError(f"{path} could not be read ({error.strerror}); give a CSV table of the cases.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV table in UTF-8 ({error}); export it as such.") from error
+    if not cases:
+        raise InputError(f"{path} holds no case; give a row a case below its first line.")
+    return cases
+
+
+def cases_of_options(groups: list[list[str]], completeness: str | None, regions: list[str] | None) -> list[CaseFields]:
+    """The cases given as ``--case IMAGE ANNOTATION [IMAGE ANNOTATION ...]``, once or more.
+
+    Args:
+        completeness: of all of them; None for the default.
+        regions: one a case, in their order.
+
+    Raises:
+        InputError: an image without annotation, a file that does not exist, or a number of regions that does not fit.
+    """
+    odd = next((group for group in groups if len(group) % 2), None)
+    if odd is not None:
+        raise InputError(f"--case takes pairs of a CT and its annotation; {odd[-1]} has no annotation.")
+    pairs = [group[i : i + 2] for group in groups for i in range(0, len(group), 2)]
+    if regions and len(regions) != len(pairs):
+        raise InputError(
+            f"There are {len(pairs)} cases and {len(regions)} regions; give one --region a case, in order."
+        )
+    here = Path.cwd()
+    return [
+        _with_paths(
+            {"image": image, "annotation": annotation}
+            | ({"completeness": completeness} if completeness else {})
+            | ({"region": regions[i]} if regions else {}),
+            here,
+            "--case",
+        )
+        for i, (image, annotation) in enumerate(pairs)
+    ]
+
+
+def _refuse_columns(table: Path, columns: list[str]) -> None:
+    names = [(name or "").strip() for name in columns]
+    missing, unknown = [c for c in REQUIRED if c not in names], [n for n in names if n not in COLUMNS]
+    if missing or unknown:
+        problem = f"lacks the column {missing[0]}" if missing else f"has the unknown column {unknown[0]!r}"
+        raise InputError(f"{table} {problem}; its first line names columns, separated by commas: {', '.join(COLUMNS)}.")
+
+
+def _case(table: Path, line: int, row: dict[str | None, Any]) -> CaseFields:
+    if None in row:
+        raise InputError(f"{table}, line {line}, has more cells than columns; put cells that hold commas in quotes.")
+    cells = {name.strip(): value.strip() for name, value in row.items() if value and value.strip()}
+    missing = next((name for name in REQUIRED if name not in cells), None)
+    if missing:
+        raise InputError(f"{table}, line {line}, names no {missing}; a case is a CT and its annotation.")
+    return _with_paths(cells, table.absolute().parent, f"{table}, line {line}")
+
+
+def _with_paths(fields: CaseFields, folder: Path, where: str) -> CaseFields:
+    names = [name for name in ("image", "annotation", "rejected") if name in fields]
+    if "region" in fields and not _is_boxes(fields["region"]):
+        names.append("region")
+    paths = {name: str(folder / Path(fields[name]).expanduser()) for name in names}
+    gone = next((path for path in paths.values() if not Path(path).exists()), None)
+    if gone:
+        raise InputError(f"{where}: {gone} does not exist; check the path.")
+    return {**fields, **paths}
+
+
+def _is_boxes(region: str) -> bool:
+    from ..training.case import parse_boxes
+
+    return parse_boxes(region) is not None

@@ -1,0 +1,70 @@
+"""The worker with requests that need no network, so that what surrounds them is tested within moments."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from DGSTSegmentLib.engine import handlers, worker
+from DGSTSegmentLib.errors import InputError
+
+
+def until_stopped(context, seconds=30.0):
+    end = time.monotonic() + seconds
+    step = 0
+    while not context.should_stop() and time.monotonic() < end:
+        context.on_event({"event": "progress", "phase": "waiting", "step": step, "steps": None})
+        step += 1
+        time.sleep(0.02)
+    return {"stopped": context.should_stop()}
+
+
+def noise(context):
+    print("a library prints")
+    sys.stdout.write('{"event": "result", "id": "1"}\n')
+    os.write(1, b"C code prints\n")
+    subprocess.run([sys.executable, "-c", "print('a child prints')"], check=True)
+    return {"said": "much"}
+
+
+def bad_input(context):
+    raise InputError("The file is no volume; give another.")
+
+
+def too_much_memory(context):
+    return {"array": np.ones(1 << 50)}
+
+
+def fault(context):
+    raise ZeroDivisionError("a bug")
+
+
+def dies(context):
+    print("the last words", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def leaves_a_child(context):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    context.on_event({"event": "note", "message": str(child.pid)})
+    return until_stopped(context)
+
+
+KINDS = {
+    "quick": lambda context: {"pid": os.getpid()},
+    "slow": until_stopped,
+    "noise": noise,
+    "bad input": bad_input,
+    "memory": too_much_memory,
+    "fault": fault,
+    "dies": dies,
+    "child": leaves_a_child,
+    "stubborn": lambda context: time.sleep(60),
+}
+
+handlers.HANDLERS["describe"] = lambda fields, context: KINDS[fields["model"]](context)
+
+if __name__ == "__main__":
+    worker.main()
