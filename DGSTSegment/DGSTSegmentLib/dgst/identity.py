@@ -1,0 +1,41 @@
+"""A name for the exact weights of a network: the hash of their stored bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """sha256 (64 hexadecimal digits) over the sorted names with each tensor's dtype, shape and bytes as stored.
+
+    Two states have the same one exactly when they are bit-identical, name by name; neither the order of names, the
+    device nor which names share memory counts.
+    """
+    whole = hashlib.sha256()
+    known: dict[tuple, str] = {}
+    for name in sorted(state):
+        tensor = state[name]
+        place = storage_key(tensor)
+        if place not in known:
+            known[place] = hashlib.sha256(_bytes_of(tensor)).hexdigest()
+        whole.update(repr((name, str(tensor.dtype), tuple(tensor.shape), known[place])).encode())
+    return whole.hexdigest()
+
+
+def storage_key(tensor: Tensor) -> tuple:
+    """Equal for tensors that show the same memory in the same way; tensors without elements are all alike."""
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """The tensor flattened, as integers of its bits, so that comparing tells 0.0 from -0.0 and finds NaN equal."""
+    integer = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.detach().reshape(-1).contiguous().view(integer)
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return memoryview(bits(tensor).cpu().numpy()).cast("B") if tensor.numel() else memoryview(b"")

@@ -1,0 +1,301 @@
+"""DGST as a torch optimizer: at each step only the gamma weights of every row with the largest gradients move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .partition import Member, partition
+from .registry import STRATEGIES
+from .selectors import LargestGradients, Selector
+from .silent import SilentBiases
+from .stepping import (
+    OPTIMIZERS,
+    StepReport,
+    clip_,
+    clip_factor,
+    count_moving,
+    global_norm,
+    is_finite,
+    norms_of,
+    plain_optimizer,
+)
+
+UPDATES = ("rms", "sgd")
+_ALWAYS_ON_RULE = {"rms": "adamw", "sgd": "sgd"}
+_ALWAYS_ON_LR = {"adamw": 5e-4, "sgd": 1e-3}
+
+
+class InBackwardRefused(RuntimeError):
+    """In-backward selection was asked for what it cannot do."""
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """What a step needs of one parameter's gradient.
+
+    Args:
+        places: [R, n] of the chosen entries in the flattened parameter.
+        values: [R, n], the gradient there.
+        norm: of the whole gradient.
+    """
+
+    places: Tensor
+    values: Tensor
+    norm: Tensor
+
+    def times(self, factor: float) -> _Selected:
+        return _Selected(self.places, self.values * factor, self.norm * factor)
+
+
+class DGST(torch.optim.Optimizer):
+    """Dynamic Gradient Sparsification Training (arXiv 2503.00748) of any module.
+
+    Every parameter with rows (convolutions, linear layers, attention projections, tables) moves in at most ``gamma``
+    entries of each row at a step, those with the largest |g|; all its other weights stay bit-identical. Norms,
+    biases and the head are always on. The order of a step is the paper's: skip it if a gradient is not finite, clip
+    by the global norm over everything that may move, select, update. (Clipping multiplies all gradients by one
+    number, so the selection is made before it and only what was selected is multiplied.)
+
+    Rules for the selected weights, which have neither momentum nor weight decay nor any state between steps:
+
+    - ``sgd``, the paper's: w <- w - lr * g.
+    - ``rms``, ours: w <- w - lr * sign(g) * RMS of the row's weights in the foundation model, that is, as they were
+      when this optimizer was made (or as a loaded state says). The live row's RMS would let weights grow without
+      bound. A row of zeros takes the RMS of its whole parameter, and a parameter of zeros 1 / sqrt(row length), the
+      usual scale of a fresh layer. lr is then the relative change of a weight: 0.02 suits some hundred steps.
+
+    Rules for what is always on: ``sgd`` is the reference's Nesterov momentum 0.99 with weight decay 3e-5; its velocity
+    needs some hundred steps to build up and its effective lr is 100 times the nominal one, which suits the paper's
+    12,500 steps. ``adamw`` does not depend on the loss's scale and is at full speed from the first step, which suits
+    200. So ``update="sgd"`` brings ``sgd`` here too (the paper's recipe whole) and ``update="rms"`` brings
+    ``adamw``; each can be chosen by ``always_on_rule``.
+
+    Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
+    that all ranks select alike. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call
+    ``unscale_(scaler)``, ``step()``, ``scaler.update()``.
+
+    Args:
+        network: the module to train, pretrained. Biases that a norm cancels are found during the first forward pass
+            and frozen at the first step (see ``SilentBiases``).
+        lr: for the selected weights; None takes 0.02 for ``rms`` and 0.1 for ``sgd`` (the paper's 1e-3 is meant for
+            12,500 steps).
+        gamma: entries of a row that may move at a step, at least 1.
+        update: ``rms`` or ``sgd``.
+        head: names of the modules that make the output.
+        always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
+            what then has no rows is frozen.
+        always_on_rule: ``adamw`` or ``sgd``; None follows ``update``.
+        always_on_lr: None takes 5e-4 for ``adamw`` and 1e-3 for ``sgd``.
+        momentum: of ``sgd`` for what is always on.
+        weight_decay: for what is always on.
+        max_norm: gradients are scaled down to this global norm; None does not clip.
+        in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
+            Neither accumulates gradients over several backward passes nor averages them across ranks.
+        selector: how entries are chosen; the largest gradients by default.
+
+    Raises:
+        ValueError: an argument is out of range.
+        UnknownModule: a name in ``head`` or ``always_on`` is not in the network.
+        InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
+
+    Example:
+        >>> import torch
+        >>> from DGSTSegmentLib.dgst import DGST
+        >>> _ = torch.manual_seed(0)
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
+        >>> before = network[0].weight.clone()
+        >>> optimizer = DGST(network, gamma=2, head=["2"])
+        >>> network(torch.randn(4, 1, 8, 8)).square().mean().backward()
+        >>> optimizer.step()
+        >>> (network[0].weight != before).sum(dim=(1, 2, 3)).tolist()
+        [2, 2, 2, 2, 2, 2, 2, 2]
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        lr: float | None = None,
+        *,
+        gamma: int = 2,
+        update: str = "rms",
+        head: Sequence[str] = (),
+        always_on: Sequence[str] | None = None,
+        always_on_rule: str | None = None,
+        always_on_lr: float | None = None,
+        momentum: float = 0.99,
+        weight_decay: float = 3e-5,
+        max_norm: float | None = 12.0,
+        in_backward: bool = False,
+        selector: Selector | None = None,
+    ):
+        lr, rule, always_on_lr = _with_defaults(update, lr, always_on_rule, always_on_lr)
+        if gamma < 1:
+            raise ValueError(f"gamma must be at least 1, not {gamma}.")
+        parts = partition(network, head, always_on)
+        self.rows, self.always_on = parts.rows, parts.always_on
+        self.max_norm, self.in_backward = max_norm, in_backward
+        self.selector = selector or LargestGradients()
+        self.report: StepReport | None = None
+        self._selected: dict[str, _Selected] = {}
+        self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
+        moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
+        super().__init__([moving, *self._plain.param_groups], {})
+        for member in parts.frozen:
+            member.parameter.requires_grad_(False)
+        if update == "rms":
+            for member in self.rows:
+                self.state[member.parameter]["row_rms"] = _row_rms(member)
+        self._silent = SilentBiases(network)
+        if in_backward:
+            self._select_in_backward()
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """One step from the gradients at hand; what it did is in ``report``.
+
+        Args:
+            closure: clears the gradients, runs the network forward and backward and returns the loss.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._refuse_hidden_scaling()
+        self._silent.freeze()
+        selected = self._take_selected()
+        norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
+        if is_finite(norm):
+            self._update(selected, clip_factor(norm, self.max_norm))
+            moved = sum(chosen.places.numel() for _, chosen in selected) + count_moving(self._always_on_parameters())
+            self.report = StepReport(norm, skipped=False, moved=moved)
+        else:
+            self.report = StepReport(norm, skipped=True, moved=0)
+        self.param_groups[0]["steps"] += 1
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients, and what was selected from them during backward."""
+        super().zero_grad(set_to_none)
+        self._selected.clear()
+
+    def unscale_(self, scaler: torch.amp.GradScaler) -> None:
+        """Undo the loss scaling of all gradients, those that were freed during backward included."""
+        if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
+            self._show_overflow()
+        scaler.unscale_(self)
+        factor = 1.0 / scaler.get_scale()
+        self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
+
+    def _always_on_parameters(self) -> Iterator[nn.Parameter]:
+        return (member.parameter for member in self.always_on)
+
+    def _select(self, member: Member) -> _Selected:
+        moving = self.param_groups[0]
+        gradient = member.parameter.grad
+        rows = member.layout.to_rows(gradient)
+        columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
+        return _Selected(
+            member.layout.flat_indices(columns), rows.gather(1, columns), torch.linalg.vector_norm(gradient)
+        )
+
+    def _take_selected(self) -> list[tuple[Member, _Selected]]:
+        """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
+        taken, self._selected = self._selected, {}
+        for member in self.rows:
+            if member.parameter.grad is not None:
+                taken[member.name] = self._select(member)
+        return [(member, taken[member.name]) for member in self.rows if member.name in taken]
+
+    def _update(self, selected: list[tuple[Member, _Selected]], factor: float) -> None:
+        moving = self.param_groups[0]
+        for member, chosen in selected:
+            if moving["update"] == "sgd":
+                change = chosen.values * (factor * moving["lr"])
+            else:
+                row_rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
+                change = chosen.values.sign() * row_rms * moving["lr"]
+            _subtract(member.parameter, chosen.places, change)
+        clip_(self._always_on_parameters(), factor)
+        self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
+        self._plain.step()
+
+    def _select_in_backward(self) -> None:
+        _refuse_distributed()
+
+        def hook_of(member: Member) -> Callable[[nn.Parameter], None]:
+            def select_and_free(parameter: nn.Parameter) -> None:
+                _refuse_distributed()
+                if member.name in self._selected:
+                    raise InBackwardRefused(
+                        "In-backward selection cannot accumulate gradients: step and clear the gradients after every "
+                        "backward pass, or make the optimizer with in_backward=False."
+                    )
+                self._selected[member.name] = self._select(member)
+                parameter.grad = None
+
+            return select_and_free
+
+        for member in self.rows:
+            member.parameter.register_post_accumulate_grad_hook(hook_of(member))
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Read by ``GradScaler.step``: it then tells of itself (sets ``found_inf``) instead of unscaling on its own."""
+        return self.in_backward
+
+    def _refuse_hidden_scaling(self) -> None:
+        if self.in_backward and hasattr(self, "found_inf"):
+            raise InBackwardRefused(
+                "GradScaler.step cannot unscale gradients that were freed during backward: call unscale_(scaler), "
+                "step() and scaler.update()."
+            )
+
+    def _show_overflow(self) -> None:
+        """Leave an infinite gradient where a GradScaler finds it, for one that was freed: it has to lower its scale."""
+        smallest = min((member.parameter for member in self.rows), key=torch.Tensor.numel)
+        smallest.grad = torch.full_like(smallest, float("inf"))
+
+
+def _with_defaults(
+    update: str, lr: float | None, rule: str | None, always_on_lr: float | None
+) -> tuple[float, str, float]:
+    if update not in UPDATES:
+        raise ValueError(f"update must be one of {', '.join(UPDATES)}, not {update!r}.")
+    rule = _ALWAYS_ON_RULE[update] if rule is None else rule
+    if rule not in OPTIMIZERS:
+        raise ValueError(f"always_on_rule must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")
+    info = STRATEGIES["dgst"]
+    lr = {"rms": info.default_lr, "sgd": info.sgd_lr}[update] if lr is None else lr
+    always_on_lr = _ALWAYS_ON_LR[rule] if always_on_lr is None else always_on_lr
+    if lr < 0 or always_on_lr < 0:
+        raise ValueError(f"A learning rate must not be negative, as {lr} or {always_on_lr} is.")
+    return lr, rule, always_on_lr
+
+
+def _row_rms(member: Member) -> Tensor:
+    rows = member.layout.to_rows(member.parameter.detach())
+    rms = rows.square().mean(dim=1).sqrt()
+    whole = rows.square().mean().sqrt()
+    fresh = torch.full_like(whole, rows.shape[1] ** -0.5)
+    return torch.where(rms > 0, rms, torch.where(whole > 0, whole, fresh))
+
+
+def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
+    """Subtract ``change`` at ``places`` of the flattened parameter; every other bit stays."""
+    flat = parameter.detach().reshape(-1)
+    flat[places] = flat[places] - change
+    if flat.data_ptr() != parameter.data_ptr():
+        parameter.copy_(flat.view_as(parameter))
+
+
+def _refuse_distributed() -> None:
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        raise InBackwardRefused(
+            "In-backward selection cannot average gradients across ranks: train on one device, or make the optimizer "
+            "with in_backward=False."
+        )

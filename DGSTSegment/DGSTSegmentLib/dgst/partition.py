@@ -1,0 +1,117 @@
+"""Which parameters of a network are rows, which always move, which are frozen: by module type, never by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from .rows import RowLayout
+
+_NORM_TYPES = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+class UnknownModule(ValueError):
+    """A name was given that no module or parameter of the network has."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One parameter, once, with the module that holds it first (shared modules and tied weights appear once)."""
+
+    name: str
+    module: nn.Module
+    parameter: nn.Parameter
+
+    @property
+    def of_norm(self) -> bool:
+        return isinstance(self.module, _NORM_TYPES)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it falls into rows: convolution, linear layer or any table of two or more dimensions, no norm."""
+        return self.parameter.dim() >= 2 and not self.of_norm
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it is added per channel (or scales one, as PReLU): fewer than two dimensions, no norm."""
+        return self.parameter.dim() < 2 and not self.of_norm
+
+    @property
+    def layout(self) -> RowLayout:
+        return RowLayout.of(self.module, self.parameter)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The parameters of a network by what may happen to them; each appears once."""
+
+    rows: list[Member] = field(default_factory=list)
+    always_on: list[Member] = field(default_factory=list)
+    frozen: list[Member] = field(default_factory=list)
+
+
+def partition(network: nn.Module, head: Sequence[str] = (), always_on: Sequence[str] | None = None) -> Partition:
+    """Split ``network`` as DGST needs it.
+
+    Args:
+        network: any module; parameters that require no gradient are frozen.
+        head: names of modules (or parameters) that make the output; all their parameters are always on.
+        always_on: names of the modules and parameters that are always on, in place of norms, biases and head.
+            What is left without rows is then frozen.
+
+    Raises:
+        UnknownModule: a name is not in the network.
+    """
+    named = names_below(network, head if always_on is None else always_on)
+    parts = Partition()
+    for member in members(network):
+        if not member.parameter.requires_grad:
+            parts.frozen.append(member)
+        elif member.name in named or (always_on is None and not member.has_rows):
+            parts.always_on.append(member)
+        elif member.has_rows:
+            parts.rows.append(member)
+        else:
+            parts.frozen.append(member)
+    return parts
+
+
+def members(network: nn.Module) -> Iterator[Member]:
+    """Every parameter once, in the network's own order and by the name that ``named_parameters`` gives it."""
+    seen: set[int] = set()
+    for prefix, module in network.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield Member(f"{prefix}.{name}" if prefix else name, module, parameter)
+
+
+def names_below(network: nn.Module, names: Sequence[str], only_there: bool = False) -> set[str]:
+    """Names, as ``members`` gives them, of the parameters of the named modules (or of named parameters).
+
+    Args:
+        only_there: leave out what the network also holds elsewhere. So nnU-Net's encoder, which hides under
+            ``decoder.encoder``, is no part of its decoder.
+
+    Raises:
+        UnknownModule: a name is not in the network.
+    """
+    if isinstance(names, str):
+        raise UnknownModule(f"Give names of modules as a list, not as the text {names!r}.")
+    paths: dict[int, list[str]] = {}
+    for path, parameter in network.named_parameters(remove_duplicate=False):
+        paths.setdefault(id(parameter), []).append(path)
+    _check_known(names, [path for found in paths.values() for path in found])
+    below = tuple(f"{name}." for name in names)
+    enough = all if only_there else any
+    return {found[0] for found in paths.values() if enough(p in names or p.startswith(below) for p in found)}
+
+
+def _check_known(names: Sequence[str], paths: list[str]) -> None:
+    for name in names:
+        if not any(path == name or path.startswith(f"{name}.") for path in paths):
+            tops = sorted({path.split(".")[0] for path in paths})
+            raise UnknownModule(f"The network has no parameter at or below {name!r}; it has {', '.join(tops)}.")

@@ -1,0 +1,65 @@
+"""Rows: all weights that make one output channel (the paper's kernel C_k)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """How a parameter of ``groups * inputs * outputs * size`` weights, stored in that order, falls into rows.
+
+    A row is one (group, output); its weights are the (input, position) pairs. Convolutions, linear layers and tables
+    store a row's weights side by side (``groups = inputs = 1``); transposed convolutions store inputs first.
+    """
+
+    groups: int
+    inputs: int
+    outputs: int
+    size: int
+
+    @classmethod
+    def of(cls, module: nn.Module, parameter: Tensor) -> RowLayout:
+        """The layout of ``parameter`` (two or more dimensions), which belongs to ``module``; the module's type decides.
+
+        Raises:
+            ValueError: the parameter has fewer than two dimensions, hence no rows.
+        """
+        if parameter.dim() < 2:
+            raise ValueError(f"A parameter of shape {tuple(parameter.shape)} has no rows; it needs two dimensions.")
+        if isinstance(module, _TRANSPOSED) and parameter is module.weight:
+            inputs, outputs = parameter.shape[:2]
+            return cls(module.groups, inputs // module.groups, outputs, prod(parameter.shape[2:]))
+        return cls(1, 1, parameter.shape[0], prod(parameter.shape[1:]))
+
+    @property
+    def rows(self) -> int:
+        return self.groups * self.outputs
+
+    @property
+    def length(self) -> int:
+        """Weights of one row."""
+        return self.inputs * self.size
+
+    def to_rows(self, tensor: Tensor) -> Tensor:
+        """``tensor`` (the parameter's shape) as [rows, length]; a view wherever the storage allows one."""
+        blocks = tensor.reshape(self.groups, self.inputs, self.outputs, self.size)
+        return blocks.transpose(1, 2).reshape(self.rows, self.length)
+
+    def from_rows(self, rows: Tensor, shape: torch.Size) -> Tensor:
+        """The inverse of ``to_rows``."""
+        blocks = rows.reshape(self.groups, self.outputs, self.inputs, self.size)
+        return blocks.transpose(1, 2).reshape(shape)
+
+    def flat_indices(self, columns: Tensor) -> Tensor:
+        """Places in the flattened parameter, [rows, n], of the entries ``columns`` [rows, n] of each row."""
+        row = torch.arange(self.rows, device=columns.device).unsqueeze(1)
+        group, output = row // self.outputs, row % self.outputs
+        entry, position = columns // self.size, columns % self.size
+        return ((group * self.inputs + entry) * self.outputs + output) * self.size + position

@@ -1,0 +1,83 @@
+"""What every step has in common: its report, the global norm, clipping, and torch's own optimizers by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+OPTIMIZERS = ("adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step did.
+
+    Args:
+        gradient_norm: global norm of all gradients that count, before clipping; infinite or NaN when one of them is.
+        skipped: nothing moved, because a gradient (or the norm) was not finite.
+        moved: how many weights the step was free to move.
+    """
+
+    gradient_norm: float
+    skipped: bool
+    moved: int
+
+
+def global_norm(norms: Iterable[Tensor]) -> float:
+    """The norm of everything whose parts have these norms (scalars, on any device); 0 when there are none.
+
+    It is not finite if any gradient is not. A norm too large for float32 counts as infinite.
+    """
+    norms = [norm.float() for norm in norms]
+    if not norms:
+        return 0.0
+    return float(torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms])))
+
+
+def norms_of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """The norm of each gradient there is."""
+    return [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
+
+
+def clip_factor(norm: float, max_norm: float | None) -> float:
+    """What to multiply gradients of global norm ``norm`` by, so that it is at most ``max_norm``."""
+    if max_norm is None or norm <= max_norm:
+        return 1.0
+    return max_norm / norm
+
+
+def is_finite(norm: float) -> bool:
+    return math.isfinite(norm)
+
+
+def clip_(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """Multiply each gradient there is by ``factor``, in place."""
+    if factor != 1.0:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
+
+
+def count_moving(parameters: Iterable[nn.Parameter]) -> int:
+    """Weights of the parameters that have a gradient."""
+    return sum(p.numel() for p in parameters if p.grad is not None)
+
+
+def plain_optimizer(
+    rule: str, parameters: list[nn.Parameter], lr: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """torch's AdamW, or SGD with Nesterov momentum as nnU-Net uses it, for ``parameters`` (may be none).
+
+    Raises:
+        ValueError: nothing is called ``rule``.
+    """
+    group = [{"params": parameters}]
+    if rule == "adamw":
+        return torch.optim.AdamW(group, lr=lr, weight_decay=weight_decay)
+    if rule == "sgd":
+        return torch.optim.SGD(group, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
+    raise ValueError(f"The optimizer must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")

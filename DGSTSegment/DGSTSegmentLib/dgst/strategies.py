@@ -1,0 +1,336 @@
+"""The nine strategies behind one interface: which weights may move at a step, and the step itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .lora import attach_lora, merge_lora, merged_state
+from .optimizer import DGST
+from .partition import members, names_below
+from .registry import STRATEGIES, StrategyInfo
+from .selectors import FixedEntries, LargestGradients, RandomEntries
+from .silent import SilentBiases
+from .statistics import HeldStatistics
+from .stepping import (
+    StepReport,
+    clip_,
+    clip_factor,
+    count_moving,
+    global_norm,
+    is_finite,
+    norms_of,
+    plain_optimizer,
+)
+
+
+class Strategy(ABC):
+    """One way of fine-tuning a network in place; made by ``make_strategy``.
+
+    A training step is: forward through ``network``, backward (more than once to accumulate), ``step``. Parameters
+    that the strategy never moves require no gradient until ``finish``. Running statistics of norms do not change:
+    norms that keep some use them, in training too.
+
+    Attributes:
+        info: the registry's entry.
+        network: what to call forward.
+        optimizer: holds the groups whose learning rates ``step`` scales.
+    """
+
+    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict):
+        self.info, self.network, self.settings = info, network, settings
+        self.optimizer: torch.optim.Optimizer
+        self._required_grad = {parameter: parameter.requires_grad for parameter in network.parameters()}
+        self._held = HeldStatistics(network)
+
+    def _take_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self._base_lrs = [group["lr"] for group in optimizer.param_groups]
+        if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
+            raise ValueError(f"Strategy {self.info.name} moves nothing in this network; name its head, or its decoder.")
+
+    @property
+    def warm_up_batches(self) -> int:
+        """How many batches are still to be observed before the first step."""
+        return 0
+
+    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves."""
+        self._unscale(scaler)
+        self._end_of_batch(scaler)
+
+    def step(self, lr_factor: float = 1.0, scaler: torch.amp.GradScaler | None = None) -> StepReport:
+        """Move what may move by the gradients at hand, then clear them.
+
+        Args:
+            lr_factor: of every learning rate at this step; the schedule.
+            scaler: with which the loss was scaled, if it was; it is updated here.
+        """
+        for group, lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
+            group["lr"] = lr * lr_factor
+        self._unscale(scaler)
+        report = self._advance()
+        self._end_of_batch(scaler)
+        return report
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        """All that an exact resume needs besides the network's own weights (``plain_state``, or its state dict).
+
+        Returns:
+            Tensors that share no memory with the run, and plain JSON data.
+        """
+        tensors = {
+            f"{name}/{key}": _copy(value)
+            for name, parameter in self._named_parameters()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+            if isinstance(value, Tensor)
+        }
+        return tensors, {"strategy": self.info.name, "settings": self.settings}
+
+    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
+        """Go on from a ``state``, on a network that has the weights it had then.
+
+        Raises:
+            ValueError: the state is of another strategy, other settings or another network.
+        """
+        expected = {"strategy": self.info.name, "settings": self.settings}
+        for key, value in expected.items():
+            if meta.get(key) != value:
+                raise ValueError(f"The saved state has {key} {meta.get(key)!r}, not {value!r}: it is of another run.")
+        parameters = dict(self._named_parameters())
+        for path, value in tensors.items():
+            name, _, key = path.rpartition("/")
+            if name not in parameters:
+                raise ValueError(f"The saved state knows a parameter {name!r} that this strategy does not train.")
+            # AdamW counts steps on the CPU wherever the parameter is.
+            device = "cpu" if key == "step" else parameters[name].device
+            self.optimizer.state[parameters[name]][key] = _copy(value).to(device)
+
+    def plain_state(self) -> dict[str, Tensor]:
+        """The network's state dict with its plain keys, as if finished now; training can go on."""
+        return self.network.state_dict()
+
+    def finish(self) -> None:
+        """Leave the network with its plain structure and keys, the flags and statistics as they were found."""
+        self._held.release()
+        for parameter, required in self._required_grad.items():
+            parameter.requires_grad_(required)
+
+    def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        moving = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        return [(m.name, m.parameter) for m in members(self.network) if id(m.parameter) in moving]
+
+    def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
+        if scaler is not None:
+            scaler.unscale_(self.optimizer)
+
+    def _end_of_batch(self, scaler: torch.amp.GradScaler | None) -> None:
+        if scaler is not None:
+            scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @abstractmethod
+    def _advance(self) -> StepReport: ...
+
+
+class SparseStrategy(Strategy):
+    """dgst, random and static: the same always-on set, rule and schedule; only the selection differs."""
+
+    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, selector, **options):
+        super().__init__(info, network, settings)
+        self.selector = selector
+        self._take_optimizer(DGST(network, selector=selector, **options))
+
+    @property
+    def warm_up_batches(self) -> int:
+        return self.selector.batches_left if isinstance(self.selector, FixedEntries) else 0
+
+    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        self._unscale(scaler)
+        if isinstance(self.selector, FixedEntries):
+            self._note_gradients()
+        self._end_of_batch(scaler)
+
+    def _note_gradients(self) -> None:
+        with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
+        usable = is_finite(global_norm(norms_of(member.parameter for member in with_gradient)))
+        rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient} if usable else {}
+        self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
+
+    def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
+        if scaler is not None:
+            self.optimizer.unscale_(scaler)
+
+    def _advance(self) -> StepReport:
+        self.optimizer.step()
+        return self.optimizer.report
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        tensors, meta = super().state()
+        if isinstance(self.selector, FixedEntries):
+            tensors.update({f"{name}/selected": _copy(columns) for name, columns in self.selector.columns.items()})
+        return tensors, {**meta, "steps": self.optimizer.param_groups[0]["steps"]}
+
+    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
+        selected = {path: value for path, value in tensors.items() if path.endswith("/selected")}
+        super().load_state({path: value for path, value in tensors.items() if path not in selected}, meta)
+        if selected:
+            devices = {member.name: member.parameter.device for member in self.optimizer.rows}
+            names = [path.rpartition("/")[0] for path in selected]
+            self.selector.fix({n: v.to(devices[n]) for n, v in zip(names, selected.values(), strict=True)})
+        self.optimizer.param_groups[0]["steps"] = meta["steps"]
+
+
+class DenseStrategy(Strategy):
+    """Whole parameters, by one of torch's own optimizers; everything else is frozen."""
+
+    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, moving, max_norm, **options):
+        super().__init__(info, network, settings)
+        self.max_norm = max_norm
+        moving = [parameter for parameter in moving if parameter.requires_grad]
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        for parameter in moving:
+            parameter.requires_grad_(True)
+        self._moving = moving
+        self._silent = None if info.name in ("full", "lora") else SilentBiases(network)
+        self._take_optimizer(plain_optimizer(parameters=moving, **options))
+
+    def _advance(self) -> StepReport:
+        if self._silent is not None:
+            self._silent.freeze()
+        norm = global_norm(norms_of(self._moving))
+        if not is_finite(norm):
+            return StepReport(norm, skipped=True, moved=0)
+        clip_(self._moving, clip_factor(norm, self.max_norm))
+        self.optimizer.step()
+        return StepReport(norm, skipped=False, moved=count_moving(self._moving))
+
+
+class LowRankStrategy(DenseStrategy):
+    """The factors of low-rank corrections; the corrected weights themselves stay, until the end."""
+
+    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, rank: int, seed: int, **options):
+        self._factors = attach_lora(network, rank, seed)
+        super().__init__(info, network, settings, self._factors, **options)
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        tensors, meta = super().state()
+        factors = {f"{name}/factor": _copy(parameter.detach()) for name, parameter in self._named_parameters()}
+        return {**tensors, **factors}, meta
+
+    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
+        factors = {path: value for path, value in tensors.items() if path.endswith("/factor")}
+        super().load_state({path: value for path, value in tensors.items() if path not in factors}, meta)
+        with torch.no_grad():
+            for name, parameter in self._named_parameters():
+                parameter.copy_(factors[f"{name}/factor"])
+
+    def plain_state(self) -> dict[str, Tensor]:
+        return merged_state(self.network)
+
+    def finish(self) -> None:
+        merge_lora(self.network)
+        super().finish()
+
+
+def make_strategy(
+    name: str,
+    network: nn.Module,
+    *,
+    head: Sequence[str],
+    decoder: Sequence[str] = (),
+    always_on: Sequence[str] | None = None,
+    lr: float | None = None,
+    gamma: int = 2,
+    update: str = "rms",
+    always_on_rule: str | None = None,
+    always_on_lr: float | None = None,
+    optimizer: str = "adamw",
+    momentum: float = 0.99,
+    weight_decay: float = 3e-5,
+    max_norm: float | None = 12.0,
+    rank: int = 8,
+    seed: int = 0,
+    in_backward: bool = False,
+) -> Strategy:
+    """The strategy called ``name``, ready to train ``network`` in place.
+
+    Args:
+        name: a key of ``STRATEGIES``.
+        network: pretrained, on the device where it will train, and not yet moved: what ``rms`` calls the foundation
+            is what it is now, unless a loaded state knows better.
+        head: names of the modules that make the output.
+        decoder: names of the modules between encoder and output; what the network also holds outside them is left
+            out, as nnU-Net's encoder under ``decoder.encoder``.
+        always_on: in place of norms, biases and head, for dgst, random and static.
+        lr: None takes the registry's.
+        gamma: weights of a row that may move at a step (dgst, random, static).
+        update: rule for those weights, ``rms`` or ``sgd``; see ``DGST``.
+        always_on_rule: rule for what is always on beside them; see ``DGST``.
+        always_on_lr: its learning rate; see ``DGST``.
+        optimizer: ``adamw`` or ``sgd`` (Nesterov), for all other strategies.
+        momentum: of ``sgd``, wherever it is used with momentum.
+        weight_decay: never for the selected weights of dgst, random and static.
+        max_norm: global norm to clip gradients to; None for no clipping.
+        rank: of lora.
+        seed: random's draws and lora's start derive from it.
+        in_backward: free dense gradients during backward (dgst and random); see ``DGST``.
+
+    Raises:
+        ValueError: an argument is out of range, or the strategy has nothing to move in this network.
+        UnknownModule: the network has no such head or decoder.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"There is no strategy {name!r}; there are {', '.join(STRATEGIES)}.")
+    info = STRATEGIES[name]
+    rule = update if info.uses_gamma else optimizer
+    lr = (info.sgd_lr if rule == "sgd" else info.default_lr) if lr is None else lr
+    settings = {"rule": rule, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm, "lr": lr}
+    if info.uses_gamma:
+        if in_backward and name == "static":
+            raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
+        return SparseStrategy(
+            info,
+            network,
+            {**settings, "gamma": gamma, "seed": seed, "always_on_rule": always_on_rule, "always_on_lr": always_on_lr},
+            selector={"dgst": LargestGradients, "random": lambda: RandomEntries(seed), "static": FixedEntries}[name](),
+            lr=lr,
+            gamma=gamma,
+            update=update,
+            head=head,
+            always_on=always_on,
+            always_on_rule=always_on_rule,
+            always_on_lr=always_on_lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            max_norm=max_norm,
+            in_backward=in_backward,
+        )
+    options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
+    if name == "lora":
+        return LowRankStrategy(info, network, {**settings, "rank": rank, "seed": seed}, rank, seed, **options)
+    moving = _moving_parameters(name, network, head, decoder)
+    return DenseStrategy(info, network, settings, moving, **options)
+
+
+def _moving_parameters(
+    name: str, network: nn.Module, head: Sequence[str], decoder: Sequence[str]
+) -> list[nn.Parameter]:
+    in_head = names_below(network, head)
+    in_decoder = names_below(network, decoder, only_there=True)
+    moves = {
+        "full": lambda member: True,
+        "bias": lambda member: member.is_bias or member.name in in_head,
+        "norm": lambda member: member.of_norm or member.name in in_head,
+        "head": lambda member: member.name in in_head,
+        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
+    }[name]
+    return [member.parameter for member in members(network) if moves(member)]
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
