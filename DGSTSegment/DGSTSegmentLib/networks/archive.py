@@ -1,0 +1,87 @@
+"""Models in zip files: unpacked once into a cache folder, only what a model needs, and never outside of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError
+
+CACHE_VARIABLE = "DGST_CACHE"
+"""Environment variable that names another cache folder."""
+MOST_BYTES = 64 * 2**30
+_MODEL_FILES = (".json", ".safetensors", ".pth")
+
+
+def unpacked(archive: Path) -> Path:
+    """Folder with the model files of ``archive``; unpacked at the first call, kept for the next ones.
+
+    Raises:
+        InputError: no zip or a damaged one, one that reaches outside its folder or is absurdly large, no model file
+            in it, or no room to unpack it.
+    """
+    status = archive.stat()
+    home = cache_folder() / hashlib.sha256(str(archive.resolve()).encode()).hexdigest()[:16]
+    folder = home / f"{status.st_size}-{status.st_mtime_ns}"
+    if folder.is_dir():
+        return folder
+    try:
+        _forget(home)
+        home.mkdir(parents=True)
+        partial = Path(tempfile.mkdtemp(dir=home))
+        try:
+            _extract(archive, partial)
+            partial.replace(folder)
+        finally:
+            if partial.exists():
+                shutil.rmtree(partial)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise InputError(f"{archive} is damaged or no zip file that can be read ({error}); copy it again.") from error
+    except OSError as error:
+        raise InputError(f"{archive} could not be unpacked into {home} ({error.strerror or error}).") from error
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where unpacked models are kept; the user's own cache folder unless ``DGST_CACHE`` names another."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return home / "DGSTSegment" / "models"
+
+
+def _forget(home: Path) -> None:
+    """Remove what an earlier state of the same zip left."""
+    if home.is_dir():
+        shutil.rmtree(home)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        members = [member for member in file.infolist() if not member.is_dir()]
+        for member in members:
+            _refuse_outside(member, archive)
+        wanted = [member for member in members if member.filename.endswith(_MODEL_FILES)]
+        if not wanted:
+            raise InputError(f"{archive} holds no model file ({', '.join(_MODEL_FILES)}); choose another zip.")
+        if sum(member.file_size for member in wanted) > MOST_BYTES:
+            raise InputError(f"{archive} would unpack to more than {MOST_BYTES >> 30} GB; it is not a model.")
+        for member in wanted:
+            file.extract(member, folder)
+
+
+def _refuse_outside(member: zipfile.ZipInfo, archive: Path) -> None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or is_link:
+        raise InputError(f"{archive} was refused: its member {member.filename!r} reaches outside of the zip.")

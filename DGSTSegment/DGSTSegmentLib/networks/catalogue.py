@@ -1,0 +1,53 @@
+"""The models that are at hand without naming a file. No torch here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .card import ModelCard
+from .description import CARD_FILE, read_description
+
+STARTER = "starter"
+MODELS_VARIABLE = "DGST_MODELS"
+"""Environment variable with further folders of models, separated as in PATH."""
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A package in one of the model folders: what to pass as MODEL, where it lies, its card."""
+
+    name: str
+    path: Path
+    card: ModelCard
+
+
+def models_folder() -> Path:
+    """The folder of the models that come with the project."""
+    return Path(__file__).resolve().parents[2] / "Resources" / "Models"
+
+
+def starter_path() -> Path:
+    """Folder of the small demonstration model that comes with the project."""
+    return models_folder() / STARTER
+
+
+def model_folders() -> list[Path]:
+    """Folders that are searched for models: the project's, then those of ``DGST_MODELS``."""
+    further = os.environ.get(MODELS_VARIABLE, "").split(os.pathsep)
+    return [models_folder(), *(Path(folder) for folder in further if folder)]
+
+
+def installed_models() -> list[InstalledModel]:
+    """Packages in the model folders, starter first, then by name.
+
+    Raises:
+        InputError: a package there has a damaged card.
+    """
+    paths = sorted(path.parent for folder in model_folders() for path in folder.glob(f"*/{CARD_FILE}"))
+    paths.sort(key=lambda path: path != starter_path())
+    return [
+        InstalledModel(STARTER if path == starter_path() else str(path), path, read_description(path).card)
+        for path in paths
+    ]

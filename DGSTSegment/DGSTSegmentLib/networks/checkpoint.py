@@ -1,0 +1,57 @@
+"""Reading foreign checkpoints: values only, never code."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+
+_make_scalar = np.float64(0).__reduce__()[0]
+_make_array = np.zeros(1).__reduce__()[0]
+_SAFE_GLOBALS = [
+    # What nnU-Net's log of losses needs: numpy numbers and arrays, by their names in numpy 1 and 2.
+    *((_make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_make_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The dictionary that a checkpoint holds, tensors on CPU, mapped from the file and not yet in memory.
+
+    Raises:
+        InputError: the file is missing, truncated or no checkpoint, or wants anything but plain values to be made.
+    """
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise InputError(_refusal(path, str(error))) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the model folder.") from error
+        raise InputError(
+            f"{path} is damaged or truncated and cannot be read as a checkpoint; copy it again."
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"{path} holds no dictionary as checkpoints do; choose another file.")
+    return checkpoint
+
+
+def _refusal(path: Path, reason: str) -> str:
+    wanted = re.search(r"(?:GLOBAL|global|class|function)[: ]+`?([\w.]+\.\w+)`?", reason)
+    if wanted is None:
+        return f"{path} is damaged or no checkpoint: its content cannot be read as plain values; copy it again."
+    return (
+        f"{path} was refused: reading it would call {wanted[1]}, and a checkpoint may hold only tensors and plain "
+        "values; get the model from a source you trust and have it saved again without other objects."
+    )

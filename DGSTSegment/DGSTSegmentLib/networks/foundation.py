@@ -1,0 +1,54 @@
+"""Opening a foundation model, whatever it was written by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import InputError
+from .archive import unpacked
+from .catalogue import STARTER, starter_path
+from .model import FoundationModel
+from .nnunet import open_nnunet
+from .package import is_package, open_package
+
+__all__ = ["FoundationModel", "open_model"]
+
+
+def open_model(
+    spec: str | os.PathLike,
+    *,
+    fold: int | str | None = None,
+    checkpoint: str | None = None,
+    base: str | os.PathLike | None = None,
+) -> FoundationModel:
+    """Open a model by name, folder or zip.
+
+    Args:
+        spec: ``starter``, one of our packages, or what nnU-Net v2 wrote (its results folder or one above it, a fold,
+            a checkpoint, its export); as a folder or a zip.
+        fold: nnU-Net: a fold's number or ``"all"``; None for the ensemble of all numbered folds.
+        checkpoint: nnU-Net: ``"final"``, ``"best"`` or a file name; None for final where there is one.
+        base: fine-tuned package: where its base lies, when it is not where the package says.
+
+    Raises:
+        InputError: there is no model, a part of it is missing, damaged, not supported or refused, or the base is not
+            found or is another model.
+    """
+    location = starter_path() if str(spec) == STARTER else Path(spec).expanduser().absolute()
+    if not location.exists():
+        raise InputError(f"The model {spec} does not exist; give 'starter', a folder or a zip.")
+    is_archive = location.is_file() and location.suffix.lower() != ".pth"
+    path = unpacked(location) if is_archive else location
+    package = _package_in(path)
+    if package is not None:
+        return open_package(package, location, base, open_model)
+    return open_nnunet(path, location, fold, checkpoint)
+
+
+def _package_in(path: Path) -> Path | None:
+    """The folder itself, or the only folder in it as zips are often made, where it is a package."""
+    if is_package(path):
+        return path
+    children = [child for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
+    return children[0] if len(children) == 1 and is_package(children[0]) else None

@@ -1,0 +1,132 @@
+"""A foundation model in memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..dgst.delta import Delta, compute_delta
+from ..errors import InputError
+from .architectures import build, decoder_modules, head_modules, set_deep_supervision
+from .card import ModelCard
+from .plan import Plan
+from .state import State, load_state_
+
+
+@dataclass(frozen=True, eq=False)
+class FoundationModel:
+    """Pretrained network, preprocessing plan, label names and card; nothing here changes what lies on disk.
+
+    Args:
+        card: for people.
+        plan: its whole preprocessing.
+        architecture: its network, as ``architectures.build`` takes it.
+        states: weights as stored, each under one name; one state a fold.
+        deep_supervision: whether its lower score maps were trained.
+        location: the folder or zip it was opened from.
+        delta: for a fine-tuned model what changed on its base; ``states`` are the base's.
+        base: for a fine-tuned model the foundation model it stands on.
+        fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
+    """
+
+    card: ModelCard
+    plan: Plan
+    architecture: dict[str, Any]
+    states: tuple[State, ...]
+    deep_supervision: bool
+    location: Path
+    delta: Delta | None = None
+    base: FoundationModel | None = None
+    fold: str | None = None
+    checkpoint: str | None = None
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Segment name -> value; background is 0."""
+        return dict(self.card.labels or {})
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights as stored."""
+        return self.card.fingerprint
+
+    @property
+    def foundation(self) -> FoundationModel:
+        """Where fine-tuning starts from: the base of a fine-tuned model, else the model itself."""
+        return self.base or self
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """Names of the modules that turn features into class scores."""
+        return tuple(head_modules(self._blank()))
+
+    @cached_property
+    def decoder(self) -> tuple[str, ...]:
+        """Names of the modules after the bottleneck, head included."""
+        return tuple(decoder_modules(self._blank()))
+
+    def networks(self) -> list[nn.Module]:
+        """Fresh copies, one a fold, in float32 on the CPU, in evaluation mode, pretrained head included.
+
+        Weights stored in half precision are converted here, once, and never rounded again.
+        """
+        return [self._filled(state) for state in self.states]
+
+    def network(self) -> nn.Module:
+        """The single network.
+
+        Raises:
+            InputError: the model is an ensemble of folds, of which one must be named.
+        """
+        if len(self.states) != 1:
+            raise InputError(
+                f"{self.card.name} is an ensemble of the folds {', '.join(self.card.folds)}; name one of them (--fold)."
+            )
+        return self._filled(self.states[0])
+
+    def delta_to(self, network: nn.Module) -> Delta:
+        """What changed from this foundation model to ``network``, which has its structure, on the CPU.
+
+        Raises:
+            InputError: the model is an ensemble of folds.
+            ValueError: the network has another structure.
+        """
+        return compute_delta(self.network().state_dict(), network.state_dict(), base=self.fingerprint)
+
+    def _blank(self) -> nn.Module:
+        with untouched_random_numbers():
+            network = build(self.architecture)
+        set_deep_supervision(network, self.deep_supervision)
+        return network
+
+    def _filled(self, state: State) -> nn.Module:
+        network = self._blank()
+        load_state_(network, state)
+        if self.delta is not None:
+            self.delta.apply_(network)
+        return network.eval()
+
+
+@contextlib.contextmanager
+def untouched_random_numbers() -> Iterator[None]:
+    """Building a network draws random numbers; whoever opens a model must not change what is drawn after."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def completed_card(card: ModelCard, plan: Plan, architecture: dict[str, Any], folds: Sequence[str] = ()) -> ModelCard:
+    """The card with what plan and network say filled in."""
+    return replace(
+        card,
+        spacing_kji=plan.spacing_kji,
+        patch_size_kji=plan.patch_size_kji,
+        architecture=str(architecture.get("class", "")).rsplit(".", 1)[-1],
+        folds=tuple(folds),
+    )

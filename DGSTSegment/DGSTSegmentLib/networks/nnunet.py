@@ -1,0 +1,130 @@
+"""Foundation models as nnU-Net v2 leaves them, opened without nnU-Net; also the SwinUNETR trainers of LN-Seg-FM."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..dgst.identity import fingerprint
+from ..errors import InputError
+from .architectures import build
+from .card import ModelCard
+from .checkpoint import read_checkpoint
+from .description import read_json
+from .model import FoundationModel, completed_card, untouched_random_numbers
+from .nnunet_folder import ResultsFolder, find_results
+from .nnunet_plans import architecture_of, labels_of, plan_of
+from .state import State, fitting_state
+
+_TRAINED_WITHOUT_DEEP_SUPERVISION = re.compile("no_?deep_?supervision", re.IGNORECASE)
+
+
+def open_nnunet(
+    path: Path, location: Path, fold: int | str | None = None, checkpoint: str | None = None
+) -> FoundationModel:
+    """Open what nnU-Net trained: one fold, or the ensemble of all.
+
+    Args:
+        path: folder, fold or checkpoint, as ``nnunet_folder.find_results`` takes them.
+        location: what the user named, for the card and for finding the model again.
+        fold: a fold's number or ``"all"``; None for every numbered fold.
+        checkpoint: ``"final"``, ``"best"`` or a file name.
+
+    Raises:
+        InputError: a part is missing, damaged, not supported, or wants to run code.
+    """
+    results = find_results(path, fold, checkpoint)
+    checkpoints = {name: read_checkpoint(file) for name, file in results.checkpoints.items()}
+    first = next(iter(checkpoints.values()))
+    plans, dataset, configuration = _described(results, first)
+    labels = labels_of(dataset)
+    plan = plan_of(plans, dataset, configuration)
+    states = {name: _weights(content, results.checkpoints[name]) for name, content in checkpoints.items()}
+    swin = _swin_architecture(next(iter(states.values())), plan.patch_size_kji)
+    architecture = swin or architecture_of(plans, configuration, len(labels))
+    with untouched_random_numbers():
+        network = build(architecture)
+    fitting = tuple(fitting_state(network, state, results.checkpoints[name]) for name, state in states.items())
+    trainer = str(first.get("trainer_name", results.trainer))
+    card = ModelCard(
+        name=f"{plans.get('dataset_name', results.path.parent.name)} {configuration}",
+        description=f"nnU-Net v2 model, trained by {trainer} with {plans.get('plans_name', 'unnamed plans')}.",
+        labels=labels,
+        trained_on=_trained_on(dataset),
+        created=_date_of(next(iter(results.checkpoints.values()))),
+        fingerprint=_joint_fingerprint(fitting),
+    )
+    return FoundationModel(
+        card=completed_card(card, plan, architecture, folds=list(states) if len(states) > 1 else ()),
+        plan=plan,
+        architecture=architecture,
+        states=fitting,
+        deep_supervision=swin is None and not _TRAINED_WITHOUT_DEEP_SUPERVISION.search(trainer),
+        location=location,
+        fold=next(iter(states)) if len(states) == 1 else None,
+        checkpoint=next(iter(results.checkpoints.values())).name,
+    )
+
+
+def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> tuple[dict, dict, str]:
+    """Plans, dataset description and configuration, from the files beside the folds or else from the checkpoint."""
+    arguments = checkpoint.get("init_args") or {}
+    parts = []
+    for file, key in (("plans.json", "plans"), ("dataset.json", "dataset_json")):
+        path = results.path / file
+        part = read_json(path) if path.is_file() else arguments.get(key)
+        if not isinstance(part, dict):
+            raise InputError(
+                f"{results.path} has no {file}, and its checkpoint carries none either; copy the file there."
+            )
+        parts.append(part)
+    configuration = arguments.get("configuration") or results.configuration
+    if not configuration:
+        raise InputError(f"{results.path} does not say which configuration was trained; give the folder its full name.")
+    return parts[0], parts[1], configuration
+
+
+def _weights(checkpoint: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    weights = checkpoint.get("network_weights")
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(f"{path} has no network weights as nnU-Net v2 stores them; choose another checkpoint.")
+    return weights
+
+
+def _swin_architecture(state: Mapping[str, torch.Tensor], patch_size_kji: Sequence[int]) -> dict[str, Any] | None:
+    """SwinUNETR as its weights show it, since its trainers ignore the network of the plans; None for other networks."""
+    embedding = state.get("swinViT.patch_embed.proj.weight")
+    head = state.get("out.conv.conv.weight")
+    if embedding is None or head is None:
+        return None
+    return {
+        "class": "SwinUNETR",
+        "arguments": {
+            "in_channels": embedding.shape[1],
+            "out_channels": head.shape[0],
+            "feature_size": embedding.shape[0],
+            "use_v2": any(name.startswith("swinViT.layers1c.") for name in state),
+            "img_size": list(patch_size_kji),
+        },
+    }
+
+
+def _trained_on(dataset: Mapping[str, Any]) -> str:
+    name = dataset.get("name") or dataset.get("description") or "a data set without a name"
+    return f"{name} ({dataset['numTraining']} scans)" if "numTraining" in dataset else str(name)
+
+
+def _date_of(path: Path) -> str:
+    return datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
+
+
+def _joint_fingerprint(states: Sequence[State]) -> str:
+    """The fingerprint of one fold, or one made from those of all folds."""
+    fingerprints = [fingerprint(state) for state in states]
+    return fingerprints[0] if len(states) == 1 else hashlib.sha256("".join(fingerprints).encode()).hexdigest()
