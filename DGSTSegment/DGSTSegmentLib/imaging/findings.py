@@ -19,6 +19,23 @@ from .volume import Volume
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
+CSV_COLUMNS = (
+    "number",
+    "label",
+    "volume_ml",
+    "short_axis_mm",
+    "long_axis_mm",
+    "extent_x_mm",
+    "extent_y_mm",
+    "extent_z_mm",
+    "centroid_x_lps_mm",
+    "centroid_y_lps_mm",
+    "centroid_z_lps_mm",
+    "mean_hu",
+    "confidence",
+)
+"""Of the table that :func:`write_csv` writes; each name ends in its unit, world coordinates are LPS."""
+
 _ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 _SAME_GRID_MM = 0.05
 _MOST_BOXES = 2**16
@@ -118,23 +135,6 @@ def write_csv(findings: Findings, path: str | os.PathLike) -> None:
         cells = [f"{value:.3f}" for value in numbers] + ["" if value is None else f"{value:.3f}" for value in optional]
         writer.writerow([item.number, item.label, *cells])
     write_text(path, text.getvalue())
-
-
-CSV_COLUMNS = (
-    "number",
-    "label",
-    "volume_ml",
-    "short_axis_mm",
-    "long_axis_mm",
-    "extent_x_mm",
-    "extent_y_mm",
-    "extent_z_mm",
-    "centroid_x_lps_mm",
-    "centroid_y_lps_mm",
-    "centroid_z_lps_mm",
-    "mean_hu",
-    "confidence",
-)
 
 
 def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) -> None:

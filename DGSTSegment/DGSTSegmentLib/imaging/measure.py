@@ -1,8 +1,8 @@
 """Measurements of one region: volume, extent, centroid, and the radiologist's long and short axis.
 
-The outline of a region runs half way between the centres of its voxels and of their neighbours outside, through the
-middles of the voxels' faces. So a single voxel is as wide as its spacing, and neither blocky corners nor the rows of
-centres bias the axes of a round node.
+The outline of a region runs half way between the centres of its voxels and of their neighbours outside, that is through
+the middles of the voxels' edges. So a row of voxels is as long as its voxels together and a single one as wide as its
+spacing, and a round node is not made larger by the corners of its voxels.
 """
 
 from __future__ import annotations
@@ -18,27 +18,34 @@ from .volume import Volume
 
 _OBLIQUE_FROM_DEGREES = 1.0
 _MOST_SAMPLES = 2_000_000
+_EDGE = 0.5
 
-# The pieces of outline in a cell between four neighbouring centres, by which of them are inside (bits: corners
-# (0,0), (0,1), (1,0), (1,1)); ends are offsets from corner (0,0) in half pixels. Inside corners that touch only
+# Pieces of outline in a cell between four neighbouring centres, by which of them are inside (bits 0 to 3 for the
+# corners below); each runs from a side to a side, and a side is a pair of corners. Corners inside that touch only
 # diagonally stay connected.
-_TOP, _LEFT, _RIGHT, _BOTTOM = (0, 1), (1, 0), (1, 2), (2, 1)
-_PIECES = {
-    0b0001: [(_TOP, _LEFT)],
-    0b0010: [(_TOP, _RIGHT)],
-    0b0011: [(_LEFT, _RIGHT)],
-    0b0100: [(_LEFT, _BOTTOM)],
-    0b0101: [(_TOP, _BOTTOM)],
-    0b0110: [(_TOP, _LEFT), (_RIGHT, _BOTTOM)],
-    0b0111: [(_RIGHT, _BOTTOM)],
-    0b1000: [(_RIGHT, _BOTTOM)],
-    0b1001: [(_TOP, _RIGHT), (_LEFT, _BOTTOM)],
-    0b1010: [(_TOP, _BOTTOM)],
-    0b1011: [(_LEFT, _BOTTOM)],
-    0b1100: [(_LEFT, _RIGHT)],
-    0b1101: [(_TOP, _RIGHT)],
-    0b1110: [(_TOP, _LEFT)],
-}
+_CORNERS = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+_TOP, _LEFT, _RIGHT, _BOTTOM = (0, 1), (0, 2), (1, 3), (2, 3)
+_NONE = ((-1, -1), (-1, -1))
+_PIECES = np.array(
+    [
+        (_NONE, _NONE),
+        ((_TOP, _LEFT), _NONE),
+        ((_TOP, _RIGHT), _NONE),
+        ((_LEFT, _RIGHT), _NONE),
+        ((_LEFT, _BOTTOM), _NONE),
+        ((_TOP, _BOTTOM), _NONE),
+        ((_TOP, _LEFT), (_RIGHT, _BOTTOM)),
+        ((_RIGHT, _BOTTOM), _NONE),
+        ((_RIGHT, _BOTTOM), _NONE),
+        ((_TOP, _RIGHT), (_LEFT, _BOTTOM)),
+        ((_TOP, _BOTTOM), _NONE),
+        ((_LEFT, _BOTTOM), _NONE),
+        ((_LEFT, _RIGHT), _NONE),
+        ((_TOP, _RIGHT), _NONE),
+        ((_TOP, _LEFT), _NONE),
+        (_NONE, _NONE),
+    ]
+)
 
 
 def axes_mm(region: Volume) -> tuple[float, float]:
@@ -51,10 +58,8 @@ def axes_mm(region: Volume) -> tuple[float, float]:
     Args:
         region: boolean mask of one finding, with at least one voxel; best cropped to it.
     """
-    axial = _axial(region)
-    pixels = np.array(axial.geometry.spacing_kji[1:])
-    k, long_axis = _longest_diameter(axial.array, pixels)
-    outline = _outline(ndimage.binary_fill_holes(axial.array[k])) * pixels
+    share = _axial_share(region)
+    outline, long_axis = _longest_diameter(share.array, np.array(share.geometry.spacing_kji[1:]))
     return float(np.linalg.norm(long_axis)), _longest_chord_across(outline, long_axis)
 
 
@@ -72,27 +77,24 @@ def centroid(region: Volume) -> tuple[float, float, float]:
     return tuple(float(x) for x in region.geometry.to_world(index))
 
 
-def _axial(region: Volume) -> Volume:
-    """The region with k running through the patient's axial slices."""
+def _axial_share(region: Volume) -> Volume:
+    """How much of each point lies in the region, 0 to 1, with k running through the patient's axial slices."""
     ordered = to_lps_order(region)
-    slope = np.abs(ordered.geometry.direction[2, :2]).max()
+    share = ordered.with_array(ordered.array.astype(np.float32))
+    slope = np.abs(share.geometry.direction[2, :2]).max()
     if slope <= np.sin(np.radians(_OBLIQUE_FROM_DEGREES)):
-        return ordered
-    padded = _padded(ordered)
-    mask = padded.with_array(padded.array.astype(np.float32))
-    grid = _axial_grid(padded.geometry, centroid(region))
-    sampled = resample_to(mask, grid, "linear", outside=0.0).array >= 0.5
-    if not sampled.any():
-        sampled = resample_to(mask, grid, "nearest").array >= 0.5
-    return Volume(sampled, grid)
+        return share
+    share = _padded(share)
+    grid = _axial_grid(share.geometry, centroid(region))
+    sampled = resample_to(share, grid, "linear", outside=0.0)
+    return sampled if (sampled.array >= _EDGE).any() else resample_to(share, grid, "nearest")
 
 
 def _axial_grid(geometry: Geometry, centre: tuple[float, float, float]) -> Geometry:
-    """A grid along the patient's axes with a voxel at ``centre`` that covers ``geometry``'s box, twice as fine as it in
-    plane, coarser where that would be too many voxels."""
+    """A grid along the patient's axes with a voxel at ``centre`` that covers ``geometry``'s box, as fine as its finest
+    axis unless that makes too many voxels."""
     corners = geometry.corners()
-    step = min(geometry.spacing)
-    spacing = np.array([step / 2, step / 2, step])
+    spacing = np.full(3, min(geometry.spacing))
     samples = np.prod(np.ptp(corners, axis=0) / spacing)
     spacing *= max(1.0, (samples / _MOST_SAMPLES) ** (1 / 3))
     before = np.ceil((np.array(centre) - corners.min(axis=0)) / spacing)
@@ -117,24 +119,20 @@ def _row_ends(mask: np.ndarray) -> np.ndarray:
     return np.concatenate([np.column_stack([rows, first]), np.column_stack([rows, last])])
 
 
-def _longest_diameter(mask: np.ndarray, pixels: np.ndarray) -> tuple[int, np.ndarray]:
-    """The slice with the longest diameter, and that diameter as a vector (mm) in the slice."""
-    outer_points = {k: _edge_points(mask[k]) * pixels for k in np.flatnonzero(mask.any(axis=(1, 2)))}
-    at_most = {k: np.linalg.norm(np.ptp(points, axis=0)) for k, points in outer_points.items()}
-    slice_of_longest, longest = 0, np.zeros(2)
+def _longest_diameter(share: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the slice with the longest diameter, the outline (n pieces, 2 ends, 2; mm) and that diameter as a vector."""
+    inside = share >= _EDGE
+    sizes = {k: _row_ends(inside[k]) for k in np.flatnonzero(inside.any(axis=(1, 2)))}
+    at_most = {k: np.linalg.norm((np.ptp(ends, axis=0) + 2) * pixels) for k, ends in sizes.items()}
+    best, longest = np.empty((0, 2, 2)), np.zeros(2)
     for k in sorted(at_most, key=at_most.get, reverse=True):
         if at_most[k] <= np.linalg.norm(longest):
             break
-        diameter = _diameter(outer_points[k])
+        outline = _outline(share[k]) * pixels
+        diameter = _diameter(outline.reshape(-1, 2))
         if np.linalg.norm(diameter) > np.linalg.norm(longest):
-            slice_of_longest, longest = int(k), diameter
-    return slice_of_longest, longest
-
-
-def _edge_points(mask: np.ndarray) -> np.ndarray:
-    """Middles (n, 2; pixels) of the pixels' edges at the ends of every row."""
-    middles = np.array([(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)])
-    return (_row_ends(mask)[:, None] + middles).reshape(-1, 2)
+            best, longest = outline, diameter
+    return best, longest
 
 
 def _diameter(points: np.ndarray) -> np.ndarray:
@@ -144,16 +142,25 @@ def _diameter(points: np.ndarray) -> np.ndarray:
     return vectors.reshape(-1, 2)[int((vectors**2).sum(axis=-1).argmax())]
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
-    """Pieces (n, 2 ends, 2) of the outline of a 2D mask, in pixels."""
-    inside = np.pad(mask, 1).astype(np.uint8)
+def _outline(share: np.ndarray) -> np.ndarray:
+    """Pieces (n, 2 ends, 2) of the outer line, in pixels, along which the share in a slice passes one half."""
+    share = np.pad(share, 1)
+    inside = share >= _EDGE
+    share[ndimage.binary_fill_holes(inside) & ~inside] = 1
+    inside = (share >= _EDGE).astype(np.uint8)
     cells = inside[:-1, :-1] | inside[:-1, 1:] << 1 | inside[1:, :-1] << 2 | inside[1:, 1:] << 3
-    pieces = [
-        np.argwhere(cells == kind)[:, None] - 1 + np.array(piece) / 2
-        for kind, of_kind in _PIECES.items()
-        for piece in of_kind
-    ]
-    return np.concatenate(pieces)
+    where = np.argwhere((cells > 0) & (cells < 0b1111))
+    sides = _PIECES[cells[tuple(where.T)]]
+    corners = (where[:, None, None, None] + _CORNERS[sides])[sides[:, :, 0, 0] >= 0]
+    return _crossings(share, corners[:, :, 0], corners[:, :, 1]) - 1
+
+
+def _crossings(share: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Between the pixels ``start`` and ``end`` (..., 2), where the share, linear between them, is one half."""
+    at_start, at_end = share[start[..., 0], start[..., 1]], share[end[..., 0], end[..., 1]]
+    # Kept off the pixels' centres, so that a share of exactly one half still has an outline around it.
+    fraction = np.clip((_EDGE - at_start) / (at_end - at_start), 0.01, 0.99)
+    return start + fraction[..., None] * (end - start)
 
 
 def _longest_chord_across(outline: np.ndarray, long_axis: np.ndarray) -> float:

@@ -77,13 +77,14 @@ class TestEllipsoid:
 
 
 def test_the_axes_of_round_nodes_are_hardly_biased():
-    """Blocky corners would add about a voxel on average, the rows of centres would take one away."""
+    """By less than a voxel for the long axis, the largest of many distances, and half a voxel for the short one."""
     errors = []
     for seed in range(30):
         ellipsoid = Ellipsoid(seed)
         axes = measure.axes_mm(ellipsoid.on_a_grid(np.eye(3), (0.8, 0.8, 0.8)))
-        errors.append(np.subtract(axes, ellipsoid.axial_axes))
-    assert (np.abs(np.mean(errors, axis=0)) < 0.4).all()
+        errors.append(np.subtract(axes, ellipsoid.axial_axes) / 0.8)
+    bias = np.abs(np.mean(errors, axis=0))
+    assert bias[0] < 0.75 and bias[1] < 0.5
 
 
 def test_a_single_voxel_is_as_wide_as_its_spacing(direction):
