@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from .arguments import add_json, existing
 from .outputs import print_json
+
+if TYPE_CHECKING:
+    from ..imaging.volume import Volume
 
 NAME = "evaluate"
 HELP = "Measure a segmentation against a reference: overlap, surface distance, and findings met by size."
@@ -15,7 +20,7 @@ HELP = "Measure a segmentation against a reference: overlap, surface distance, a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", metavar="SEG", required=True, help="segmentation taken as the truth")
     parser.add_argument("--prediction", metavar="SEG", required=True, help="segmentation to measure")
-    parser.add_argument("--image", metavar="CT", help="their CT")
+    parser.add_argument("--image", metavar="CT", help="their CT: both are compared on its grid")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
     add_json(parser)
 
@@ -23,18 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..imaging.files import read_ct, read_segmentation
     from ..imaging.resample import onto_grid_of
-    from ..training.evaluate import evaluate
 
+    if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
+        raise InputError(f"The tolerance is a number of mm greater than 0, not {options.tolerance:g}.")
     reference = read_segmentation(existing(options.reference))
     prediction = read_segmentation(existing(options.prediction))
-    ct = read_ct(existing(options.image)) if options.image else None
+    notes = []
+    if options.image:
+        ct = read_ct(existing(options.image))
+        reference, note = onto_grid_of(reference, ct, options.reference)
+        notes += [note] if note else []
     prediction, note = onto_grid_of(prediction, reference, options.prediction)
+    notes += [note] if note else []
     tolerance = {} if options.tolerance is None else {"tolerance_mm": options.tolerance}
-    result = evaluate(reference, prediction, ct, **tolerance).to_json()
+    result = _evaluated(reference, prediction, tolerance)
     if options.json:
-        print_json({**result, "notes": [note] if note else []})
+        print_json({**result, "notes": notes})
     else:
-        print("\n".join(filter(None, [*lines_of(result), note])))
+        print("\n".join([*lines_of(result), *notes]))
+
+
+def _evaluated(reference: Volume, prediction: Volume, tolerance: dict[str, float]) -> dict[str, Any]:
+    from ..training.evaluate import evaluate
+
+    with warnings.catch_warnings():  # libraries tell each other what they will change
+        warnings.simplefilter("ignore", FutureWarning)
+        return evaluate(reference, prediction, **tolerance).to_json()
 
 
 def lines_of(values: dict[str, Any], above: str = "") -> list[str]:

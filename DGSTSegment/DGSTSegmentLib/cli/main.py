@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(argv)
     try:
         options.run(options)
+        sys.stdout.flush()
     except InputError as error:
         return _say(str(error), BAD_INPUT)
     except EngineError as error:
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(interrupted), INTERRUPTED)
     except KeyboardInterrupt:
         return _say("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:  # who reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     return 0
 
 

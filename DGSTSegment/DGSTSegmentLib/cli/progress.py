@@ -35,7 +35,7 @@ class PlainLines:
     """One line where a phase begins and ends, and every ten seconds between."""
 
     def __init__(self):
-        self._phase, self._told = "", 0.0
+        self._phase, self._line, self._told = "", "", 0.0
 
     def on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "note":
@@ -44,8 +44,10 @@ class PlainLines:
         ends = event.get("step") is not None and event.get("step") == event.get("steps")
         if event["phase"] == self._phase and not ends and time.monotonic() - self._told < _SECONDS_BETWEEN_LINES:
             return
-        self._phase, self._told = event["phase"], time.monotonic()
-        self.say(", ".join(filter(None, [event["phase"], _count(event), _values(event), _left(event)])))
+        line = ", ".join(filter(None, [event["phase"], _count(event), _values(event), "" if ends else _left(event)]))
+        if line != self._line:
+            self.say(line)
+        self._phase, self._line, self._told = event["phase"], line, time.monotonic()
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,82 @@
+"""A model and a study so small that a real fine-tuning of them takes a second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.imaging import Geometry, Volume
+
+TINY_PATCH = (16, 16, 16)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Folder of a package with full weights: an untrained two-stage PlainConvUNet, voxels of 3 x 2 x 2 mm."""
+    import torch
+
+    from DGSTSegmentLib.networks.architectures import build
+    from DGSTSegmentLib.networks.card import ModelCard
+    from DGSTSegmentLib.networks.package import write_full
+    from DGSTSegmentLib.networks.plan import Plan
+
+    architecture = {
+        "class": "PlainConvUNet",
+        "arguments": {
+            "input_channels": 1,
+            "n_stages": 2,
+            "features_per_stage": [4, 8],
+            "conv_op": "Conv3d",
+            "kernel_sizes": 3,
+            "strides": [1, 2],
+            "n_conv_per_stage": 1,
+            "n_conv_per_stage_decoder": 1,
+            "num_classes": 2,
+            "conv_bias": True,
+            "norm_op": "InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "nonlin": "LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+            "deep_supervision": True,
+        },
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build(architecture)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    plan = Plan(spacing_kji=(3, 2, 2), patch_size_kji=TINY_PATCH, lower=-160, upper=240, mean=40, std=80)
+    card = ModelCard("tiny", "An untrained network for tests.", {"background": 0, "lymph node": 1}, demonstration=True)
+    write_full(folder, network, card, plan, architecture)
+    return folder
+
+
+def tiny_case(seed: int) -> tuple[Volume, Volume]:
+    """A CT (HU, int16) of fat in air with three bright balls, and the segmentation (uint8) of two of them."""
+    rng = np.random.default_rng(seed)
+    shape = (20, 24, 28)
+    geometry = Geometry.from_parts(shape, (2.0, 2.0, 3.0), (-30.0, 12.0, -100.0))
+    kji = np.indices(shape).transpose(1, 2, 3, 0)
+    hu = np.where(kji[..., 1] > 3, -90.0, -1000.0)
+    annotation = np.zeros(shape, np.uint8)
+    for n, center in enumerate([(6, 12, 7), (13, 16, 20), (5, 10, 21)]):
+        ball = (((kji - center - rng.uniform(-1, 1, 3)) * [1.5, 1, 1]) ** 2).sum(-1) < 14
+        hu[ball] = 60
+        annotation[ball] = n < 2
+    hu += rng.normal(0, 10, shape)
+    return Volume(hu.round().astype(np.int16), geometry), Volume(annotation, geometry)
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory):
+    """Paths (image, annotation) of three scans; two of three nodes are marked in each."""
+    from DGSTSegmentLib.imaging.files import write_volume
+
+    folder = tmp_path_factory.mktemp("study")
+    paths = []
+    for seed in range(3):
+        image, annotation = tiny_case(seed)
+        pair = (folder / f"ct{seed}.nii.gz", folder / f"seg{seed}.nii.gz")
+        write_volume(image, pair[0])
+        write_volume(annotation, pair[1])
+        paths.append(pair)
+    return paths
