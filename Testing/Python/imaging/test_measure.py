@@ -146,6 +146,15 @@ def test_voxels_that_touch_by_a_corner_are_one_outline():
     np.testing.assert_allclose(measure.axes_mm(_flat(np.eye(10, dtype=bool)))[0], np.hypot(9.5, 9.5), atol=0.6)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.5000001])
+def test_a_point_that_is_barely_half_inside_still_has_an_outline(share):
+    """As resampling an oblique scan can leave it in the region's last slice."""
+    slices = np.zeros((1, 5, 5), np.float32)
+    slices[0, 2, 2] = share
+    _, diameter = measure._longest_diameter(slices, np.ones(2))
+    assert 0 < np.linalg.norm(diameter) < 0.1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_any_scribble_can_be_measured(seed):
     """Ragged masks: the axes exist, are ordered, and no larger than the mask's box allows."""

@@ -73,9 +73,10 @@ def test_integers_are_rounded_and_never_wrap_around(dtype):
     step = np.zeros((4, 4, 8), dtype)
     step[..., 4:] = high
     volume = Volume(step, Geometry.from_parts(step.shape, (1, 1, 1)))
-    halfway = Geometry.from_parts((4, 4, 7), (1, 1, 1), (0.6, 0, 0))
+    halfway = Geometry.from_parts((4, 4, 7), (1, 1, 1), (0.65, 0, 0))
     blended = resample_to(volume, halfway, "linear").array
-    np.testing.assert_array_equal(blended[0, 0], [0, 0, 0, round(0.6 * high), high, high, high])
+    between = 166  # 0.65 x 255 is 165.75
+    np.testing.assert_array_equal(blended[0, 0], [0, 0, 0, between, high, high, high])
     overshooting = resample_to(volume, halfway, "cubic").array.astype(int)
     assert overshooting[..., :3].max() < 40 and overshooting[..., 4:].min() > 215
 
@@ -151,20 +152,20 @@ class TestOntoGridOf:
         with pytest.raises(InputError, match="does not lie where the image lies"):
             onto_grid_of(Volume(array, Geometry(array.shape, matrix)), image)
 
-    def test_boxes_that_pass_each_other_edge_to_edge_do_not_overlap(self):
-        """Corners alone cannot tell: neither box holds a corner of the other, and a face separates them nowhere."""
-        image = Volume(np.zeros((20, 1, 1), np.int16), Geometry.from_parts((20, 1, 1), (1, 1, 1), (0, 0, -9.5)))
-        turn = Rotation.from_euler("z", 45, degrees=True) * Rotation.from_euler("x", 90, degrees=True)
-        touching, apart = (
-            Volume(np.zeros((1, 1, 20), np.uint8), _bar(turn.as_matrix(), distance)) for distance in (1.1, 1.7)
+    @pytest.mark.parametrize(("distance", "overlap"), [(1.3, True), (1.5, False)])
+    def test_bars_that_pass_each_other_edge_by_edge_do_not_overlap(self, distance, overlap):
+        """Two bars 1 mm thick, rolled by 45 degrees, cross at right angles: their edges meet at a distance of sqrt(2)
+        mm. Neither holds a corner of the other, and no face of either separates them."""
+        upright = Rotation.from_euler("z", 45, degrees=True).as_matrix()
+        lying = Rotation.from_euler("x", 45, degrees=True).as_matrix()
+        image = Volume(
+            np.zeros((20, 1, 1), np.int16), Geometry.from_parts((20, 1, 1), (1, 1, 1), (0, 0, -9.5), upright)
         )
-        assert onto_grid_of(touching, image)[1] is not None
-        with pytest.raises(InputError, match="does not lie"):
-            onto_grid_of(apart, image)
-
-
-def _bar(direction: np.ndarray, distance: float) -> Geometry:
-    """A bar of 20 voxels along the first column of ``direction`` that passes the origin at ``distance``, mm."""
-    aside = np.cross(direction[:, 0], [0, 0, 1])
-    middle = distance * aside / np.linalg.norm(aside)
-    return Geometry.from_parts((1, 1, 20), (1, 1, 1), middle - 9.5 * direction[:, 0], direction)
+        empty = Volume(
+            np.zeros((1, 1, 20), np.uint8), Geometry.from_parts((1, 1, 20), (1, 1, 1), (-9.5, distance, 0), lying)
+        )
+        if overlap:
+            assert onto_grid_of(empty, image)[1] is not None
+        else:
+            with pytest.raises(InputError, match="does not lie"):
+                onto_grid_of(empty, image)
