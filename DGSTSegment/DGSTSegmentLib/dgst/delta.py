@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..atomic import atomic_path
 from .identity import bits, fingerprint, storage_key
 
 FORMAT = "dgst-delta-1"
@@ -68,13 +67,13 @@ class Delta:
         return sum(change.count for change in self.changes.values()) / max(self.total, 1)
 
     def save(self, path: str | os.PathLike, metadata: dict | None = None) -> None:
-        """Write a safetensors file, atomically.
+        """Write a safetensors file; it takes the place of ``path`` only once it is whole.
 
         Args:
             metadata: plain JSON data to keep with it, in place of what the delta carries.
 
         Raises:
-            InputError: the system refused the write.
+            OSError: the system refused the write; ``path`` is as it was.
         """
         tensors = {f"values/{name}": change.values.contiguous() for name, change in self.changes.items()}
         places = {f"indices/{n}": change.indices for n, change in self.changes.items() if change.indices is not None}
@@ -86,8 +85,12 @@ class Delta:
             "metadata": self.metadata if metadata is None else metadata,
         }
         content = save({**tensors, **places}, {"format": FORMAT, "header": json.dumps(header)})
-        with atomic_path(path) as partial:
+        partial = Path(path).with_name(f".partial-{Path(path).name}")
+        try:
             partial.write_bytes(content)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Delta:

@@ -38,6 +38,7 @@ class Strategy(ABC):
         info: the registry's entry.
         network: what to call forward.
         optimizer: holds the groups whose learning rates ``step`` scales.
+        lr: of the strategy's own weights, before the schedule.
     """
 
     def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict):
@@ -51,6 +52,10 @@ class Strategy(ABC):
         self._base_lrs = [group["lr"] for group in optimizer.param_groups]
         if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
             raise ValueError(f"Strategy {self.info.name} moves nothing in this network; name its head, or its decoder.")
+
+    @property
+    def lr(self) -> float:
+        return self._base_lrs[0]
 
     @property
     def warm_up_batches(self) -> int:
