@@ -1,0 +1,211 @@
+"""A delta is exact, small where little changed, and refuses what it does not belong to."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, compute_delta, fingerprint, make_strategy
+from DGSTSegmentLib.dgst.delta import NotADelta
+
+
+def state_of(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same_bits(one: dict, other: dict) -> bool:
+    return fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_saved_loaded_and_applied_it_gives_the_trained_network(name, tiny, tmp_path):
+    network = tiny.fresh()
+    strategy = make_strategy(name, network, head=tiny.head, decoder=tiny.decoder)
+    for batch in range(strategy.warm_up_batches + 2):
+        tiny.loss(network, batch).backward()
+        strategy.observe() if strategy.warm_up_batches else strategy.step()
+    strategy.finish()
+    path = tmp_path / "delta.safetensors"
+    compute_delta(tiny.original.state_dict(), network.state_dict()).save(path, {"strategy": name})
+    delta = Delta.load(path)
+    assert delta.metadata == {"strategy": name}
+    assert 0 < delta.fraction_changed <= 1
+
+    other = copy.deepcopy(tiny.original)
+    delta.apply_(other)
+    assert same_bits(other.state_dict(), network.state_dict())
+    delta.remove_(other, tiny.original.state_dict())
+    assert same_bits(other.state_dict(), tiny.original.state_dict())
+
+
+def test_few_changes_are_kept_as_places_and_many_as_the_whole_tensor():
+    base = {"few": torch.zeros(100), "many": torch.zeros(4, 5), "none": torch.zeros(3)}
+    new = {"few": base["few"].clone(), "many": torch.ones(4, 5), "none": base["none"]}
+    new["few"][[7, 90]] = torch.tensor([1.5, -2.0])
+    delta = compute_delta(base, new)
+    assert set(delta.changes) == {"few", "many"}
+    assert delta.changes["few"].indices.tolist() == [7, 90]
+    assert delta.changes["few"].values.tolist() == [1.5, -2.0]
+    assert delta.changes["many"].indices is None
+    assert delta.fraction_changed == 22 / 123
+
+
+def test_every_bit_counts():
+    base = {"w": torch.zeros(32), "nan": torch.full((32,), float("nan")), "half": torch.zeros(32, dtype=torch.bfloat16)}
+    new = {name: value.clone() for name, value in base.items()}
+    new["w"][3] = -0.0
+    new["half"][1] = 1e-30
+    delta = compute_delta(base, new)
+    assert {name: change.indices.tolist() for name, change in delta.changes.items()} == {"w": [3], "half": [1]}
+    assert fingerprint(base) != fingerprint(new)
+
+
+def test_a_tensor_with_several_names_is_kept_once_and_reaches_all_of_them(unet, tmp_path):
+    network = unet.fresh()
+    with torch.no_grad():
+        network.encoder.stages[0][0].convs[0].conv.weight[0, 0, 0, 0, 0] += 1
+    path = tmp_path / "delta.safetensors"
+    # As read from a file, every name of the base has memory of its own.
+    compute_delta(state_of(unet.original), network.state_dict()).save(path)
+    with safe_open(path, "pt") as file:
+        assert len(list(file.keys())) == 2
+    delta = Delta.load(path)
+    (change,) = delta.changes.values()
+    assert set(change.names) > {
+        "encoder.stages.0.0.convs.0.conv.weight",
+        "decoder.encoder.stages.0.0.convs.0.conv.weight",
+    }
+    assert delta.total == sum(p.numel() for p in network.parameters())
+    separate = {name: value.clone() for name, value in network.state_dict().items()}
+    assert fingerprint(separate) == fingerprint(network.state_dict())
+
+
+def test_names_that_share_memory_but_started_apart_keep_their_own_changes():
+    base = {"a": torch.zeros(40), "b": torch.ones(40)}
+    shared = torch.zeros(40)
+    delta = compute_delta(base, {"a": shared, "b": shared})
+    assert set(delta.changes) == {"b"}
+
+
+def test_a_weight_stored_in_another_order_is_compared_and_written_by_place():
+    plain = nn.Conv2d(3, 4, 3)
+    permuted = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    assert fingerprint(plain.state_dict()) == fingerprint(permuted.state_dict())
+    changed = copy.deepcopy(plain)
+    with torch.no_grad():
+        changed.weight[1, 2, 0, 1] = 5
+    compute_delta(plain.state_dict(), changed.state_dict()).apply_(permuted)
+    assert torch.equal(permuted.weight, changed.weight)
+    assert not permuted.weight.is_contiguous()
+
+
+def test_it_names_the_base_as_stored_beside_the_base_as_opened():
+    stored = {"w": torch.randn(50).half()}
+    opened = {"w": stored["w"].float()}
+    new = {"w": opened["w"].clone()}
+    new["w"][4] = 1 / 3
+    delta = compute_delta(opened, new, base=fingerprint(stored))
+    assert delta.base == fingerprint(stored) != fingerprint(opened) == delta.opened
+    assert delta.changes["w"].values[0] == torch.tensor(1 / 3)
+
+
+def test_another_base_is_refused_and_left_as_it_is():
+    base, new, other = nn.Linear(6, 3), nn.Linear(6, 3), nn.Linear(6, 3)
+    delta = compute_delta(base.state_dict(), new.state_dict())
+    before = state_of(other)
+    with pytest.raises(BaseMismatch, match="not the base of this delta"):
+        delta.apply_(other)
+    assert same_bits(before, other.state_dict())
+    with pytest.raises(BaseMismatch, match="does not carry this delta"):
+        delta.remove_(other, base.state_dict())
+    with pytest.raises(BaseMismatch, match="state given is not the base"):
+        delta.remove_(new, other.state_dict())
+    delta.remove_(new, base.state_dict())
+    assert same_bits(new.state_dict(), base.state_dict())
+
+
+def test_states_that_do_not_compare_are_refused():
+    base = {"w": torch.zeros(3)}
+    with pytest.raises(ValueError, match="differ in names, first in 'v'"):
+        compute_delta(base, {"w": torch.zeros(3), "v": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"w is torch.float32\[2\]"):
+        compute_delta(base, {"w": torch.zeros(2)})
+    with pytest.raises(ValueError, match="w is torch.float16"):
+        compute_delta(base, {"w": torch.zeros(3).half()})
+
+
+def test_the_fingerprint_tells_name_dtype_shape_and_value_apart():
+    states = [
+        {"w": torch.zeros(4)},
+        {"v": torch.zeros(4)},
+        {"w": torch.zeros(4, dtype=torch.int32)},
+        {"w": torch.zeros(2, 2)},
+        {"w": torch.tensor([0, 0, 0, 1e-40])},
+        {"w": torch.zeros(4), "empty": torch.zeros(0)},
+    ]
+    assert len({fingerprint(state) for state in states}) == len(states)
+    two = {"a": torch.ones(2), "b": torch.zeros(())}
+    assert fingerprint(two) == fingerprint(dict(reversed(two.items())))
+
+
+def write_header(path, tensors, **header) -> None:
+    described = {"base": "b", "opened": "o", "total": 9, "changes": {}, "metadata": {}, **header}
+    save_file(tensors, path, {"format": "dgst-delta-1", "header": json.dumps(described)})
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated", "other", "lost", "header"])
+def test_a_file_that_is_no_intact_delta_is_refused_by_name(damage, tmp_path):
+    path = tmp_path / "delta.safetensors"
+    if damage == "empty":
+        path.touch()
+    elif damage == "text":
+        path.write_text("These are the weights you are looking for.")
+    elif damage == "truncated":
+        compute_delta({"w": torch.zeros(50)}, {"w": torch.ones(50)}).save(path)
+        path.write_bytes(path.read_bytes()[:-20])
+    elif damage == "other":
+        save_file({"w": torch.zeros(3)}, path)
+    elif damage == "lost":
+        write_header(path, {"values/v": torch.zeros(1)}, changes={"w": [1, ["w"]]})
+    elif damage == "header":
+        save_file({"w": torch.zeros(3)}, path, {"format": "dgst-delta-1", "header": "{"})
+    with pytest.raises(NotADelta, match="delta.safetensors"):
+        Delta.load(path)
+
+
+@pytest.mark.parametrize(
+    ("indices", "values"),
+    [
+        (torch.tensor([9], dtype=torch.int32), torch.ones(1)),
+        (torch.tensor([-1], dtype=torch.int32), torch.ones(1)),
+        (torch.tensor([1, 2], dtype=torch.int32), torch.ones(1)),
+        (torch.tensor([1], dtype=torch.int32), torch.ones(1, dtype=torch.float64)),
+        (None, torch.ones(4)),
+    ],
+)
+def test_changes_that_do_not_fit_their_tensor_are_refused(indices, values, tmp_path):
+    network = nn.Linear(3, 3, bias=False)
+    before = state_of(network)
+    path = tmp_path / "delta.safetensors"
+    places = {} if indices is None else {"indices/weight": indices}
+    changes = {"weight": [1, ["weight"]]}
+    write_header(path, {"values/weight": values, **places}, opened=fingerprint(before), changes=changes)
+    with pytest.raises(NotADelta, match="change of weight does not fit"):
+        Delta.load(path).apply_(network)
+    assert same_bits(before, network.state_dict())
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "there" / "delta.safetensors"
+    delta = compute_delta({"w": torch.zeros(5)}, {"w": torch.ones(5)})
+    with pytest.raises(OSError, match="No such file"):
+        delta.save(path)
+    path.parent.mkdir()
+    delta.save(path)
+    assert [p.name for p in path.parent.iterdir()] == ["delta.safetensors"]

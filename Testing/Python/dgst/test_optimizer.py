@@ -1,0 +1,266 @@
+"""The optimizer by itself: its rules, its step's order, in-backward selection, what it refuses."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from DGSTSegmentLib.dgst import DGST, make_strategy, optimizer
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2), nn.Linear(7, 2))
+
+
+def loss_of(network: nn.Module, batch: int) -> torch.Tensor:
+    image = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(batch))
+    return network(image).square().mean()
+
+
+def weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_example_in_its_documentation_runs():
+    finder = doctest.DocTestFinder(recurse=False)
+    for example in finder.find(DGST, "DGST", module=optimizer):
+        assert doctest.DocTestRunner().run(example).failed == 0 and example.examples
+
+
+def test_the_papers_rule_subtracts_the_clipped_gradient_times_lr():
+    network = small_network()
+    dgst = DGST(network, 0.5, gamma=1, update="sgd", head=["3"], max_norm=0.01)
+    loss_of(network, 0).backward()
+    before, gradient = weights(network), network[0].weight.grad.clone()
+    norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+    dgst.step()
+    change = network[0].weight.detach() - before["0.weight"]
+    moved = change != 0
+    assert norm > 0.01
+    torch.testing.assert_close(torch.tensor(dgst.report.gradient_norm), norm)
+    torch.testing.assert_close(change[moved], -0.5 * gradient[moved] * 0.01 / norm, rtol=1e-4, atol=1e-8)
+
+
+def test_our_rule_moves_by_the_rms_of_the_rows_as_the_foundation_model_has_them():
+    network = small_network()
+    with torch.no_grad():
+        network[0].weight[2] = 0
+        network[2].weight.zero_()
+    foundation = network[0].weight.detach().flatten(1)
+    rms, whole = foundation.square().mean(1).sqrt(), foundation.square().mean().sqrt()
+    dgst = DGST(network, 0.1, gamma=1, head=["3"])
+    for step in range(3):
+        with torch.no_grad():
+            network[0].weight.mul_(1.5)
+        network[2].weight.grad = torch.ones_like(network[2].weight)
+        network[0].weight.grad = torch.randn(4, 1, 3, 3, generator=torch.Generator().manual_seed(step))
+        before, before_up = network[0].weight.detach().flatten(1).clone(), network[2].weight.detach().clone()
+        sign = network[0].weight.grad.flatten(1).sign()
+        dgst.step()
+        change = network[0].weight.detach().flatten(1) - before
+        expected = -0.1 * sign * torch.where(rms > 0, rms, whole).unsqueeze(1)
+        torch.testing.assert_close(change[change != 0], expected[change != 0])
+        change = (network[2].weight.detach() - before_up).transpose(0, 1).flatten(1)
+        torch.testing.assert_close(change.abs().amax(1), torch.full((3,), 0.1 * (4 * 2 * 2) ** -0.5))
+        dgst.zero_grad()
+
+
+def test_selected_weights_have_no_state_but_their_rows_rms():
+    network = small_network()
+    dgst = DGST(network, head=["3"])
+    for step in range(2):
+        loss_of(network, step).backward()
+        dgst.step()
+        dgst.zero_grad()
+    assert set(dgst.state[network[0].weight]) == {"row_rms"}
+    assert set(dgst.state[network[3].weight]) == {"step", "exp_avg", "exp_avg_sq"}
+    papers = DGST(network, update="sgd", head=["3"])
+    loss_of(network, 3).backward()
+    papers.step()
+    assert network[0].weight not in papers.state
+    assert set(papers.state[network[3].weight]) == {"momentum_buffer"}
+    assert papers.param_groups[1]["momentum"] == 0.99 and papers.param_groups[1]["nesterov"]
+
+
+def test_torchs_own_schedulers_and_state_dicts_work():
+    straight, interrupted = small_network(), small_network()
+
+    def train(network, dgst, steps):
+        for step in steps:
+            dgst.zero_grad()
+            loss_of(network, step).backward()
+            dgst.step()
+
+    whole = DGST(straight, head=["3"])
+    train(straight, whole, range(4))
+    first = DGST(interrupted, head=["3"])
+    train(interrupted, first, range(2))
+    resumed = DGST(interrupted, head=["3"])
+    resumed.load_state_dict(first.state_dict())
+    train(interrupted, resumed, range(2, 4))
+    assert same(straight, interrupted)
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(whole, lambda step: 0.0 if step else 1.0)
+    train(straight, whole, range(1))
+    scheduler.step()
+    before = weights(straight)
+    train(straight, whole, range(1))
+    assert all(torch.equal(now, before[name]) for name, now in weights(straight).items())
+
+
+def test_a_weight_stored_in_another_order_is_moved_in_place():
+    plain, permuted = small_network(), small_network().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        wide = nn.Conv2d(3, 4, 3).weight
+        plain[0] = nn.Conv2d(3, 4, 3)
+        plain[0].weight.copy_(wide)
+        permuted[0] = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        permuted[0].weight.copy_(wide)
+    assert not permuted[0].weight.is_contiguous()
+    for network in (plain, permuted):
+        dgst = DGST(network, head=["3"])
+        network[0].weight.grad = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+        dgst.step()
+    assert torch.equal(plain[0].weight, permuted[0].weight)
+    assert not torch.equal(plain[0].weight, wide)
+
+
+def test_biases_that_a_norm_cancels_are_frozen_and_the_others_are_not():
+    class Blocks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(n, 4, 3, padding=1) for n in (1, 4, 4, 4))
+            self.instance, self.own, self.kept = nn.InstanceNorm2d(4), nn.GroupNorm(4, 4), nn.BatchNorm2d(4).eval()
+            self.grouped = nn.GroupNorm(2, 4)
+
+        def forward(self, x):
+            x = self.instance(self.a(x)).relu()
+            x = self.own(self.b(x)).relu()
+            x = self.kept(self.c(x)).relu()
+            return self.grouped(self.d(x))
+
+    torch.manual_seed(0)
+    network = Blocks()
+    dgst = DGST(network, always_on_rule="sgd", weight_decay=0.1)
+    with torch.no_grad():
+        network(torch.randn(2, 1, 6, 6))
+    before = weights(network)
+    (network(torch.randn(2, 1, 6, 6)) - torch.randn(2, 4, 6, 6)).square().mean().backward()
+    dgst.step()
+    moved = {name for name, now in weights(network).items() if not torch.equal(now, before[name])}
+    assert {"a.bias", "b.bias"}.isdisjoint(moved)
+    assert {"c.bias", "d.bias"} <= moved
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["dgst", "random"])
+@pytest.mark.parametrize("update", ["rms", "sgd"])
+def test_selecting_in_backward_gives_the_same_bits_as_selecting_after_it(name, update, tiny):
+    networks = tiny.fresh(), tiny.fresh()
+    for network, in_backward in zip(networks, (False, True), strict=True):
+        strategy = make_strategy(
+            name, network, head=tiny.head, update=update, max_norm=0.05, always_on_lr=1e-3, in_backward=in_backward
+        )
+        for step in range(3):
+            tiny.loss(network, step).backward()
+            freed = [key for key, p in network.named_parameters() if tiny.kind_of(key) == "row" and p.grad is None]
+            assert bool(freed) == in_backward
+            report = strategy.step()
+            assert report.gradient_norm > 0.05
+    assert same(*networks) and not same(networks[0], tiny.original)
+
+
+def test_selecting_in_backward_refuses_to_accumulate():
+    network = small_network()
+    dgst = DGST(network, head=["3"], in_backward=True)
+    loss_of(network, 0).backward()
+    with pytest.raises(RuntimeError, match="cannot accumulate gradients: step and clear"):
+        loss_of(network, 1).backward()
+    dgst.zero_grad()
+    loss_of(network, 2).backward()
+    dgst.step()
+    assert not dgst.report.skipped
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+def test_a_scaled_loss_gives_the_step_of_the_plain_one(in_backward):
+    plain, scaled = small_network(), small_network()
+    for network, scaler in ((plain, None), (scaled, torch.amp.GradScaler("cpu", init_scale=1024.0))):
+        strategy = make_strategy("dgst", network, head=["3"], update="sgd", in_backward=in_backward)
+        for step in range(2):
+            loss = loss_of(network, step)
+            (loss if scaler is None else scaler.scale(loss)).backward()
+            strategy.step(scaler=scaler)
+    assert same(plain, scaled)
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_backward):
+    network = small_network()
+    strategy = make_strategy("dgst", network, head=["3"], in_backward=in_backward)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    before = weights(network)
+    # Only the first weight's gradient overflows: it is one of those that are freed.
+    network[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    scaler.scale(loss_of(network, 0)).backward()
+    assert strategy.step(scaler=scaler).skipped
+    assert scaler.get_scale() == 512.0
+    assert all(torch.equal(now, before[name]) for name, now in weights(network).items())
+
+
+def test_a_scaler_that_cannot_see_the_freed_gradients_is_refused():
+    network = small_network()
+    dgst = DGST(network, head=["3"], in_backward=True)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(loss_of(network, 0)).backward()
+    with pytest.raises(RuntimeError, match="call unscale_"):
+        scaler.step(dgst)
+
+
+TWO_RANKS = """
+import sys, torch, torch.distributed as dist
+from torch import nn
+from DGSTSegmentLib.dgst import DGST
+torch.set_num_threads(1)
+rank = int(sys.argv[1])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+before = network[0].weight.detach().clone()
+parallel = nn.parallel.DistributedDataParallel(network)
+dgst = DGST(network, head=["2"])
+torch.manual_seed(1 + rank)
+parallel(torch.randn(2, 1, 8, 8)).square().mean().backward()
+dgst.step()
+both = [torch.zeros_like(before) for _ in range(2)]
+dist.all_gather(both, network[0].weight.detach())
+assert torch.equal(*both), "ranks differ"
+assert ((both[0] != before).flatten(1).sum(1) == 2).all()
+try:
+    DGST(network, in_backward=True)
+except RuntimeError as error:
+    assert "cannot average gradients across ranks" in str(error)
+else:
+    raise AssertionError("in-backward selection was not refused")
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed training")
+def test_ranks_select_alike_and_selecting_in_backward_is_refused(tmp_path):
+    command = [sys.executable, "-c", TWO_RANKS]
+    ranks = [
+        subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    errors = [rank.communicate(timeout=120)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], errors
