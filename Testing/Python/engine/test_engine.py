@@ -1,0 +1,193 @@
+"""The real worker with a tiny model: one process for all tests here."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.engine.protocol import EngineError
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume
+
+
+@pytest.fixture
+def prediction(tiny_model, tiny_study, tmp_path):
+    return {
+        "model": str(tiny_model),
+        "image": str(tiny_study[0][0]),
+        "out": str(tmp_path / "seg.nii.gz"),
+        "device": "cpu",
+        "precision": "fp32",
+    }
+
+
+@pytest.fixture
+def finetuning(tiny_model, tiny_study, tmp_path):
+    cases = [{"image": str(image), "annotation": str(annotation)} for image, annotation in tiny_study[:2]]
+    return {
+        "model": str(tiny_model),
+        "cases": cases,
+        "out": str(tmp_path / "run"),
+        "steps": 8,
+        "holdout": 0,
+        "device": "cpu",
+        "threads": 1,
+    }
+
+
+def test_describe_gives_card_devices_and_memory(engine, tiny_model):
+    described = engine.describe(str(tiny_model))
+    assert described["card"]["labels"] == {"background": 0, "lymph node": 1}
+    assert described["title"] == "tiny (demonstration, trained on phantoms)"
+    assert described["devices"][0]["name"] == "cpu"
+    assert 0 < described["devices"][0]["free_mb"] <= described["devices"][0]["memory_mb"]
+    assert described["memory"]["engine_mb"] > 50
+
+
+def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, tmp_path):
+    heard = []
+    result = engine.predict({**prediction, "probability": str(tmp_path / "p.nii.gz")}, heard.append)
+    ct, segmentation = read_ct(prediction["image"]), read_segmentation(result["out"])
+    assert segmentation.geometry.same_grid(ct.geometry)
+    probability = read_volume(result["probability"]).array
+    np.testing.assert_array_equal(segmentation.array > 0, probability > 0.5)
+    steps = [event["step"] for event in heard if event["event"] == "progress" and event.get("steps")]
+    assert steps == sorted(steps) and steps[-1] > 1
+
+
+def test_a_volume_in_memory_gets_the_same_answer_as_its_file(engine, prediction, tmp_path):
+    engine.predict(prediction)
+    ct = read_ct(prediction["image"])
+    options = {"device": "cpu", "precision": "fp32"}
+    answer = engine.predict_volume(prediction["model"], ct, probability=True, **options)
+    np.testing.assert_array_equal(answer.segmentation.array, read_segmentation(prediction["out"]).array)
+    np.testing.assert_array_equal(answer.segmentation.geometry.ijk_to_world, ct.geometry.ijk_to_world)
+    assert answer.probability.array.dtype == np.float32
+    folder = engine._session.folder
+    assert not list(folder.glob("*.npy"))
+
+
+def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction):
+    ct = read_ct(prediction["image"])
+    picture = ct.with_array(((ct.array + 1000) / 8).clip(0, 255).astype(np.uint8))
+    heard = []
+    answer = engine.predict_volume(prediction["model"], picture, on_event=heard.append)
+    assert any("255" in note or "picture" in note for note in answer.notes)
+    assert [event["message"] for event in heard if event["event"] == "note"] == list(answer.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"image": "missing.nii.gz"}, "missing.nii.gz"),
+        ({"model": "missing"}, "missing does not exist"),
+        ({"device": "tpu"}, "device must be one of"),
+        ({"contrast": "high"}, "no field contrast"),
+        ({"out": "nowhere/seg.nii.gz"}, "nowhere"),
+        ({"out": "seg.png"}, "ending"),
+    ],
+)
+def test_bad_input_to_predict_is_one_sentence_and_leaves_nothing(engine, prediction, tmp_path, change, sentence):
+    relative = {k: str(tmp_path / v) if k in ("image", "out") else v for k, v in change.items()}
+    with pytest.raises(InputError, match=sentence) as told:
+        engine.predict({**prediction, **relative})
+    assert "\n" not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_where_there_is_none_is_bad_input(engine, prediction, tiny_model):
+    if any(device["name"] == "cuda" for device in engine.describe(str(tiny_model))["devices"]):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="CUDA"):
+        engine.predict({**prediction, "device": "cuda"})
+
+
+def test_a_damaged_model_is_bad_input_and_the_engine_goes_on(engine, prediction, tiny_model, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "card.json").write_bytes((tiny_model / "card.json").read_bytes())
+    (damaged / "weights.safetensors").write_bytes((tiny_model / "weights.safetensors").read_bytes()[:500])
+    pid = engine.engine["pid"]
+    with pytest.raises(InputError, match="damaged"):
+        engine.describe(str(damaged))
+    assert engine.describe(str(tiny_model)) and engine.engine["pid"] == pid
+
+
+def test_finetune_tells_of_its_progress_and_writes_a_model(engine, finetuning, prediction, tmp_path):
+    heard = []
+    result = engine.finetune({**finetuning, "holdout": 1}, on_event=heard.append)
+    assert result["stopped"] is False and result["steps"] == 8
+    assert set(result["held_out"]) >= {"dice_before", "dice_after"}
+    training = [event for event in heard if event.get("phase") == "train"]
+    assert [event["step"] for event in training] == list(range(1, 9))
+    assert all({"steps", "loss", "lr", "memory_mb", "seconds_left"} <= set(event) for event in training)
+    before = tmp_path / "before.nii.gz"
+    engine.predict({**prediction, "out": str(before), "probability": str(tmp_path / "p1.nii.gz")})
+    engine.predict({**prediction, "model": result["model"], "probability": str(tmp_path / "p2.nii.gz")})
+    changed = read_volume(tmp_path / "p1.nii.gz").array != read_volume(tmp_path / "p2.nii.gz").array
+    assert changed.any()
+
+
+def test_finetune_stopped_in_the_middle_is_kept_and_resumes_to_the_same_delta(engine, finetuning, tmp_path):
+    reached = threading.Event()
+    finetuning["steps"] = 40
+
+    def hear(event):
+        if event.get("phase") == "train" and event["step"] == 5:
+            engine.stop()
+            reached.set()
+
+    stopped = engine.finetune(finetuning, on_event=hear)
+    assert reached.is_set() and stopped["stopped"] is True and 5 <= stopped["steps"] < 40
+    steps = []
+    resumed = engine.finetune(
+        finetuning, resume=True, on_event=lambda e: steps.append(e["step"]) if e.get("phase") == "train" else None
+    )
+    assert resumed["stopped"] is False and resumed["steps"] == 40
+    assert steps[0] == stopped["steps"] + 1
+    whole = {**finetuning, "out": str(tmp_path / "whole")}
+    engine.finetune(whole)
+    cards = [json.loads((tmp_path / run / "card.json").read_text()) for run in ("run", "whole")]
+    found = [json.dumps(card["card"]["fingerprint"] if "card" in card else card["fingerprint"]) for card in cards]
+    assert found[0] == found[1]
+
+
+def test_predict_stopped_writes_nothing(engine, prediction, tmp_path):
+    job = engine.submit("predict", prediction, lambda event: engine.stop())
+    assert job.result(60) == {"stopped": True}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_prediction_of_a_volume_in_memory_is_an_error(engine, prediction):
+    with pytest.raises(EngineError, match="stopped"):
+        engine.predict_volume(
+            prediction["model"], read_ct(prediction["image"]), device="cpu", on_event=lambda event: engine.stop()
+        )
+
+
+def test_a_run_is_never_begun_over_another_one(engine, finetuning, tmp_path):
+    engine.finetune(finetuning)
+    files = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(InputError, match="holds a run already"):
+        engine.finetune(finetuning)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == files
+
+
+def test_resuming_where_there_is_no_run_is_bad_input(engine, finetuning, tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        engine.finetune(finetuning, resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_written_over_the_opened_one_is_read_again(engine, tiny_model, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    for path in tiny_model.iterdir():
+        (model / path.name).write_bytes(path.read_bytes())
+    assert engine.describe(str(model))["card"]["name"] == "tiny"
+    card = model / "card.json"
+    card.write_text(card.read_text().replace('"name": "tiny"', '"name": "renamed"'))
+    assert engine.describe(str(model))["card"]["name"] == "renamed"
