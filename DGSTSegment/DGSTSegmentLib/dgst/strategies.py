@@ -93,7 +93,8 @@ class Strategy(ABC):
             for key, value in self.optimizer.state.get(parameter, {}).items()
             if isinstance(value, Tensor)
         }
-        return tensors, {"strategy": self.info.name, "settings": self.settings}
+        silent = [name for name, parameter in self._named_parameters() if not parameter.requires_grad]
+        return tensors, {"strategy": self.info.name, "settings": self.settings, "silent": silent}
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         """Go on from a ``state``, on a network that has the weights it had then.
@@ -113,6 +114,9 @@ class Strategy(ABC):
             # AdamW counts steps on the CPU wherever the parameter is.
             device = "cpu" if key == "step" else parameters[name].device
             self.optimizer.state[parameters[name]][key] = _copy(value).to(device)
+        # Known already, so that the first backward pass runs the very kernels that it would have run.
+        for name in meta["silent"]:
+            parameters[name].requires_grad_(False)
 
     def plain_state(self) -> dict[str, Tensor]:
         """The network's state dict with its plain keys, as if finished now; training can go on."""
