@@ -16,12 +16,12 @@ from ..errors import InputError
 _make_scalar = np.float64(0).__reduce__()[0]
 _make_array = np.zeros(1).__reduce__()[0]
 _SAFE_GLOBALS = [
-    # What nnU-Net's log of losses needs: numpy numbers and arrays, by their names in numpy 1 and 2.
+    # What nnU-Net's log and plans need: numpy numbers, words and arrays, by their names in numpy 1 and 2.
     *((_make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((_make_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     np.ndarray,
     np.dtype,
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool", "str")),
 ]
 
 
@@ -47,11 +47,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _refusal(path: Path, reason: str) -> str:
-    wanted = re.search(r"(?:GLOBAL|global|class|function)[: ]+`?([\w.]+\.\w+)`?", reason)
-    if wanted is None:
-        return f"{path} is damaged or no checkpoint: its content cannot be read as plain values; copy it again."
+def _refusal(path: Path, message: str) -> str:
+    """One sentence out of the many that torch says."""
+    called = re.search(r"GLOBAL ([\w.]+)", message)
+    said = message.partition("WeightsUnpickler error:")[2].strip() or message
+    reason = f"reading it would call {called[1]}" if called else said.splitlines()[0].rstrip(". ")
     return (
-        f"{path} was refused: reading it would call {wanted[1]}, and a checkpoint may hold only tensors and plain "
-        "values; get the model from a source you trust and have it saved again without other objects."
+        f"{path} was refused ({reason}): a checkpoint may hold only tensors and plain values; get it from a source you "
+        "trust, saved without other objects."
     )
