@@ -13,6 +13,7 @@ from .picture import Picture
 PAPER = (18, 20, 26)
 FRAME = (44, 48, 58)
 INK = (236, 238, 242)
+SOFT = (205, 210, 220)
 FAINT = (150, 156, 168)
 MARK = (255, 255, 255)
 SHADE = (0, 0, 0)
@@ -92,9 +93,9 @@ def label_panel(draw: ImageDraw.ImageDraw, panel: Panel, focus: np.ndarray, shee
     width, height = panel.size
     inset = 14 * sheet.unit
     written(draw, (inset, inset), TITLES[panel.name], INK, sheet.font(24), "la")
+    indent = inset + draw.textlength(TITLES[panel.name] + "  ", sheet.font(24))
+    written(draw, (indent, inset + 4 * sheet.unit), place(panel, focus), SOFT, sheet.font(19), "la")
     if panel.name in ACROSS:
-        indent = inset + draw.textlength(TITLES[panel.name] + "  ", sheet.font(24))
-        written(draw, (indent, inset + 4 * sheet.unit), place(panel, focus), FAINT, sheet.font(19), "la")
         draw_ticks(draw, panel, focus, sheet)
     at = {
         "left": ((inset, height / 2), "lm"),
@@ -109,7 +110,9 @@ def label_panel(draw: ImageDraw.ImageDraw, panel: Panel, focus: np.ndarray, shee
 
 
 def place(panel: Panel, focus: np.ndarray) -> str:
-    """Where the slice lies, by the patient's side: ``S 42.5 mm``."""
+    """Where the slice lies, by the patient's side: ``S 42.5 mm``; where the 3D panel's viewer stands."""
+    if panel.name not in ACROSS:
+        return "from the front and the patient's left"
     axis = ACROSS[panel.name]
     letter = side_letter(np.eye(3)[axis] * (1 if focus[axis] >= 0 else -1))
     return f"{letter} {abs(focus[axis]):.1f} mm"
@@ -142,5 +145,5 @@ def draw_scale_bar(draw: ImageDraw.ImageDraw, panel: Panel, sheet: Sheet) -> Non
 
 def written(draw: ImageDraw.ImageDraw, position, text: str, ink, letters: ImageFont.FreeTypeFont, anchor: str) -> None:
     """Text with a dark rim, legible over bright anatomy."""
-    rim = max(round(letters.size / 10), 1)
+    rim = max(round(letters.size / 8), 1)
     draw.text(position, text, ink, letters, anchor=anchor, stroke_width=rim, stroke_fill=SHADE)

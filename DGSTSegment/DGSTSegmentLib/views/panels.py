@@ -133,7 +133,7 @@ class Layout:
 def lay_out(field: Field, focus: np.ndarray, width: int, gap: int, header: int, footer: int) -> Layout:
     """Axial and 3D above, coronal and sagittal below, all columns and rows filled at one scale."""
     across, deep, high = shown_mm(field)
-    scale = (width - 3 * gap) / (across + deep)
+    scale = float((width - 3 * gap) / (across + deep))
     first, upper, lower = (round(mm * scale) for mm in (across, deep, high))
     second = width - 3 * gap - first
     x, y, z = field.center

@@ -1,6 +1,6 @@
 """Pictures of a CT with segmentations: axial, coronal, sagittal and 3D, in one PNG.
 
-Slicer's own views draw in a child process; where they cannot, the same panels are drawn plainly, and the answer says so.
+Slicer's own views draw in a child process; where they cannot, the same panels are drawn plainly and the answer says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .picture import SOFT_TISSUE, Overlay, Picture, focus_of
 START_SECONDS = 120
 SECONDS_A_PICTURE = 120
 SMALLEST_WIDTH = 400
-SAME_PICTURE = 0.8
+SAME_PICTURE = 0.85  # correlation; at least .93 on every CT tried, mirrored ones reach .74
 
 __all__ = ["DrawnBy", "Overlay", "Picture", "draw_case", "draw_cases"]
 

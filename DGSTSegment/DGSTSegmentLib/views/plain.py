@@ -9,7 +9,7 @@ from ..imaging.resample import resample_to
 from ..imaging.volume import Volume
 from .panels import Panel
 from .picture import Overlay
-from .style import BACKGROUND, BONE, FILL_OPACITY, OUTLINE_OPACITY_3D, OUTLINE_PIXELS, SKIN
+from .style import BACKGROUND, BONE, FILL_OPACITY, OPACITY_3D, OUTLINE_PIXELS, SKIN
 
 FINER = 2
 STEP_MM = 1.5
@@ -30,8 +30,8 @@ def paint_slice(panel: Panel, ct: Volume, overlays: tuple[Overlay, ...], window:
 def overlay_opacity(panel: Panel, overlay: Overlay) -> tuple[np.ndarray, np.ndarray]:
     """How much (0 to 1) of each pixel the fill and the outline cover."""
     labels = resample_to(overlay.volume, panel.slab(finer=FINER), "nearest").array[0]
-    thick = OUTLINE_PIXELS * FINER + 1
-    edge = (labels > 0) & (ndimage.minimum_filter(labels, thick) != ndimage.maximum_filter(labels, thick))
+    reach = 2 * OUTLINE_PIXELS * FINER + 1
+    edge = (labels > 0) & (ndimage.minimum_filter(labels, reach) != ndimage.maximum_filter(labels, reach))
     fill = FILL_OPACITY * (labels > 0) if overlay.style == "fill" else np.zeros(labels.shape)
     return averaged(fill), averaged(edge)
 
@@ -56,14 +56,19 @@ def paint_3d(panel: Panel, anatomy: dict[str, Volume], overlays: tuple[Overlay, 
     bone = first_hit(half, anatomy["bone"], depth_mm)
     lay(picture, shaded(bone, half, BONE.rgb), np.where(np.isfinite(bone), 0.85, 0))
     for overlay in overlays:
-        field = overlay.volume.with_array((overlay.volume.array > 0).astype(np.float32))
-        depth = first_hit(half, field, depth_mm)
+        depth = first_hit(half, softened(overlay.volume), depth_mm)
         seen_through_bone = np.where(depth < bone, 1.0, 0.6)
-        solid = 0.95 if overlay.style == "fill" else OUTLINE_OPACITY_3D
-        lay(picture, shaded(depth, half, overlay.rgb), np.where(np.isfinite(depth), solid * seen_through_bone, 0))
+        opacity = OPACITY_3D[overlay.style] * seen_through_bone
+        lay(picture, shaded(depth, half, overlay.rgb), np.where(np.isfinite(depth), opacity, 0))
     whole = ndimage.uniform_filter(picture.repeat(2, axis=0).repeat(2, axis=1), (2, 2, 0))
     whole = np.pad(whole, [(0, n - m) for n, m in zip(panel.size[::-1], whole.shape, strict=False)] + [(0, 0)], "edge")
     return np.rint(whole[: panel.size[1], : panel.size[0]]).astype(np.uint8)
+
+
+def softened(segmentation: Volume) -> Volume:
+    """0 to 1: the marked voxels with their steps smoothed; the surface stays at 0.5."""
+    marked = (segmentation.array > 0).astype(np.float32)
+    return segmentation.with_array(ndimage.gaussian_filter(marked, 0.7))
 
 
 def first_hit(panel: Panel, field: Volume, depth_mm: float) -> np.ndarray:

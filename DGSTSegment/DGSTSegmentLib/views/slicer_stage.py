@@ -17,7 +17,7 @@ from .panels import Panel
 from .picture import Overlay
 from .slicer_data import LPS_TO_RAS, image_data, surface, vtk_matrix
 from .slicer_views import SliceView, ThreeDView
-from .style import BONE, FILL_OPACITY, OUTLINE_OPACITY_3D, OUTLINE_PIXELS, SKIN, Look
+from .style import BONE, FILL_OPACITY, OPACITY_3D, OUTLINE_PIXELS, SKIN, Look
 
 
 class Stage:
@@ -107,7 +107,7 @@ class Stage:
         display.SetOpacity2DFill(FILL_OPACITY)
         display.SetOpacity2DOutline(1.0)
         display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
-        display.SetOpacity3D(1.0 if overlay.style == "fill" else OUTLINE_OPACITY_3D)
+        display.SetOpacity3D(OPACITY_3D[overlay.style])
 
     def add_surface(self, soft_mask: Volume, look: Look) -> None:
         """A model node of the surface at 0.5 of a mask."""

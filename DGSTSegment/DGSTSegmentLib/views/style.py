@@ -16,4 +16,4 @@ SKIN = Look((170, 186, 204), 0.12)
 BONE = Look((226, 214, 190), 0.6)
 FILL_OPACITY = 0.38
 OUTLINE_PIXELS = 3
-OUTLINE_OPACITY_3D = 0.5
+OPACITY_3D = {"fill": 0.8, "outline": 0.45}
