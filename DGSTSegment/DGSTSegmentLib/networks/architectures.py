@@ -6,23 +6,32 @@ A description is JSON: ``{"class": "PlainConvUNet", "arguments": {"features_per_
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from dynamic_network_architectures.architectures import unet
 from dynamic_network_architectures.building_blocks import residual
 from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
-from monai.networks.nets import SwinUNETR
 from torch import nn
 
 from ..errors import InputError
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "PlainConvUNet": unet.PlainConvUNet,
-    "ResidualEncoderUNet": unet.ResidualEncoderUNet,
-    "SwinUNETR": SwinUNETR,
+
+def _swin_unetr() -> type[nn.Module]:
+    # Importing monai takes seconds, so it waits for a model that needs it.
+    from monai.networks.nets import SwinUNETR
+
+    return SwinUNETR
+
+
+ARCHITECTURES: dict[str, Callable[[], type[nn.Module]]] = {
+    "PlainConvUNet": lambda: unet.PlainConvUNet,
+    "ResidualEncoderUNet": lambda: unet.ResidualEncoderUNet,
+    "SwinUNETR": _swin_unetr,
 }
+"""Networks by the last part of their class's name; calling gives the class."""
 _MODULE_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
 
 
@@ -38,9 +47,10 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     name = str(architecture.get("class", "")).rsplit(".", 1)[-1]
     if name not in ARCHITECTURES:
         raise InputError(f"The network {name!r} is not one of {', '.join(ARCHITECTURES)}; choose another model.")
-    arguments = _resolved(ARCHITECTURES[name], architecture.get("arguments") or {})
+    network_class = ARCHITECTURES[name]()
+    arguments = _resolved(network_class, architecture.get("arguments") or {})
     try:
-        network = ARCHITECTURES[name](**arguments)
+        network = network_class(**arguments)
     except (TypeError, ValueError, AssertionError, IndexError) as error:
         raise InputError(f"The model's {name} cannot be built from its description: {error}.") from error
     if hasattr(network, "initialize"):
@@ -54,7 +64,7 @@ def head_modules(network: nn.Module) -> list[str]:
     Raises:
         ValueError: the network is of a kind whose head is not known.
     """
-    if isinstance(network, SwinUNETR):
+    if _is_swin_unetr(network):
         return ["out"]
     return [f"{_unet_decoder(network)}seg_layers"]
 
@@ -68,7 +78,7 @@ def decoder_modules(network: nn.Module) -> list[str]:
     Raises:
         ValueError: the network is of a kind whose decoder is not known.
     """
-    if isinstance(network, SwinUNETR):
+    if _is_swin_unetr(network):
         return [name for name, _ in network.named_children() if name.startswith("decoder")] + ["out"]
     decoder = _unet_decoder(network)
     return [f"{decoder}{part}" for part in ("stages", "transpconvs", "seg_layers")]
@@ -84,6 +94,11 @@ def set_deep_supervision(network: nn.Module, enabled: bool) -> None:
     for module in network.modules():
         if isinstance(module, UNetDecoder):
             module.deep_supervision = enabled
+
+
+def _is_swin_unetr(network: nn.Module) -> bool:
+    nets = sys.modules.get("monai.networks.nets")
+    return nets is not None and isinstance(network, nets.SwinUNETR)
 
 
 def _unet_decoder(network: nn.Module) -> str:

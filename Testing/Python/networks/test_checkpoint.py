@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.networks.checkpoint import read_checkpoint
+
+
+class CallsAFunction:
+    """Unpickled in the ordinary way, this makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+class OfAnotherProgram:
+    pass
+
+
+def test_tensors_plain_values_and_nnunets_numpy_numbers_are_read(tmp_path):
+    content = {
+        "network_weights": {"a": torch.arange(3.0)},
+        "logging": [np.float32(1.5), np.float64(2.5), np.int64(3), np.bool_(True), np.array([1.0, 2.0])],
+        "init_args": {"device": torch.device("cpu"), "plans": {"dataset_name": np.str_("Dataset1_A")}},
+    }
+    torch.save(content, tmp_path / "c.pth")
+    read = read_checkpoint(tmp_path / "c.pth")
+    assert torch.equal(read["network_weights"]["a"], torch.arange(3.0))
+    assert read["logging"][:4] == [1.5, 2.5, 3, True]
+    assert read["init_args"]["plans"]["dataset_name"] == "Dataset1_A"
+
+
+def test_numbers_pickled_by_numpy_1_are_read(tmp_path):
+    torch.save({"best": np.float64(0.5)}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as new, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for member in new.infolist():
+            content = new.read(member)
+            old.writestr(member.filename, content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert read_checkpoint(tmp_path / "old.pth")["best"] == 0.5
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda c, path: path.write_bytes(pickle.dumps(c, protocol=2))])
+def test_a_checkpoint_that_calls_a_function_is_refused_by_its_name_and_the_function_is_not_called(tmp_path, save):
+    mark = tmp_path / "was_called"
+    save({"network_weights": {}, "extra": CallsAFunction(mark)}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"refused \(reading it would call \w+\.mkdir\)"):
+        read_checkpoint(tmp_path / "c.pth")
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(CallsAFunction(mark)))  # noqa: S301
+    assert mark.exists(), "the trap itself must work"
+
+
+def test_an_object_of_another_program_is_refused_by_its_name(tmp_path):
+    torch.save({"trainer": OfAnotherProgram()}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match="OfAnotherProgram"):
+        read_checkpoint(tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.95])
+def test_a_truncated_checkpoint_is_said_to_be_truncated(tmp_path, kept):
+    path = tmp_path / "c.pth"
+    torch.save({"network_weights": {"a": torch.rand(5000)}}, path)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(InputError, match="damaged or truncated"):
+        read_checkpoint(path)
+
+
+def test_a_missing_file_and_one_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_checkpoint(tmp_path / "c.pth")
+    (tmp_path / "c.pth").write_text("no checkpoint at all")
+    with pytest.raises(InputError, match=r"c\.pth"):
+        read_checkpoint(tmp_path / "c.pth")
+    torch.save([torch.rand(2)], tmp_path / "c.pth")
+    with pytest.raises(InputError, match="no dictionary"):
+        read_checkpoint(tmp_path / "c.pth")
