@@ -80,3 +80,12 @@ def tiny_study(tmp_path_factory):
         write_volume(annotation, pair[1])
         paths.append(pair)
     return paths
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A client of the real worker, shared because importing torch and monai takes seconds."""
+    from DGSTSegmentLib.engine.client import EngineClient
+
+    with EngineClient() as client:
+        yield client

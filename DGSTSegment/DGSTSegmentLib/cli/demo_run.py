@@ -141,7 +141,7 @@ class Demo:
             "steps": self.settings.steps,
             "holdout": 0,
             "seed": self.settings.seed,
-            "name": "demonstration model",
+            "name": "adapted model",
         }
         result = ask_client(self.client, self.view, "finetune", fields)
         if not study.unseen:  # else what it says of measuring is not true of the demonstration
@@ -157,7 +157,7 @@ class Demo:
 
     def _draw(self, study: Study, answers: Answers) -> None:
         """The first shown scan, before and after, at the same place."""
-        from ..views.pictures import Overlay, Picture, draw
+        from ..views.pictures import Overlay, Picture, draw_cases
 
         scan = study.shown[0]
         ct = read_ct(scan.image)
@@ -173,7 +173,7 @@ class Demo:
             )
             for when, result in (("before", answers.before[0]), ("after", answers.after[0]))
         ]
-        draw(pictures)
+        self.notes += [note for note in {drawn.note for drawn in draw_cases(pictures)} if note]
 
     def _tell(self, study: Study, answers: Answers, scores: list[ScanScores], found: Findings) -> dict[str, Any]:
         """Write report and summary; returns the summary."""
@@ -222,7 +222,7 @@ class StageView:
     def begin(self, name: str) -> None:
         self._stage = f"{list(STAGES).index(name) + 1}/{len(STAGES)} {STAGES[name]}"
         self.part = ""
-        self._view.on_event({"event": "progress", "phase": self._stage})
+        self._view.on_event({"event": "progress", "phase": self._stage, "step": 0, "steps": None})
 
     def on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "progress":

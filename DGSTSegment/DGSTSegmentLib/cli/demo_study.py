@@ -66,8 +66,8 @@ def phantom_study(
     for scan in range(training_scans + unseen_scans):
         seed, ct, nodes = _next_with_nodes(domain, seed)
         is_training = scan < training_scans
-        name = f"training-{scan + 1}" if is_training else f"unseen-{scan - training_scans + 1}"
-        image, annotation = str(folder / f"{name}-ct.nii.gz"), str(folder / f"{name}-nodes.nii.gz")
+        name = f"training scan {scan + 1}" if is_training else f"unseen scan {scan - training_scans + 1}"
+        image, annotation = (str(folder / f"{name.replace(' ', '-')}-{part}.nii.gz") for part in ("ct", "nodes"))
         write_volume(ct, image)
         if is_training:
             nodes, count = a_few_of(nodes, marked_nodes, seed)

@@ -60,7 +60,8 @@ def new_folder(path: str, holds: str = "a run") -> str:
         raise InputError(f"{path} is a file; give a folder for {holds}.")
     if folder.is_dir() and any(not entry.name.startswith(".partial-") for entry in folder.iterdir()):
         raise InputError(f"{path} holds other files already; give a new folder for {holds}.")
-    if not os.access(_nearest_existing(folder), os.W_OK):
+    nearest = _nearest_existing(folder)
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise InputError(f"{path} cannot be written to; give another folder for {holds}.")
     return str(folder)
 

@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -27,12 +30,14 @@ def progress_view() -> Iterator[ProgressView]:
     if not sys.stderr.isatty():
         yield PlainLines()
         return
-    with _bars() as bars:
-        yield bars
+    from rich.console import Console
+
+    with bars(Console(stderr=True)) as view:
+        yield view
 
 
 class PlainLines:
-    """One line where a phase begins and ends, and every ten seconds between."""
+    """One line where a counted phase begins and ends, and every ten seconds between."""
 
     def __init__(self):
         self._phase, self._line, self._told = "", "", 0.0
@@ -41,7 +46,9 @@ class PlainLines:
         if event["event"] == "note":
             self.say(event["message"])
             return
-        ends = event.get("step") is not None and event.get("step") == event.get("steps")
+        if event.get("step") is None:
+            return
+        ends = event["step"] == event.get("steps")
         if event["phase"] == self._phase and not ends and time.monotonic() - self._told < _SECONDS_BETWEEN_LINES:
             return
         line = ", ".join(filter(None, [event["phase"], _count(event), _values(event), "" if ends else _left(event)]))
@@ -57,7 +64,7 @@ class Bars:
     """A bar a phase.
 
     Args:
-        progress: a started ``rich.progress.Progress`` with the columns of ``_bars``.
+        progress: a started ``rich.progress.Progress`` with the columns of ``bars``.
     """
 
     def __init__(self, progress):
@@ -91,8 +98,8 @@ class Bars:
 
 
 @contextmanager
-def _bars() -> Iterator[Bars]:
-    from rich.console import Console
+def bars(console: Console) -> Iterator[Bars]:
+    """Bars on a terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -101,7 +108,7 @@ def _bars() -> Iterator[Bars]:
         *(TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("count", "values", "left")),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console) as progress:
         yield Bars(progress)
 
 

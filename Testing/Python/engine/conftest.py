@@ -57,10 +57,3 @@ def is_running():
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="session")
-def engine():
-    """A client of the real worker, shared because importing torch and monai takes seconds."""
-    with EngineClient() as client:
-        yield client

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from DGSTSegmentLib.cli import demo, engine
+from DGSTSegmentLib.cli.main import main
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def dgst(capsys):
+    """Runs ``dgst`` with these arguments in this process."""
+
+    def run(*arguments) -> Outcome:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Fails when a command starts an engine."""
+
+    def refuse(*_):
+        pytest.fail("an engine was started")
+
+    monkeypatch.setattr(engine, "open_client", refuse)
+    monkeypatch.setattr(demo, "open_client", refuse)
+
+
+@pytest.fixture
+def one_engine(monkeypatch, request):
+    """Commands use the session's engine instead of starting one each."""
+    shared = request.getfixturevalue("engine")
+    monkeypatch.setattr(engine, "open_client", lambda *_: contextlib.nullcontext(shared))
+
+
+def assert_one_sentence(outcome: Outcome) -> None:
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.count("\n") == 1 and outcome.err.startswith("dgst") and outcome.err.rstrip().endswith(".")
+    assert "Traceback" not in outcome.err
+
+
+@pytest.fixture
+def refused(dgst):
+    """Runs ``dgst`` with bad input: exit code 2, nothing on stdout, and one sentence, which is returned."""
+
+    def run(*arguments) -> str:
+        outcome = dgst(*arguments)
+        assert_one_sentence(outcome)
+        return outcome.err
+
+    return run

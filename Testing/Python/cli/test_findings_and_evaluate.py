@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, write_volume
+
+
+@pytest.fixture
+def ct_and_nodes(tiny_study):
+    return tiny_study[0]
+
+
+def test_findings_measures_every_node(dgst, ct_and_nodes, tmp_path):
+    ct, nodes = ct_and_nodes
+    outcome = dgst("findings", "--segmentation", nodes, "--image", ct, "--out", tmp_path / "f.csv", "--json")
+    assert outcome.code == 0 and outcome.err == ""
+    found = outcome.json["findings"]
+    segmentation = read_segmentation(nodes)
+    voxels = segmentation.array > 0
+    assert sum(item["volume_ml"] for item in found) == pytest.approx(voxels.sum() * 12 / 1000)
+    assert [item["number"] for item in found] == [1, 2]
+    assert all(item["mean_hu"] == pytest.approx(60, abs=5) for item in found)
+    with open(tmp_path / "f.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["volume_ml"]) for row in rows] == pytest.approx([i["volume_ml"] for i in found], abs=1e-3)
+
+
+def test_findings_without_json_are_lines_for_people(dgst, ct_and_nodes, tmp_path):
+    outcome = dgst("findings", "--segmentation", ct_and_nodes[1], "--out", tmp_path / "f.csv")
+    assert len(outcome.out.splitlines()) == 3 and outcome.out.splitlines()[-1].startswith("2 findings in")
+    assert "mL" in outcome.out and "HU" not in outcome.out
+
+
+def test_a_ct_on_another_grid_is_resampled_and_that_is_said(dgst, ct_and_nodes, tmp_path):
+    ct = read_ct(ct_and_nodes[0])
+    shifted = ct.geometry.ijk_to_world.copy()
+    shifted[:3, 3] += [1.0, 0, 0]
+    write_volume(Volume(ct.array, Geometry(ct.array.shape, shifted)), tmp_path / "moved.nii.gz")
+    outcome = dgst(
+        *("findings", "--segmentation", ct_and_nodes[1], "--image", tmp_path / "moved.nii.gz"),
+        *("--out", tmp_path / "f.csv", "--json"),
+    )
+    assert outcome.code == 0 and "resampled" in outcome.err
+    assert len(outcome.json["findings"]) == 2
+
+
+def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_path):
+    ct, nodes = ct_and_nodes
+    out = tmp_path / "f.csv"
+    assert "does not exist" in refused("findings", "--segmentation", tmp_path / "none.nii.gz", "--out", out)
+    assert "not a segmentation" in refused("findings", "--segmentation", ct, "--out", out)
+    assert "input" in refused("findings", "--segmentation", nodes, "--out", nodes)
+    far = read_ct(ct).geometry.ijk_to_world.copy()
+    far[:3, 3] += 5000
+    write_volume(Volume(read_ct(ct).array, Geometry(read_ct(ct).array.shape, far)), tmp_path / "far.nii.gz")
+    sentence = refused("findings", "--segmentation", nodes, "--image", tmp_path / "far.nii.gz", "--out", out)
+    assert "does not lie where the image lies" in sentence
+    assert not out.exists()
+
+
+def test_evaluate_of_a_segmentation_against_itself_is_perfect(dgst, ct_and_nodes):
+    nodes = ct_and_nodes[1]
+    outcome = dgst("evaluate", "--reference", nodes, "--prediction", nodes, "--image", ct_and_nodes[0], "--json")
+    assert outcome.code == 0
+    result = outcome.json
+    assert result["dice"] == result["surface_dice"] == result["detection"]["recall"] == 1.0
+    assert result["assd_mm"] == 0.0 and result["detection"]["false_positives_per_scan"] == 0.0
+
+
+def test_evaluate_in_words_names_every_figure(dgst, ct_and_nodes):
+    nodes = ct_and_nodes[1]
+    outcome = dgst("evaluate", "--reference", nodes, "--prediction", nodes, "--tolerance", "1.5")
+    lines = {line[:36].strip(): line[36:].strip() for line in outcome.out.splitlines()}
+    assert lines["dice"] == "1.000" and lines["tolerance mm"] == "1.500" and "detection, recall" in lines
+
+
+def test_evaluate_of_nothing_against_something_says_what_is_not_defined(dgst, ct_and_nodes, tmp_path):
+    nodes = read_segmentation(ct_and_nodes[1])
+    write_volume(nodes.with_array(np.zeros_like(nodes.array)), tmp_path / "empty.nii.gz")
+    outcome = dgst("evaluate", "--reference", ct_and_nodes[1], "--prediction", tmp_path / "empty.nii.gz")
+    assert "not defined here" in outcome.out and outcome.code == 0
+
+
+def test_evaluate_refuses_bad_input(refused, ct_and_nodes, tmp_path):
+    ct, nodes = ct_and_nodes
+    assert "does not exist" in refused("evaluate", "--reference", tmp_path / "x.nii.gz", "--prediction", nodes)
+    assert "not a segmentation" in refused("evaluate", "--reference", nodes, "--prediction", ct)
+    assert "tolerance" in refused("evaluate", "--reference", nodes, "--prediction", nodes, "--tolerance", "0")

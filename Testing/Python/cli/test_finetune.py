@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from DGSTSegmentLib.imaging.files import read_segmentation
+
+QUICK = ("--steps", "4", "--device", "cpu", "--threads", "1")
+
+
+@pytest.fixture
+def finetune(tiny_model, tiny_study, tmp_path):
+    """Arguments of a short run on two cases."""
+    pairs = [str(path) for pair in tiny_study[:2] for path in pair]
+    return ["finetune", "--model", tiny_model, "--case", *pairs, "--out", tmp_path / "run", *QUICK]
+
+
+def test_what_finetune_writes_is_itself_a_model(dgst, one_engine, finetune, tmp_path):
+    result = dgst(*finetune, "--holdout", "1", "--name", "mine", "--json").json
+    assert result["steps"] == 4 and result["stopped"] is False
+    assert {"delta.safetensors", "card.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    described = dgst("describe", tmp_path / "run")
+    assert described.out.startswith("mine (demonstration, trained on phantoms)")
+    assert "base           tiny" in described.out and "Dice" in described.out
+
+
+def test_the_result_is_said_in_words(dgst, one_engine, finetune, tmp_path):
+    outcome = dgst(*finetune, "--holdout", "0")
+    assert outcome.out.splitlines()[0] == f"New model: {tmp_path / 'run'}"
+    assert "measured: nothing" in outcome.out and "in 4 steps" in outcome.out
+    assert "loss" in outcome.err
+
+
+def test_cases_may_come_from_a_table(dgst, one_engine, tiny_model, tiny_study, tmp_path):
+    annotation = read_segmentation(tiny_study[0][1])
+    (k, j, i), grid = annotation.array.nonzero(), annotation.geometry
+    low, high = grid.to_world([k.min(), j.min(), i.min()]), grid.to_world([k.max(), j.max(), i.max()])
+    box = " ".join(str(float(x)) for x in (*low, *high))
+    lines = ["image,annotation,completeness,region,rejected", f"{tiny_study[0][0]},{tiny_study[0][1]},region,{box},"]
+    lines.append(f"{tiny_study[1][0]},{tiny_study[1][1]},all,,")
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(lines))
+    result = dgst("finetune", "--model", tiny_model, "--cases", table, "--out", tmp_path / "run", *QUICK, "--json")
+    assert result.json["steps"] == 4
+    stored = json.loads((tmp_path / "run" / "request.json").read_text())["request"]["cases"]
+    assert [case["completeness"] for case in stored] == ["region", "all"] and stored[0]["region"] == box
+
+
+def test_resume_needs_no_more_than_the_folder_and_refuses_other_options(dgst, refused, one_engine, finetune, tmp_path):
+    first = dgst(*finetune, "--json").json
+    again = dgst("finetune", "--out", tmp_path / "run", "--resume", "--json")
+    assert again.json == first
+    assert dgst(*finetune, "--resume", "--json").json == first
+    sentence = refused("finetune", "--out", tmp_path / "run", "--resume", "--gamma", "5")
+    assert "gamma 2, not 5" in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"--model": None}, "No model"),
+        ({"--case": None}, "No case"),
+        ({"--case": ["ct.nii.gz"]}, "has no annotation"),
+        ({"--case": ["ct.nii.gz", "missing.nii.gz"]}, "missing.nii.gz does not exist"),
+        ({"--cases": ["missing.csv"], "--case": None}, "missing.csv"),
+        ({"--out": ["."]}, "other files"),
+        ({"--out": ["ct.nii.gz"]}, "is a file"),
+        ({"--out": ["run"]}, "holds a run already"),
+        ({"--out": ["empty"], "--resume": []}, "holds no run"),
+        ({"--out": ["damaged"], "--resume": []}, "cannot be read"),
+        ({"--cases": ["t.csv"], "--case": None, "--completeness": ["all"]}, "stand in the table"),
+    ],
+)
+def test_what_can_be_seen_beforehand_is_refused_before_an_engine_starts(
+    refused, no_engine, tmp_path, monkeypatch, change, words
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ct.nii.gz", "seg.nii.gz"):
+        Path(name).touch()
+    for run in ("run", "empty", "damaged"):
+        Path(run).mkdir()
+    Path("run/request.json").write_text("{}")
+    Path("damaged/request.json").write_text('{"request": ')
+    options = {"--model": ["starter"], "--case": ["ct.nii.gz", "seg.nii.gz"], "--out": ["new"]} | change
+    words_given = [word for name, values in options.items() if values is not None for word in (name, *values)]
+    before = sorted(tmp_path.rglob("*"))
+    assert words in refused("finetune", *words_given)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--holdout", "2"], "cannot be held out"),
+        (["--gamma", "0"], "gamma must be greater than 0"),
+        (["--completeness", "region"], "none is given"),
+        (
+            ["--completeness", "region", "--region", "900 900 900 950 950 950", "--region", "0 0 0 1 1 1"],
+            "no annotation",
+        ),
+    ],
+)
+def test_what_the_engine_refuses_is_one_sentence_and_leaves_nothing(
+    refused, one_engine, finetune, tmp_path, options, words
+):
+    assert words in refused(*finetune, *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_keeps_the_run_and_resume_ends_it(dgst, one_engine, finetune, tmp_path):
+    arguments = [str(word) for word in finetune]
+    arguments[arguments.index("--steps") + 1] = "5000"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "DGSTSegmentLib.cli.main", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if line.startswith("train"):
+            process.send_signal(signal.SIGINT)
+            break
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert out == ""
+    assert rest.splitlines()[-1] == f"dgst: Interrupted; the run in {tmp_path / 'run'} can be continued with --resume."
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["stopped"] is True
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()

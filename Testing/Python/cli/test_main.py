@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+HEAVY = ("torch", "monai", "SimpleITK", "scipy", "numpy", "rich", "jinja2")
+LOADED_BY_HELP = f"""
+import sys
+from DGSTSegmentLib.cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy():
+    answer = subprocess.run([sys.executable, "-c", LOADED_BY_HELP], capture_output=True, text=True, check=True)
+    assert all(name in answer.stdout for name in ("describe", "predict", "finetune", "findings", "evaluate", "demo"))
+    assert "not a medical device" in answer.stdout
+    assert answer.stderr.strip() == "[]"
+
+
+def cpu_seconds(command) -> float:
+    before = psutil.Process().cpu_times()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    after = psutil.Process().cpu_times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_help_comes_within_a_blink():
+    assert min(cpu_seconds([sys.executable, "-m", "DGSTSegmentLib.cli.main", "--help"]) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("command", ["describe", "predict", "finetune", "findings", "evaluate", "demo"])
+def test_every_command_has_help(dgst, command):
+    outcome = dgst(command, "--help")
+    assert outcome.code == 0 and f"usage: dgst {command}" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["anotate"], "invalid choice"),
+        (["describe"], "MODEL"),
+        (["predict", "--model", "starter"], "--image"),
+        (["finetune", "--model", "starter"], "--out"),
+        (["finetune", "--out", "x", "--gamma", "two"], "--gamma"),
+        (["finetune", "--out", "x", "--strategy", "magic"], "magic"),
+        (["finetune", "--out", "x", "--steps", "3", "--minutes", "1"], "not allowed with"),
+        (["finetune", "--out", "x", "--cases", "t.csv", "--case", "a", "b"], "not allowed with"),
+        (["predict", "--model", "m", "--image", "i", "--out", "o.nii.gz", "--device", "gpu"], "--device"),
+        (["findings", "--out", "f.csv"], "--segmentation"),
+        (["evaluate", "--reference", "r.nii.gz"], "--prediction"),
+    ],
+)
+def test_wrong_arguments_get_one_sentence(refused, no_engine, arguments, words):
+    assert words in refused(*arguments)
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path):
+    script = f"{sys.executable} -m DGSTSegmentLib.cli.main finetune --help | head -1"
+    answer = subprocess.run(script, shell=True, capture_output=True, text=True)
+    assert answer.stderr == ""

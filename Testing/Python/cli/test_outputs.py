@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.cli.outputs import VOLUME_ENDINGS, file_path, new_folder, volume_path
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import write_volume
+
+
+@pytest.mark.parametrize("ending", VOLUME_ENDINGS)
+def test_every_ending_that_is_let_through_can_be_written(tmp_path, ending):
+    path = volume_path(str(tmp_path / f"seg{ending}"))
+    write_volume(Volume(np.zeros((2, 3, 4), np.uint8), Geometry.from_parts((2, 3, 4), (1, 1, 1))), path)
+    assert os.path.getsize(path) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("seg.png", "ending"), ("seg", "ending"), ("none/seg.nii.gz", "no folder"), ("dir.nii.gz", "is a folder")],
+)
+def test_a_path_that_cannot_be_written_is_refused_before_work_begins(tmp_path, name, words):
+    (tmp_path / "dir.nii.gz").mkdir()
+    with pytest.raises(InputError, match=words):
+        volume_path(str(tmp_path / name))
+
+
+def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch):
+    (tmp_path / "ct.nii.gz").touch()
+    os.symlink(tmp_path / "ct.nii.gz", tmp_path / "link.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    for name in ("ct.nii.gz", "./ct.nii.gz", "link.nii.gz"):
+        with pytest.raises(InputError, match="input"):
+            volume_path(name, None, str(tmp_path / "ct.nii.gz"))
+    assert file_path("other.csv", "ct.nii.gz") == str(tmp_path / "other.csv")
+
+
+def test_a_new_folder_may_be_missing_or_empty_but_hold_nothing(tmp_path):
+    assert new_folder(str(tmp_path / "a" / "b")) == str(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="other files"):
+        new_folder(str(tmp_path))
+    with pytest.raises(InputError, match="is a file"):
+        new_folder(str(tmp_path / "file"))
+    with pytest.raises(InputError, match="cannot be written"):
+        new_folder(str(tmp_path / "file" / "in"))
