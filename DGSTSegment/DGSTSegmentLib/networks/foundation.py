@@ -42,6 +42,10 @@ def open_model(
     path = unpacked(location) if is_archive else location
     package = _package_in(path)
     if package is not None:
+        if fold is not None or checkpoint is not None:
+            raise InputError(
+                f"{spec} is a single network, not an nnU-Net results folder; leave fold and checkpoint out."
+            )
         return open_package(package, location, base, open_model)
     return open_nnunet(path, location, fold, checkpoint)
 

@@ -56,7 +56,13 @@ def find_results(path: Path, fold: int | str | None = None, checkpoint: str | No
 
 
 def _only_configuration(path: Path) -> Path:
-    found = sorted(_configurations(path, _DEEPEST))
+    try:
+        found = sorted(_configurations(path, _DEEPEST))
+    except OSError as error:
+        reason = f"{error.filename} cannot be read: {error.strerror}"
+        raise InputError(
+            f"{path} could not be searched for a model ({reason}); name the model's own folder."
+        ) from error
     supported = [folder for folder in found if not folder.name.endswith(("__2d", "__3d_cascade_fullres"))]
     chosen = supported or found
     if not chosen:

@@ -46,7 +46,7 @@ def write_full(
     state = {name: _stored(tensor, dtype) for name, tensor in own_state(network).items()}
     card = replace(completed_card(card, plan, dict(architecture)), fingerprint=fingerprint(state), base=None)
     with atomic_path(directory / WEIGHTS_FILE) as partial:
-        safetensors.torch.save_file(state, partial)
+        partial.write_bytes(safetensors.torch.save(state))  # save_file hides a full disk behind an error of its own
     Description(card, plan, dict(architecture), deep_supervision).write(directory)
     return card
 

@@ -111,6 +111,24 @@ class TestFullWeights:
         with pytest.raises(InputError, match="cannot be made"):
             write_full(tmp_path / "file" / "model", model.network(), model.card, model.plan, model.architecture)
 
+    def test_a_full_disk_is_said_and_the_package_stays_whole(self, package):
+        resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
+        model = open_model(package)
+        network = changed(model)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        try:
+            with pytest.raises(InputError, match="could not be written .*free some space"):
+                write_full(package, network, model.card, model.plan, model.architecture)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert identical(open_model(package).network(), model.network())
+        assert {path.name for path in package.iterdir()} == {"card.json", "weights.safetensors"}
+
+    def test_a_fold_of_it_cannot_be_asked_for(self, package):
+        with pytest.raises(InputError, match="single network"):
+            open_model(package, fold=0)
+
     def test_writing_it_twice_gives_the_same_bytes(self, package, tmp_path):
         model = open_model(package)
         write_full(tmp_path / "again", model.network(), model.card, model.plan, model.architecture)
