@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..imaging.files import notes_on_ct, read_segmentation, read_volume
+from ..imaging.files import notes_on_ct, read_segments, read_volume
 from ..imaging.resample import onto_grid_of
 from ..imaging.volume import Volume
 
@@ -112,7 +112,9 @@ def read_case(files: CaseFiles) -> Case:
 
 
 def _read_on_grid(path: str, image: Volume, notes: list[str]) -> Volume:
-    segmentation, note = onto_grid_of(read_segmentation(path), image, name=str(path))
+    read = read_segments(path)
+    notes.extend(f"{path}: {note}" for note in read.notes)
+    segmentation, note = onto_grid_of(read.volume, image, name=str(path))
     if note:
         notes.append(note)
     return segmentation

@@ -12,12 +12,10 @@ from typing import Any
 
 import torch
 
-from ..dgst.delta import compute_delta
 from ..dgst.strategies import make_strategy
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
 from ..networks.package import write_delta
-from ..networks.state import own_state
 from .case import Case, read_case
 from .devices import choose_device, choose_precision
 from .events import OnEvent, Reporter, ShouldStop
@@ -174,7 +172,7 @@ class _Finetuning:
     def _keep(
         self, network: torch.nn.Module, trainer: Trainer, before: list[HeldOutMeasure], after: list[HeldOutMeasure]
     ) -> FinetuneResult:
-        delta = compute_delta(own_state(self.foundation.network()), own_state(network))
+        delta = self.foundation.delta_to(network)
         measured = summary(before, after)
         write_delta(self.run.folder, delta, self._card(trainer.step, measured), self.foundation.plan, self.foundation)
         self._clock("write")

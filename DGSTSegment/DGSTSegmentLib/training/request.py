@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..dgst.registry import STRATEGIES
 from ..errors import InputError
-from .case import COMPLETENESS, CaseFiles
+from .case import CaseFiles
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -27,7 +27,6 @@ class PredictRequest:
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: one fold of an ensemble; all of them when None.
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
-        one_pass: one pass over the whole volume instead of windows; another answer than the windows give.
     """
 
     model: str
@@ -38,7 +37,6 @@ class PredictRequest:
     base: str | None = None
     fold: int | str | None = None
     precision: str = "auto"
-    one_pass: bool = False
 
     def validate(self) -> None:
         """Raises:
@@ -69,14 +67,16 @@ class FinetuneRequest:
         lr: learning rate of the strategy's own parameters; None takes the strategy's default.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
-        holdout: how many cases measure instead of train; None holds out one in five, none below four cases.
+        holdout: how many cases measure instead of train; None holds out one in five, so none below five cases.
         seed: all random numbers derive from it and the step.
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: which fold of an ensemble to fine-tune.
         batch_size: patches a step.
         threads: CPU threads; None takes what torch takes. Recorded, since it changes the last bits of gradients.
+        precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
         distillation: weight of the divergence from the foundation model where nothing is known.
+        name: how the new model is called; the folder's name by default.
     """
 
     model: str
@@ -97,7 +97,7 @@ class FinetuneRequest:
     threads: int | None = None
     precision: str = "auto"
     distillation: float = 1.0
-    name: str | None = field(default=None)
+    name: str | None = None
 
     def validate(self) -> None:
         """Raises:
@@ -119,7 +119,7 @@ class FinetuneRequest:
             raise InputError(f"distillation must be 0 or greater, not {self.distillation}.")
         if self.holdout is not None and not 0 <= self.holdout < len(self.cases):
             raise InputError(
-                f"{self.holdout} of {len(self.cases)} cases cannot be held out; at least one must be left to learn from."
+                f"{self.holdout} of {len(self.cases)} cases cannot be held out; leave at least one to learn from."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -141,6 +141,3 @@ def _known_fields(cls: type, data: dict[str, Any]) -> dict[str, Any]:
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
-
-
-__all__ = ["COMPLETENESS", "DEVICES", "PRECISIONS", "UPDATES", "CaseFiles", "FinetuneRequest", "PredictRequest"]

@@ -74,7 +74,7 @@ class Trainer:
         """Gradients of the first batches, before any update, for the strategy that chooses by them."""
         for n in range(self.strategy.warm_up_batches):
             self._backward(self.batches[n].to(self.device))
-            self.strategy.observe()
+            self.strategy.observe(self.scaler)
 
     def _do_step(self, batch: Batch) -> None:
         factor = self._lr_factor()

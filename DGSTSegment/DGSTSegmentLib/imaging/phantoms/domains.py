@@ -25,6 +25,8 @@ class Domain:
         vessel_hu: enhanced vessels.
         plain_vessels, plain_vessel_hu: fraction of vessels that carry no contrast, and their density.
         muscle_hu, gland_hu, fat_hu: soft tissues around the nodes.
+        lookalike_count, lookalike_hu: round structures along the vessels that are no nodes (loops of vessels, varices,
+            ectopic gland), and their density.
         lungs: whether lungs fill both sides of the body.
         noise_hu: standard deviation of the noise.
         kernel_mm: blur of the reconstruction (larger is softer), also the noise's grain.
@@ -48,6 +50,8 @@ class Domain:
     muscle_hu: Range
     gland_hu: Range
     fat_hu: Range
+    lookalike_count: tuple[int, int]
+    lookalike_hu: Range
     lungs: bool
     noise_hu: Range
     kernel_mm: Range
@@ -72,6 +76,8 @@ SOURCE = Domain(
     muscle_hu=(50.0, 62.0),
     gland_hu=(95.0, 120.0),
     fat_hu=(-110.0, -90.0),
+    lookalike_count=(0, 0),
+    lookalike_hu=(0.0, 0.0),
     lungs=False,
     noise_hu=(8.0, 14.0),
     kernel_mm=(0.8, 1.2),
@@ -83,7 +89,7 @@ TARGET = Domain(
     field_of_view_mm=(120.0, 168.0, 184.0),
     slice_mm=(2.6, 3.4),
     pixel_mm=(1.2, 1.5),
-    node_hu=(48.0, 72.0),
+    node_hu=(10.0, 32.0),
     node_texture_hu=9.0,
     node_count=(3, 9),
     empty_scans=0.1,
@@ -96,6 +102,8 @@ TARGET = Domain(
     muscle_hu=(45.0, 60.0),
     gland_hu=(20.0, 45.0),
     fat_hu=(-105.0, -80.0),
+    lookalike_count=(4, 9),
+    lookalike_hu=(85.0, 115.0),
     lungs=True,
     noise_hu=(16.0, 24.0),
     kernel_mm=(0.4, 0.7),

@@ -11,6 +11,7 @@ from .domains import Domain
 
 # Soft tissue may cover this much of a place at most before a node is put elsewhere: nodes lie in fat.
 MOST_TISSUE = 0.35
+MOST_TRIES = 60
 
 
 def paint_nodes(canvas: Canvas, domain: Domain, vessels: list[Vessel], rng: np.random.Generator) -> np.ndarray:
@@ -31,6 +32,23 @@ def paint_nodes(canvas: Canvas, domain: Domain, vessels: list[Vessel], rng: np.r
     return labels
 
 
+def paint_lookalikes(
+    canvas: Canvas, domain: Domain, vessels: list[Vessel], labels: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Paint round structures that are no nodes beside the vessels, off the nodes in ``labels``."""
+    if domain.lookalike_count[1] == 0:
+        return
+    taken = labels.copy()
+    for _ in range(rng.integers(domain.lookalike_count[0], domain.lookalike_count[1] + 1)):
+        lookalike = _place(canvas, taken, _sample_shape(domain, rng), vessels, None, rng)
+        if lookalike is None:
+            continue
+        coverage, box = canvas.cover(lookalike)
+        texture = domain.node_texture_hu * smooth_noise(coverage.shape, canvas.spacing, 2.5, rng)
+        canvas.paint(coverage * (labels[box] == 0), box, rng.uniform(*domain.lookalike_hu) + texture)
+        taken[box][coverage > 0.5] = 255
+
+
 def _sample_shape(domain: Domain, rng: np.random.Generator) -> Ellipsoid:
     if rng.random() < domain.small_nodes:
         long_axis = rng.uniform(4.0, 9.0)
@@ -41,29 +59,40 @@ def _sample_shape(domain: Domain, rng: np.random.Generator) -> Ellipsoid:
     return Ellipsoid(np.zeros(3), semi_axes, upright_turn, 0.06, rng.uniform(0, 6))
 
 
-def _place(canvas, labels, shape, vessels, beside, rng) -> Ellipsoid | None:
-    """``shape`` moved to a free place in fat beside a vessel, or touching the node ``beside``; None if none is found."""
-    for _ in range(60):
-        center = _beside_node(beside, shape, rng) if beside is not None else _beside_vessel(canvas, shape, vessels, rng)
+def _place(
+    canvas: Canvas,
+    labels: np.ndarray,
+    shape: Ellipsoid,
+    vessels: list[Vessel],
+    beside: Ellipsoid | None,
+    rng: np.random.Generator,
+) -> Ellipsoid | None:
+    """``shape`` moved to a place in fat beside a vessel, or touching the node ``beside``; None if none is free."""
+    for _ in range(MOST_TRIES):
+        center = _beside_vessel(canvas, shape, vessels, rng) if beside is None else _beside_node(beside, shape, rng)
         node = Ellipsoid(center, shape.semi_axes, shape.rotation, shape.bumps, shape.phase)
-        low, high = node.bounds()
-        if (low < canvas.spacing).any() or (high > canvas.extent_mm - 2 * canvas.spacing).any():
-            continue
-        coverage, box = canvas.cover(node)
-        inside = coverage > 0.5
-        if (
-            inside.sum() < 4
-            or np.min((canvas.limits(box) * inside)[inside]) < 1
-            or (labels[box][inside] > 0).mean() > (0.15 if beside is not None else 0)
-        ):
-            continue
-        around = canvas.hu[box][inside]
-        is_free = (
-            (around > -20).mean() <= MOST_TISSUE and (around < -200).mean() <= 0.05 and (around > 300).mean() < 0.02
-        )
-        if is_free or (beside is not None and (around > 300).mean() < 0.02 and (around < -200).mean() <= 0.05):
+        if _is_within(canvas, node) and _is_free(canvas, labels, node, touching=beside is not None):
             return node
     return None
+
+
+def _is_within(canvas: Canvas, node: Ellipsoid) -> bool:
+    low, high = node.bounds()
+    return bool((low >= canvas.spacing).all() and (high <= canvas.extent_mm - 2 * canvas.spacing).all())
+
+
+def _is_free(canvas: Canvas, labels: np.ndarray, node: Ellipsoid, touching: bool) -> bool:
+    """Whether a node can lie there: in the body, in fat, not in air or bone, and off other nodes but one it touches."""
+    coverage, box = canvas.cover(node)
+    inside = coverage > 0.5
+    if inside.sum() < 4 or np.min((canvas.limits(box) * inside)[inside]) < 1:
+        return False
+    if (labels[box][inside] > 0).mean() > (0.15 if touching else 0):
+        return False
+    around = canvas.hu[box][inside]
+    if (around < -200).mean() > 0.05 or (around > 300).mean() >= 0.02:
+        return False
+    return touching or bool((around > -20).mean() <= MOST_TISSUE)
 
 
 def _beside_vessel(canvas: Canvas, shape: Ellipsoid, vessels: list[Vessel], rng: np.random.Generator) -> np.ndarray:
@@ -84,7 +113,10 @@ def _reach(shape: Ellipsoid, direction: np.ndarray) -> float:
     return float(1 / np.linalg.norm(shape.rotation @ direction / shape.semi_axes))
 
 
-def _paint_node(canvas, domain, node, labels, value, rng) -> None:
+def _paint_node(
+    canvas: Canvas, domain: Domain, node: Ellipsoid, labels: np.ndarray, value: int, rng: np.random.Generator
+) -> None:
+    """Paint a node, some with a dark core or a fatty hilum, and enter it in ``labels`` as ``value``."""
     coverage, box = canvas.cover(node)
     free = labels[box] == 0
     texture = smooth_noise(coverage.shape, canvas.spacing, 2.5, rng)

@@ -12,7 +12,7 @@ from ..volume import Volume
 from .body import paint_body
 from .canvas import Canvas
 from .domains import DOMAINS, Domain
-from .nodes import paint_nodes
+from .nodes import paint_lookalikes, paint_nodes
 
 AIR_HU = -1000.0
 
@@ -51,6 +51,7 @@ def make_phantom(domain: str | Domain, seed: int) -> Phantom:
     canvas = Canvas(shape, tuple(spacing_kji), AIR_HU)
     vessels = paint_body(canvas, domain, rng)
     labels = paint_nodes(canvas, domain, vessels, rng)
+    paint_lookalikes(canvas, domain, vessels, labels, rng)
     hu = _scan(canvas, domain, rng)
     origin = -(np.array(shape[::-1]) - 1) * spacing_kji[::-1] / 2
     geometry = Geometry.from_parts(shape, spacing_kji[::-1], origin)

@@ -1,0 +1,91 @@
+"""A small world for training tests: scans with one or two balls, and a network that fits in a test."""
+
+import numpy as np
+import pytest
+import torch
+
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.networks.architectures import build
+from DGSTSegmentLib.networks.card import ModelCard
+from DGSTSegmentLib.networks.package import write_full
+from DGSTSegmentLib.networks.plan import Plan
+from DGSTSegmentLib.training.request import CaseFiles
+
+PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
+ARCHITECTURE = {
+    "class": "PlainConvUNet",
+    "arguments": {
+        "input_channels": 1,
+        "n_stages": 3,
+        "features_per_stage": [4, 8, 12],
+        "conv_op": "Conv3d",
+        "kernel_sizes": 3,
+        "strides": [1, 2, 2],
+        "n_conv_per_stage": 1,
+        "n_conv_per_stage_decoder": 1,
+        "num_classes": 2,
+        "conv_bias": True,
+        "norm_op": "InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "nonlin": "LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+        "deep_supervision": True,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def geometry():
+    return Geometry.from_parts((20, 32, 32), (2.0, 2.0, 3.0), origin=(-30.0, 12.0, 5.0))
+
+
+def ball(geometry, center_kji, radius_mm):
+    """Voxels (bool) within ``radius_mm`` of the voxel ``center_kji``."""
+    indices = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"), axis=-1)
+    distance = np.linalg.norm(geometry.to_world(indices) - geometry.to_world(np.asarray(center_kji)), axis=-1)
+    return distance <= radius_mm
+
+
+def scan(geometry, *centers, radius_mm=9.0, seed=0):
+    """A CT of fat (-90 HU) with noise and bright balls (90 HU), and the balls' labels, one value each."""
+    rng = np.random.default_rng(seed)
+    hu = rng.normal(-90, 8, geometry.shape)
+    labels = np.zeros(geometry.shape, np.uint8)
+    for value, center in enumerate(centers, start=1):
+        inside = ball(geometry, center, radius_mm)
+        hu[inside] += 180
+        labels[inside] = value
+    return Volume(hu.astype(np.int16), geometry), Volume(labels, geometry)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A small foundation model with weights drawn from a fixed seed."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(3)
+    card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
+    write_full(folder, build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory, geometry):
+    """Files of six scans with two balls each, all marked."""
+    folder = tmp_path_factory.mktemp("study")
+    files = []
+    for n in range(6):
+        image, labels = scan(geometry, (6 + n % 3, 9, 10 + n), (13, 22 - n % 2, 20), seed=n)
+        paths = folder / f"ct{n}.nii.gz", folder / f"nodes{n}.nii.gz"
+        write_volume(image, paths[0])
+        write_volume(labels, paths[1])
+        files.append(CaseFiles(str(paths[0]), str(paths[1]), "all"))
+    return files

@@ -1,0 +1,239 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from DGSTSegmentLib.dgst.registry import STRATEGIES
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.state import own_state
+from DGSTSegmentLib.training.events import Stopped
+from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.overlap import dice
+from DGSTSegmentLib.training.predict import predict
+from DGSTSegmentLib.training.request import FinetuneRequest
+
+
+@pytest.fixture
+def request_for(model_folder, study, tmp_path):
+    def make(**changes):
+        settings = {"cases": study[:2], "out": str(tmp_path / "run"), "steps": 4, "device": "cpu", "precision": "fp32"}
+        return FinetuneRequest(model=str(model_folder), **{**settings, **changes})
+
+    return make
+
+
+def delta_of(result):
+    return load_file(f"{result.model}/delta.safetensors")
+
+
+def assert_same_delta(one, other):
+    ours, theirs = delta_of(one), delta_of(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_ends_in_a_model_that_opens_and_leaves_its_base_as_it_was(request_for, model_folder, strategy):
+    before = bytes_of(model_folder)
+    result = finetune(request_for(strategy=strategy, steps=2))
+    assert bytes_of(model_folder) == before
+    model = open_model(result.model)
+    assert model.card.strategy["name"] == strategy and model.card.strategy["steps"] == 2
+    base, tuned = own_state(open_model(model_folder).network()), own_state(model.network())
+    assert base.keys() == tuned.keys()
+    changed = sum(int((base[name] != tuned[name]).sum()) for name in base)
+    assert changed > 0 and result.weights_changed == pytest.approx(changed / sum(t.numel() for t in base.values()))
+
+
+@pytest.mark.parametrize("strategy", ["dgst", "full"])
+def test_fine_tuning_learns_what_was_marked(request_for, study, strategy):
+    result = finetune(request_for(strategy=strategy, steps=60, holdout=0, cases=study[:3]))
+    image, labels = read_volume(study[5].image), read_segmentation(study[5].annotation)
+    before = predict(open_model(open_model(result.model).base.location), image, device="cpu")
+    after = predict(open_model(result.model), image, device="cpu")
+    scores = [dice(labels.array > 0, p.segmentation.array > 0) for p in (before, after)]
+    assert scores[1] > max(scores[0], 0) + 0.3
+
+
+def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for, tmp_path):
+    runs = [finetune(request_for(out=str(tmp_path / f"run{n}"), seed=seed)) for n, seed in enumerate((0, 0, 1))]
+    assert_same_delta(runs[0], runs[1])
+    assert any(
+        a.shape != b.shape or not torch.equal(a, b)
+        for a, b in zip(delta_of(runs[0]).values(), delta_of(runs[2]).values(), strict=False)
+    )
+
+
+class StopAfter:
+    """Wishes to stop once ``steps`` training steps were heard of."""
+
+    def __init__(self, steps):
+        self.steps, self.heard = steps, 0
+
+    def on_event(self, event):
+        self.heard += event["event"] == "progress" and event["phase"] == "train"
+
+    def should_stop(self):
+        return self.heard >= self.steps
+
+
+@pytest.mark.parametrize("strategy", ["dgst", "static", "random", "lora", "full"])
+def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request_for, tmp_path, strategy):
+    whole = finetune(request_for(strategy=strategy, steps=5))
+    request = request_for(strategy=strategy, steps=5, out=str(tmp_path / "stopped"))
+    stop = StopAfter(2)
+    stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    assert stopped.stopped and stopped.steps == 2
+    assert open_model(stopped.model).card.strategy["steps"] == 2
+    resumed = finetune(request, resume=True)
+    assert not resumed.stopped and resumed.steps == 5
+    assert_same_delta(whole, resumed)
+
+
+def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_for):
+    result = finetune(request_for())
+    left = {path.name for path in open_model(result.model).location.iterdir()}
+    assert left == {"request.json", "result.json", "card.json", "delta.safetensors"}
+
+
+def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
+    request = request_for()
+    assert finetune(request) == finetune(request, resume=True)
+
+
+def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request_for, study, tmp_path):
+    heard = []
+    result = finetune(request_for(cases=study[:3], holdout=1), on_event=heard.append)
+    (case,) = result.held_out["cases"]
+    held = next(files for files in study if files.title == case["name"])
+    others = [files for files in study[:3] if files != held]
+    alone = finetune(request_for(cases=others, holdout=0, out=str(tmp_path / "alone")))
+    assert alone.held_out is None
+    image, labels = read_volume(held.image), read_segmentation(held.annotation)
+    offered = predict(open_model(result.model), image, device="cpu", precision="fp32")
+    assert case["after"]["dice"] == dice(labels.array > 0, offered.segmentation.array > 0)
+    assert case["before"]["nodes"] == 2
+
+
+def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
+    result = finetune(request_for())
+    assert result.held_out is None and open_model(result.model).card.measured is None
+    assert any("nothing is measured" in note for note in result.notes)
+
+
+def test_marked_cases_count_what_is_known_only(request_for, study, tmp_path):
+    """The second ball of each scan is left unmarked; a model that finds it must not be punished."""
+    cases = []
+    for n, files in enumerate(study[:4]):
+        labels = read_segmentation(files.annotation)
+        path = tmp_path / f"first{n}.nii.gz"
+        write_volume(labels.with_array((labels.array == 1).astype(np.uint8)), path)
+        cases.append(replace(files, annotation=str(path), completeness="marked"))
+    result = finetune(request_for(cases=cases, holdout=1, steps=60))
+    measured = result.held_out["cases"][0]["after"]
+    assert measured["nodes"] == 1
+    held = next(files for files in study if files.title == result.held_out["cases"][0]["name"])
+    predicted = predict(open_model(result.model), read_volume(held.image), device="cpu").segmentation.array > 0
+    whole = dice(read_segmentation(held.annotation).array == 1, predicted)
+    assert measured["dice"] >= whole
+
+
+def test_a_fine_tuned_model_starts_again_from_its_base_and_says_so(request_for, tmp_path):
+    first = finetune(request_for())
+    heard = []
+    again = finetune(request_for(out=str(tmp_path / "again")), on_event=heard.append)
+    from_tuned = finetune(replace(request_for(out=str(tmp_path / "tuned")), model=first.model), on_event=heard.append)
+    assert_same_delta(again, from_tuned)
+    assert any("starts from its base" in event.get("message", "") for event in heard)
+
+
+def test_progress_tells_step_loss_learning_rate_memory_and_time_left(request_for):
+    heard = []
+    finetune(request_for(steps=3), on_event=heard.append)
+    steps = [event for event in heard if event["event"] == "progress" and event["phase"] == "train"]
+    assert [event["step"] for event in steps] == [1, 2, 3]
+    assert steps[-1]["seconds_left"] == 0 and steps[0]["lr"] > steps[2]["lr"] > 0
+    assert all(np.isfinite(event["loss"]) and event["memory_mb"] > 1 for event in steps)
+    json.dumps(heard)
+
+
+def test_minutes_become_a_number_of_steps_once(request_for, tmp_path):
+    request = request_for(steps=None, minutes=0.1)
+    stop = StopAfter(14)
+    stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    fixed = set()
+    if stopped.stopped:
+        finetune(request, resume=True, on_event=lambda e: fixed.add(e["steps"]) if e.get("phase") == "train" else None)
+        assert len(fixed) == 1 and fixed.pop() >= 20
+
+
+def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
+    marked = [replace(files, completeness="marked") for files in study[:2]]
+    request = request_for(cases=marked)
+    with pytest.raises(Stopped):
+        finetune(request, should_stop=lambda: True)
+    whole = finetune(replace(request, out=str(tmp_path / "whole")))
+    assert_same_delta(finetune(request, resume=True), whole)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(request_for):
+    finetune(request_for())
+    with pytest.raises(InputError, match="holds a run already; go on with it"):
+        finetune(request_for())
+
+
+def test_a_folder_with_other_things_in_it_is_refused(request_for, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("do not lose me")
+    with pytest.raises(InputError, match="is not empty"):
+        finetune(request_for())
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_there_must_be_a_run_to_resume(request_for):
+    with pytest.raises(InputError, match="holds no run to go on with"):
+        finetune(request_for(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "magic"}, "strategy must be one of dgst"),
+        ({"gamma": 0}, "gamma must be greater than 0, not 0"),
+        ({"steps": 3, "minutes": 1.0}, "either a number of steps or of minutes"),
+        ({"holdout": 2}, "2 of 2 cases cannot be held out"),
+        ({"cases": []}, "no case to learn from"),
+        ({"device": "tpu"}, "device must be one of auto, cpu, cuda"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        finetune(request_for(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
+    with pytest.raises(InputError, match="missing.nii.gz"):
+        finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA GPU")
+def test_asking_for_cuda_where_there_is_none_is_refused(request_for):
+    with pytest.raises(InputError, match="no CUDA GPU"):
+        finetune(request_for(device="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_fine_tuning_runs_on_a_gpu(request_for):
+    result = finetune(request_for(device="cuda", precision="auto"))
+    assert result.weights_changed > 0

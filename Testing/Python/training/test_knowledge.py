@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from DGSTSegmentLib.imaging import Volume
+from DGSTSegmentLib.training.case import Case
+from DGSTSegmentLib.training.knowledge import (
+    BACKGROUND,
+    NODE,
+    TRUSTED,
+    UNKNOWN,
+    beyond_node_density,
+    knowledge_of,
+    ring_around,
+)
+
+from .conftest import ball, scan
+
+
+@pytest.fixture
+def soft_tissue_case(geometry):
+    """One marked ball and one that nobody marked, in tissue as dense as a node, with a block of air and one of bone."""
+    hu = np.full(geometry.shape, 40, np.int16)
+    hu[:5, :8, :8], hu[:5, 20:28, :8] = -900, 700
+    marked = ball(geometry, (10, 16, 16), 7.0)
+    case = Case("scan", Volume(hu, geometry), Volume(marked.astype(np.uint8), geometry), "marked")
+    return case, marked
+
+
+def nothing(geometry):
+    return np.zeros(geometry.shape, bool)
+
+
+def test_a_completely_marked_scan_leaves_nothing_unknown(geometry):
+    image, labels = scan(geometry, (10, 16, 16))
+    knowledge = knowledge_of(Case("scan", image, labels, "all"))
+    assert set(np.unique(knowledge)) == {NODE, BACKGROUND}
+    np.testing.assert_array_equal(knowledge == NODE, labels.array > 0)
+
+
+def test_unmarked_tissue_of_a_marked_scan_is_unknown_beyond_the_ring(soft_tissue_case, geometry):
+    case, marked = soft_tissue_case
+    knowledge = knowledge_of(case, nothing(geometry))
+    distance = ndimage.distance_transform_edt(~marked, sampling=geometry.spacing_kji)
+    np.testing.assert_array_equal(knowledge == BACKGROUND, (distance > 0) & (distance <= 8.0))
+    far_tissue = (distance > 8.0) & (case.image.array == 40) & ~beyond_node_density(case.image.array)
+    assert (knowledge[far_tissue] == UNKNOWN).all() and far_tissue.any()
+
+
+def test_air_and_bone_of_a_marked_scan_are_trusted_background(soft_tissue_case, geometry):
+    knowledge = knowledge_of(soft_tissue_case[0], nothing(geometry))
+    assert knowledge[2, 3, 3] == TRUSTED and knowledge[2, 24, 3] == TRUSTED
+
+
+def test_the_ring_leaves_out_what_the_foundation_model_calls_node(soft_tissue_case, geometry):
+    case, marked = soft_tissue_case
+    called = nothing(geometry)
+    called[10, 16, 20:23] = True
+    knowledge = knowledge_of(case, called)
+    assert (knowledge[called & ~marked] == UNKNOWN).all() and (called & ~marked).any()
+
+
+@pytest.mark.parametrize("completeness", ["marked", "all"])
+def test_rejected_findings_are_background_even_where_the_foundation_model_calls_them_node(
+    soft_tissue_case, geometry, completeness
+):
+    case, _ = soft_tissue_case
+    rejected = ball(geometry, (15, 6, 25), 5.0)
+    case = Case(case.name, case.image, case.annotation, completeness, rejected=Volume(rejected, geometry))
+    assert (knowledge_of(case, rejected)[rejected] == BACKGROUND).all()
+
+
+def test_inside_a_region_all_is_known_and_outside_nothing_but_air_and_bone(soft_tissue_case, geometry):
+    case, marked = soft_tissue_case
+    region = nothing(geometry)
+    region[6:14, 10:22, 10:22] = True
+    case = Case(case.name, case.image, case.annotation, "region", region=Volume(region, geometry))
+    knowledge = knowledge_of(case)
+    assert (knowledge[region & ~marked] == BACKGROUND).all()
+    assert set(np.unique(knowledge[~region & ~marked])) == {UNKNOWN, TRUSTED}
+
+
+def test_density_is_judged_by_the_median_of_27_neighbours():
+    rng = np.random.default_rng(1)
+    hu = rng.choice([-900, -60, -40, 50, 290, 310, 900], (12, 13, 14)).astype(np.int16)
+    hu[:4] = rng.choice([-900, 50], (4, 13, 14), p=[0.5, 0.5])
+    median = ndimage.median_filter(hu, size=3, mode="nearest")
+    np.testing.assert_array_equal(beyond_node_density(hu), (median < -50) | (median > 300))
+
+
+def test_rings_of_neighbouring_nodes_do_not_cover_either(geometry):
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[10, 10:13, 10:13], labels[10, 10:13, 15:18] = 1, 2
+    ring = ring_around(Volume(labels, geometry))
+    assert not (ring & (labels > 0)).any() and ring[10, 11, 13:15].all()

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from DGSTSegmentLib.training.batches import Batches
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.patches import PreparedCase, cut, draw_patch
+
+SIZE = (8, 12, 12)
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(0)
+    knowledge = np.zeros((20, 30, 30), np.uint8)
+    knowledge[5:8, 5:8, 5:8] = NODE
+    knowledge[15, 20:25, 20:25] = BACKGROUND
+    knowledge[:2] = TRUSTED
+    return PreparedCase(
+        "scan",
+        rng.normal(size=knowledge.shape).astype(np.float32),
+        knowledge,
+        np.full(knowledge.shape, 0.25, np.float32),
+    )
+
+
+def test_a_node_patch_holds_a_marked_voxel(case):
+    rng = np.random.default_rng(0)
+    assert all((draw_patch([case], "node", SIZE, rng).knowledge == NODE).any() for _ in range(30))
+
+
+def test_background_patches_see_known_and_trusted_background(case):
+    rng = np.random.default_rng(0)
+    seen = [set(np.unique(draw_patch([case], "background", SIZE, rng).knowledge)) for _ in range(60)]
+    assert all({BACKGROUND, TRUSTED} & codes for codes in seen)
+    assert any(BACKGROUND in codes for codes in seen) and any(TRUSTED in codes for codes in seen)
+
+
+def test_patches_from_anywhere_reach_the_unknown(case):
+    rng = np.random.default_rng(0)
+    assert any((draw_patch([case], "any", SIZE, rng).knowledge == UNKNOWN).all() for _ in range(60))
+
+
+def test_a_patch_keeps_image_and_knowledge_together(case):
+    patch = cut(case, np.array([6, 6, 6]), SIZE)
+    first = np.argwhere(patch.knowledge == NODE)[0]
+    np.testing.assert_array_equal(patch.image[tuple(first)], case.image[5, 5, 5])
+
+
+def test_a_case_smaller_than_a_patch_is_filled_up_with_unknown_voxels():
+    small = PreparedCase("slab", np.ones((3, 30, 30), np.float32), np.full((3, 30, 30), BACKGROUND, np.uint8))
+    patch = cut(small, np.array([1, 15, 15]), SIZE)
+    assert patch.image.shape == SIZE
+    assert (patch.knowledge[:3] == BACKGROUND).all() and (patch.knowledge[3:] == UNKNOWN).all()
+
+
+def test_the_same_seed_and_step_give_the_same_batch_in_any_order(case):
+    one, other = Batches([case], SIZE, 2, seed=7), Batches([case], SIZE, 2, seed=7)
+    forward = [one[step] for step in range(6)]
+    for step in reversed(range(6)):
+        again = other[step]
+        assert torch.equal(again.image, forward[step].image) and torch.equal(again.knowledge, forward[step].knowledge)
+
+
+def test_steps_and_seeds_differ(case):
+    batches = Batches([case], SIZE, 2, seed=7)
+    assert not torch.equal(batches[0].image, batches[1].image)
+    assert not torch.equal(batches[0].image, Batches([case], SIZE, 2, seed=8)[0].image)
+
+
+def test_augmentation_leaves_codes_codes_and_probabilities_probabilities(case):
+    batches = Batches([case], SIZE, 3, seed=0)
+    for step in range(25):
+        batch = batches[step]
+        assert batch.image.shape == batch.knowledge.shape == batch.teacher.shape == (3, 1, *SIZE)
+        assert set(batch.knowledge.unique().tolist()) <= {UNKNOWN, NODE, BACKGROUND, TRUSTED}
+        assert batch.teacher.min() >= 0.2 and batch.teacher.max() <= 0.3
+        assert torch.isfinite(batch.image).all()

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from DGSTSegmentLib.training.events import Reporter, Stopped
+from DGSTSegmentLib.training.memory import OutOfMemory
+from DGSTSegmentLib.training.scores import Means, window_scores
+from DGSTSegmentLib.training.windows import gaussian_weights, window_starts
+
+CPU = Means.most(torch.device("cpu"), "fp32")
+WINDOW = (8, 12, 12)
+
+
+class Local(nn.Module):
+    """Scores that depend on the voxel alone, so that windows must give exactly what one pass gives."""
+
+    def forward(self, x):
+        return torch.cat([x * 2, 1 - x], 1)
+
+
+class PlaceInWindow(nn.Module):
+    """Scores that depend on where a voxel lies in its window."""
+
+    def forward(self, x):
+        ramp = torch.arange(x.shape[-1], dtype=x.dtype).expand(x.shape)
+        return torch.cat([ramp, -ramp], 1)
+
+
+def volume(*shape):
+    return np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [8, 9, 12, 13, 31])
+def test_windows_cover_the_volume_half_overlapping_at_least(size):
+    starts = sorted(start[0] for start in window_starts((size,), (8,)))
+    assert starts[0] == 0 and starts[-1] == size - 8
+    assert all(0 < b - a <= 4 for a, b in zip(starts, starts[1:], strict=False))
+
+
+def test_weights_are_highest_in_the_middle_and_nowhere_zero():
+    weights = gaussian_weights((9, 16, 33))
+    assert weights.min() > 0 and np.unravel_index(weights.argmax(), weights.shape) == (4, 8, 16)
+
+
+def test_windows_of_a_local_network_give_what_one_pass_gives():
+    array = volume(21, 25, 30)
+    expected = np.concatenate([array * 2, 1 - array])
+    np.testing.assert_allclose(window_scores([Local()], array, WINDOW, CPU), expected, atol=1e-5)
+
+
+def test_overlapping_windows_are_weighted_means():
+    array = volume(8, 12, 18)
+    scores = window_scores([PlaceInWindow()], array, WINDOW, CPU)
+    weights = gaussian_weights(WINDOW)[4, 6]
+    first, last = np.zeros(18), np.zeros(18)
+    first[:12], last[6:] = weights, weights
+    expected = (first * np.arange(18) + last * (np.arange(18) - 6)) / (first + last)
+    np.testing.assert_allclose(scores[0, 4, 6], expected, rtol=1e-5)
+
+
+def test_an_ensemble_averages_its_networks():
+    array = volume(8, 12, 12)
+    both = window_scores([Local(), PlaceInWindow()], array, WINDOW, CPU)
+    single = [window_scores([network], array, WINDOW, CPU) for network in (Local(), PlaceInWindow())]
+    np.testing.assert_allclose(both, sum(single) / 2, atol=1e-5)
+
+
+def test_a_volume_smaller_than_a_window_keeps_its_size():
+    array = volume(3, 12, 5)
+    np.testing.assert_allclose(window_scores([Local()], array, WINDOW, CPU)[0], array[0] * 2, atol=1e-5)
+
+
+def test_every_way_of_saving_memory_gives_the_same_answer():
+    torch.manual_seed(0)
+    network, array = nn.Conv3d(1, 2, 3, padding=1), volume(20, 20, 20)
+    expected = window_scores([network], array, WINDOW, CPU)
+    for tile_batch, keep_sum in ((3, "memory"), (1, "disk"), (2, "device")):
+        means = Means(torch.device("cpu"), "fp32", tile_batch, keep_sum)
+        np.testing.assert_allclose(window_scores([network], array, WINDOW, means), expected, atol=1e-5)
+
+
+class Greedy(nn.Module):
+    """Asks for as much memory as no machine has, until it has failed ``failures`` times."""
+
+    def __init__(self, failures):
+        super().__init__()
+        self.failures = failures
+
+    def forward(self, x):
+        if self.failures:
+            self.failures -= 1
+            torch.empty(2**60, dtype=torch.uint8)
+        return Local()(x)
+
+
+def test_running_out_of_memory_takes_less_and_says_so():
+    heard = []
+    array = volume(10, 12, 12)
+    scores = window_scores([Greedy(1)], array, WINDOW, CPU, Reporter(heard.append))
+    np.testing.assert_allclose(scores[0], array[0] * 2, atol=1e-5)
+    assert ["on disk" in event["message"] for event in heard if event["event"] == "note"] == [True]
+
+
+def test_when_nothing_smaller_is_left_one_sentence_says_what_to_do():
+    with pytest.raises(OutOfMemory, match="Memory ran out while predicting a volume of 12 x 12 x 10 voxels; close"):
+        window_scores([Greedy(99)], volume(10, 12, 12), WINDOW, CPU)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory():
+    with pytest.raises(RuntimeError, match="channels"):
+        window_scores([nn.Conv3d(3, 2, 1)], volume(8, 12, 12), WINDOW, CPU)
+
+
+def test_less_memory_never_means_another_window_and_ends():
+    means, kinds = Means.most(torch.device("cuda"), "bf16"), []
+    while smaller := means.less():
+        means, note = smaller
+        kinds.append((means.device.type, means.tile_batch, means.keep_sum))
+        assert note.endswith(".")
+    assert kinds == [("cuda", 4, "memory"), ("cuda", 1, "memory"), ("cpu", 1, "memory"), ("cpu", 1, "disk")]
+
+
+def test_prediction_stops_between_windows():
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped):
+        window_scores([Local()], volume(30, 30, 30), WINDOW, CPU, Reporter(should_stop=lambda: next(asked)))
