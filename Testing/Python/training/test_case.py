@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.training.case import CaseFiles, boxes_mask, parse_boxes, read_case
+
+from .conftest import scan
+
+
+@pytest.fixture
+def files(geometry, tmp_path):
+    image, labels = scan(geometry, (6, 9, 10), (13, 22, 20))
+    write_volume(image, tmp_path / "ct.nii.gz")
+    write_volume(labels, tmp_path / "nodes.nii.gz")
+    return {"image": str(tmp_path / "ct.nii.gz"), "annotation": str(tmp_path / "nodes.nii.gz")}
+
+
+def world_box(geometry, low_kji, high_kji):
+    corners = np.concatenate([geometry.to_world(np.array(low_kji)), geometry.to_world(np.array(high_kji))])
+    return " ".join(str(x) for x in corners)
+
+
+def test_nothing_is_assumed_beyond_what_is_marked(files):
+    case = read_case(CaseFiles(**files))
+    assert case.completeness == "marked" and case.region is None and case.rejected is None
+    assert sorted(np.unique(case.annotation.array)) == [0, 1, 2]
+
+
+def test_an_empty_annotation_is_refused(files, geometry, tmp_path):
+    write_volume(Volume(np.zeros(geometry.shape, np.uint8), geometry), tmp_path / "nodes.nii.gz")
+    with pytest.raises(InputError, match=r"nodes.nii.gz marks no voxel; mark at least one lymph node"):
+        read_case(CaseFiles(**files))
+
+
+def test_an_empty_annotation_of_a_completely_marked_scan_is_a_scan_without_nodes(files, geometry, tmp_path):
+    write_volume(Volume(np.zeros(geometry.shape, np.uint8), geometry), tmp_path / "nodes.nii.gz")
+    case = read_case(CaseFiles(**files, completeness="all"))
+    assert not case.annotation.array.any() and "without lymph nodes" in case.notes[0]
+
+
+def test_an_annotation_on_another_grid_of_the_same_space_is_resampled_and_that_is_said(files, geometry, tmp_path):
+    finer = Geometry.from_parts((40, 64, 64), (1.0, 1.0, 1.5), geometry.to_world(np.array([-0.25, -0.25, -0.25])))
+    _, labels = scan(finer, (12, 18, 20))
+    write_volume(labels, tmp_path / "nodes.nii.gz")
+    case = read_case(CaseFiles(**files))
+    assert case.annotation.geometry.same_grid(case.image.geometry)
+    center = np.argwhere(case.annotation.array > 0).mean(0)
+    np.testing.assert_allclose(geometry.to_world(center), finer.to_world(np.array([12, 18, 20])), atol=1.0)
+    assert "another grid" in case.notes[0]
+
+
+def test_an_annotation_somewhere_else_is_refused(files, geometry, tmp_path):
+    far = Geometry.from_parts(geometry.shape, geometry.spacing, (900.0, 900.0, 900.0))
+    write_volume(scan(far, (6, 9, 10))[1], tmp_path / "nodes.nii.gz")
+    with pytest.raises(InputError, match="does not lie where the image lies"):
+        read_case(CaseFiles(**files))
+
+
+def test_a_region_holds_the_voxels_inside_its_boxes(files, geometry):
+    boxes = f"{world_box(geometry, (4, 5, 6), (8, 14, 15))}; {world_box(geometry, (12, 20, 18), (14, 24, 22))}"
+    case = read_case(CaseFiles(**files, completeness="region", region=boxes))
+    expected = np.zeros(geometry.shape, bool)
+    expected[4:9, 5:15, 6:16], expected[12:15, 20:25, 18:23] = True, True
+    np.testing.assert_array_equal(case.region.array, expected)
+
+
+def test_a_region_may_be_a_mask_file(files, geometry, tmp_path):
+    mask = np.zeros(geometry.shape, np.uint8)
+    mask[3:9, 4:16, 4:16] = 7
+    write_volume(Volume(mask, geometry), tmp_path / "region.nii.gz")
+    case = read_case(CaseFiles(**files, completeness="region", region=str(tmp_path / "region.nii.gz")))
+    np.testing.assert_array_equal(case.region.array, mask > 0)
+
+
+def test_a_region_without_any_annotation_in_it_is_refused(files, geometry):
+    with pytest.raises(InputError, match="contains no annotation; move it over the marked nodes"):
+        read_case(CaseFiles(**files, completeness="region", region=world_box(geometry, (0, 0, 25), (2, 3, 30))))
+
+
+def test_region_needs_a_region(files):
+    with pytest.raises(InputError, match="marked within a region, but none is given"):
+        read_case(CaseFiles(**files, completeness="region"))
+
+
+@pytest.mark.parametrize("text", ["1 2 3", "1 2 3 4 5 6 7", "1 2 3 4 5 nan"])
+def test_boxes_are_six_numbers(text):
+    with pytest.raises(InputError, match="six numbers x0 y0 z0 x1 y1 z1"):
+        parse_boxes(text)
+
+
+def test_corners_of_a_box_may_come_in_any_order_and_on_any_grid():
+    oblique = Geometry.from_parts((6, 7, 8), (1, 2, 3), direction=[[0, 0, -1], [1, 0, 0], [0, 1, 0]])
+    volume = Volume(np.zeros((6, 7, 8), np.int16), oblique)
+    corners = oblique.to_world(np.array([[4, 5, 6], [1, 2, 3]]))
+    boxes = parse_boxes(" ".join(str(x) for x in corners.ravel()))
+    expected = np.zeros((6, 7, 8), bool)
+    expected[1:5, 2:6, 3:7] = True
+    np.testing.assert_array_equal(boxes_mask(boxes + [[[-1e-6], [1e-6]]], volume).array, expected)
+
+
+def test_a_picture_like_image_is_noted_not_refused(files, geometry, tmp_path):
+    write_volume(
+        Volume(np.full(geometry.shape, 100, np.uint8) + (np.arange(32) % 2).astype(np.uint8), geometry),
+        tmp_path / "ct.nii.gz",
+    )
+    assert any("not as HU" in note for note in read_case(CaseFiles(**files)).notes)
+
+
+def test_an_unknown_completeness_is_refused(files):
+    with pytest.raises(InputError, match="completeness must be one of marked, region, all, not 'most'"):
+        read_case(CaseFiles(**files, completeness="most"))
