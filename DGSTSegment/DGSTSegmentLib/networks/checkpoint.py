@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ _SAFE_GLOBALS = [
     *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool", "str")),
 ]
 
+_DAMAGE = (
+    # A file or stream that ends early, and what single wrong bytes in a pickle come to.
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, struct.error),
+    *(ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
+)
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The dictionary that a checkpoint holds, tensors on CPU, mapped from the file and not yet in memory.
@@ -36,7 +43,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         if not path.exists():
             raise InputError(f"{path} does not exist; check the model folder.") from error
         raise InputError(

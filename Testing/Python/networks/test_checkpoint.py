@@ -74,6 +74,27 @@ def test_a_truncated_checkpoint_is_said_to_be_truncated(tmp_path, kept):
         read_checkpoint(path)
 
 
+def test_wrong_bytes_anywhere_in_its_pickle_are_refused_or_harmless(tmp_path):
+    content = {"network_weights": {"a": torch.rand(2)}, "log": [np.float32(1), np.arange(3)], "note": "text"}
+    torch.save(content, tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as whole:
+        members = {member.filename: whole.read(member) for member in whole.infolist()}
+    name = next(name for name in members if name.endswith("data.pkl"))
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        wrong = bytearray(members[name])
+        wrong[rng.integers(len(wrong))] = rng.integers(256)
+        with zipfile.ZipFile(tmp_path / "c.pth", "w") as file:
+            for member, good in members.items():
+                file.writestr(member, bytes(wrong) if member == name else good)
+        try:
+            read_checkpoint(tmp_path / "c.pth")
+        except InputError:
+            refused += 1
+    assert refused > 30
+
+
 def test_a_missing_file_and_one_of_another_kind_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_checkpoint(tmp_path / "c.pth")
