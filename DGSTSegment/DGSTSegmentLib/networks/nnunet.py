@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from .description import read_json
 from .model import FoundationModel, completed_card, untouched_random_numbers
 from .nnunet_folder import ResultsFolder, find_results
 from .nnunet_plans import architecture_of, labels_of, plan_of
-from .state import State, fitting_state
+from .state import State, fitting_state, unwrapped
 
 _TRAINED_WITHOUT_DEEP_SUPERVISION = re.compile("no_?deep_?supervision", re.IGNORECASE)
 
@@ -41,40 +42,40 @@ def open_nnunet(
     """
     results = find_results(path, fold, checkpoint)
     checkpoints = {name: read_checkpoint(file) for name, file in results.checkpoints.items()}
-    first = next(iter(checkpoints.values()))
-    plans, dataset, configuration = _described(results, first)
-    labels = labels_of(dataset)
-    plan = plan_of(plans, dataset, configuration)
+    trained = _described(results, next(iter(checkpoints.values())))
+    plan = plan_of(trained.plans, trained.dataset, trained.configuration)
     states = {name: _weights(content, results.checkpoints[name]) for name, content in checkpoints.items()}
     swin = _swin_architecture(next(iter(states.values())), plan.patch_size_kji)
-    architecture = swin or architecture_of(plans, configuration, len(labels))
+    architecture = swin or architecture_of(trained.plans, trained.configuration, len(labels_of(trained.dataset)))
     with untouched_random_numbers():
         network = build(architecture)
     fitting = tuple(fitting_state(network, state, results.checkpoints[name]) for name, state in states.items())
-    trainer = str(first.get("trainer_name", results.trainer))
-    card = ModelCard(
-        name=f"{plans.get('dataset_name', results.path.parent.name)} {configuration}",
-        description=f"nnU-Net v2 model, trained by {trainer} with {plans.get('plans_name', 'unnamed plans')}.",
-        labels=labels,
-        trained_on=_trained_on(dataset),
-        created=_date_of(next(iter(results.checkpoints.values()))),
-        fingerprint=_joint_fingerprint(fitting),
-    )
     return FoundationModel(
-        card=completed_card(card, plan, architecture, folds=list(states) if len(states) > 1 else ()),
+        card=completed_card(_card(trained, results, fitting), plan, architecture, states if len(states) > 1 else ()),
         plan=plan,
         architecture=architecture,
         states=fitting,
-        deep_supervision=swin is None and not _TRAINED_WITHOUT_DEEP_SUPERVISION.search(trainer),
+        deep_supervision=swin is None and not _TRAINED_WITHOUT_DEEP_SUPERVISION.search(trained.trainer),
         location=location,
         fold=next(iter(states)) if len(states) == 1 else None,
         checkpoint=next(iter(results.checkpoints.values())).name,
     )
 
 
-def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> tuple[dict, dict, str]:
-    """Plans, dataset description and configuration, from the files beside the folds or else from the checkpoint."""
-    arguments = checkpoint.get("init_args") or {}
+@dataclass(frozen=True)
+class _Trained:
+    """How a model came about: the plans, the data set's description, the configuration's and the trainer's names."""
+
+    plans: dict[str, Any]
+    dataset: dict[str, Any]
+    configuration: str
+    trainer: str
+
+
+def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> _Trained:
+    """From the files beside the folds, or else from the checkpoint."""
+    arguments = checkpoint.get("init_args")
+    arguments = arguments if isinstance(arguments, dict) else {}
     parts = []
     for file, key in (("plans.json", "plans"), ("dataset.json", "dataset_json")):
         path = results.path / file
@@ -87,14 +88,26 @@ def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> tuple[d
     configuration = arguments.get("configuration") or results.configuration
     if not configuration:
         raise InputError(f"{results.path} does not say which configuration was trained; give the folder its full name.")
-    return parts[0], parts[1], configuration
+    return _Trained(*parts, str(configuration), str(checkpoint.get("trainer_name", results.trainer)))
+
+
+def _card(trained: _Trained, results: ResultsFolder, states: Sequence[State]) -> ModelCard:
+    plans_name = trained.plans.get("plans_name", "unnamed plans")
+    return ModelCard(
+        name=f"{trained.plans.get('dataset_name', results.path.parent.name)} {trained.configuration}",
+        description=f"nnU-Net v2 model, trained by {trained.trainer} with {plans_name}.",
+        labels=labels_of(trained.dataset),
+        trained_on=_trained_on(trained.dataset),
+        created=_date_of(next(iter(results.checkpoints.values()))),
+        fingerprint=_joint_fingerprint(states),
+    )
 
 
 def _weights(checkpoint: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
     weights = checkpoint.get("network_weights")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{path} has no network weights as nnU-Net v2 stores them; choose another checkpoint.")
-    return weights
+    return unwrapped(weights)
 
 
 def _swin_architecture(state: Mapping[str, torch.Tensor], patch_size_kji: Sequence[int]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ the decoder, so their state dicts do too. Here the first name in the network's o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -18,6 +19,15 @@ State = dict[str, torch.Tensor]
 _WRAPPERS = ("module.", "_orig_mod.")
 
 
+def unwrapped(state: Mapping[str, torch.Tensor]) -> State:
+    """``state`` without the prefixes that torch's wrappers (data-parallel, compiled) put before names."""
+
+    def plain(name: str) -> str:
+        return reduce(str.removeprefix, _WRAPPERS, name)
+
+    return {plain(name): tensor for name, tensor in state.items()}
+
+
 def own_state(network: nn.Module) -> State:
     """The network's weights and buffers, each under its first name; no copies."""
     return {names[0]: tensor for names, tensor in _named_once(network)}
@@ -26,23 +36,22 @@ def own_state(network: nn.Module) -> State:
 def fitting_state(network: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> State:
     """``state`` under the names of ``own_state``, checked to be complete and of the network's shapes; no copies.
 
-    Any of a tensor's several names will do; prefixes that torch's wrappers add are taken off.
+    Any of a tensor's several names will do.
 
     Raises:
         InputError: weights are missing, of another shape, or belong to no part of the network.
     """
-    given = {_unwrapped(name): tensor for name, tensor in state.items()}
     fitting, known = {}, set()
     for names, own in _named_once(network):
         known.update(names)
-        found = next((given[name] for name in names if name in given), None)
+        found = next((state[name] for name in names if name in state), None)
         if found is None:
             raise InputError(_misfit(network, source, f"{names[0]} is missing"))
         if found.shape != own.shape:
             shapes = f"{names[0]} has shape {tuple(found.shape)} instead of {tuple(own.shape)}"
             raise InputError(_misfit(network, source, shapes))
         fitting[names[0]] = found
-    unknown = sorted(set(given) - known)
+    unknown = sorted(set(state) - known)
     if unknown:
         raise InputError(_misfit(network, source, f"the network has no {unknown[0]}"))
     return fitting
@@ -63,12 +72,6 @@ def _named_once(network: nn.Module) -> list[tuple[list[str], torch.Tensor]]:
         names_of.setdefault(id(tensor), []).append(name)
         tensors[id(tensor)] = tensor
     return [(names, tensors[key].detach()) for key, names in names_of.items()]
-
-
-def _unwrapped(name: str) -> str:
-    for prefix in _WRAPPERS:
-        name = name.removeprefix(prefix)
-    return name
 
 
 def _misfit(network: nn.Module, source: str | Path, reason: str) -> str:

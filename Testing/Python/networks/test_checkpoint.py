@@ -74,6 +74,7 @@ def test_a_truncated_checkpoint_is_said_to_be_truncated(tmp_path, kept):
         read_checkpoint(path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_wrong_bytes_anywhere_in_its_pickle_are_refused_or_harmless(tmp_path):
     content = {"network_weights": {"a": torch.rand(2)}, "log": [np.float32(1), np.arange(3)], "note": "text"}
     torch.save(content, tmp_path / "whole.pth")
