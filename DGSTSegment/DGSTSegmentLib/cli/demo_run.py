@@ -53,7 +53,7 @@ class DemoSettings:
     steps: int = 200
     training_scans: int = 4
     marked_nodes: int = 3
-    unseen_scans: int = 3
+    unseen_scans: int = 4
     domain: str | Domain = "target"
     seed: int = 0
     picture_width: int = 1600
@@ -167,7 +167,7 @@ class Demo:
             Picture(
                 str(self.folder / f"{when}.png"),
                 ct,
-                (known, Overlay(read_segmentation(result["out"]), "prediction", "blue")),
+                (known, Overlay(read_segmentation(result["out"]), "prediction", "blue", "fill")),
                 title=f"{scan.name}, {when} fine-tuning: {result['model']}",
                 width=self.settings.picture_width,
             )

@@ -75,7 +75,8 @@ def write_delta(
         base=_base_record(base_model),
         fingerprint=fingerprint(own_state(result)),
     )
-    delta.save(directory / DELTA_FILE)
+    with atomic_path(directory / DELTA_FILE) as partial:
+        delta.save(partial)
     Description(card, plan, base_model.architecture, base_model.deep_supervision).write(directory)
     return card
 

@@ -79,6 +79,7 @@ def finetune(
     run = Run.reopen(request.out) if resume else _started(request)
     finished = run.result()
     if finished is not None and not finished["stopped"]:
+        run.tidy()
         return FinetuneResult(**finished)
     return _Finetuning(run, reporter).carry_out()
 
@@ -119,7 +120,7 @@ class _Finetuning:
         ]
         examined = [(cases[n], knowledge_with(cases[n], base)) for n in held_out]
         if not examined:
-            self.reporter.note("No case is held out from training, so nothing is measured.")
+            self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
         before = [measure(base, case, knowledge) for case, knowledge in examined]
         self._clock("measure_before")

@@ -105,8 +105,12 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Report the result and let go of what only the training needed."""
+        """Report the result; a run that went to its end lets go of what only the training needed."""
         write_text(self.folder / RESULT_FILE, json.dumps(result, indent=2))
         if not result["stopped"]:
-            (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-            shutil.rmtree(self.cache, ignore_errors=True)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove checkpoint and prepared cases."""
+        (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+        shutil.rmtree(self.cache, ignore_errors=True)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume

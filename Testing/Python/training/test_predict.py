@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from DGSTSegmentLib.imaging import Geometry, Volume
+from scipy.spatial.transform import Rotation
+
+from DGSTSegmentLib.imaging import Geometry
 from DGSTSegmentLib.imaging.orientation import in_axis_order_of, to_lps_order
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.predict import foreground, most_likely, predict
-from scipy.spatial.transform import Rotation
 
 from .conftest import scan
 
