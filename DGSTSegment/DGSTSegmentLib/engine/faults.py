@@ -6,9 +6,7 @@ import errno
 from typing import Any
 
 from ..errors import InputError
-
-_OUT_OF_MEMORY_NAMES = ("OutOfMemoryError", "OutOfMemory")
-_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "unable to allocate")
+from ..training.memory import is_out_of_memory
 
 
 def fault_of(error: Exception) -> dict[str, Any]:
@@ -27,13 +25,6 @@ def fault_of(error: Exception) -> dict[str, Any]:
         "message": f"This should not have happened: {_first_line(error)} ({type(error).__name__}); "
         "the engine's log has the details to report.",
     }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, in Python, numpy or torch, on any device. torch is not loaded for it: names decide."""
-    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
 
 
 def _memory_sentence(error: BaseException) -> str:

@@ -1,10 +1,18 @@
-"""Recognising that memory ran out, whoever says it."""
+"""Recognising that memory ran out, whoever says it. No torch here: the names of its errors decide."""
 
 from __future__ import annotations
 
-import torch
-
 from ..errors import InputError
+
+_NAMES = ("OutOfMemoryError", "OutOfMemory")
+_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "bad allocation",
+    "unable to allocate",
+)
 
 
 class OutOfMemory(InputError):
@@ -12,8 +20,7 @@ class OutOfMemory(InputError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that the GPU's or the machine's memory is used up."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    """Whether memory ran out, in Python, numpy or torch, on any device."""
+    if isinstance(error, MemoryError) or type(error).__name__ in _NAMES:
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)

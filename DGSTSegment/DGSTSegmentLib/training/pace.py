@@ -41,7 +41,8 @@ class Pace:
         self._durations.append(now - self._last)
         self._last = now
         if self.steps is None and step + 1 >= CALIBRATION.stop:
-            pace = float(np.median(self._durations[CALIBRATION.start :]))
+            # A run resumed in the middle of the calibration has timed few steps, perhaps only slow first ones.
+            pace = float(np.median(self._durations[CALIBRATION.start :] or self._durations))
             left = self._minutes * 60 - self._spent - self._reserved - (now - self._began)
             self.steps = max(LEAST_STEPS, step + 1 + int(left / pace))
             return True
