@@ -21,7 +21,7 @@ def test_minutes_fix_the_steps_that_fit_into_what_is_left_of_them():
 
 
 def test_even_no_time_at_all_gives_some_steps():
-    pace = Pace(None, minutes=1e-6)
+    pace = Pace(None, minutes=1e-12)
     assert [pace.step_done(step) for step in range(CALIBRATION.stop)][-1] and pace.steps == LEAST_STEPS
 
 
