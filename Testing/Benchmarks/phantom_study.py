@@ -15,8 +15,9 @@ import numpy as np
 from scipy import stats
 
 from DGSTSegmentLib.atomic import write_text
-from DGSTSegmentLib.cli.demo_study import phantom_study
-from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
+from DGSTSegmentLib.cli.demo_review import with_rejected
+from DGSTSegmentLib.cli.demo_study import Study, phantom_study
+from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.imaging.phantoms import make_phantom
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.model import FoundationModel
@@ -31,9 +32,16 @@ FIRST_SEEDS = {0: 100, 1: 200, 2: 300, 3: 400, 4: 500}
 SOURCE_SEEDS = range(900, 906)
 
 
-def study_of(folder: Path, seed: int, unseen: int):
-    """Files of one study: four training scans with three marked nodes each, and ``unseen`` complete ones."""
-    return phantom_study(folder / f"study-{seed}", "target", FIRST_SEEDS[seed], 4, 3, unseen)
+def study_of(folder: Path, seed: int, unseen: int) -> Study:
+    """The demonstration's study: four training scans with three nodes marked and up to three wrong findings of the
+    starter refused in each, and ``unseen`` complete ones."""
+    study = phantom_study(folder / f"study-{seed}", "target", FIRST_SEEDS[seed], 4, 3, unseen)
+    starter = open_model("starter")
+    predictor = Predictor(starter.networks(), starter.plan)
+    predictions = [scan.image.replace("-ct.nii.gz", "-starter.nii.gz") for scan in study.training]
+    for scan, path in zip(study.training, predictions, strict=True):
+        write_volume(predictor.segment(read_volume(scan.image)).segmentation, path)
+    return with_rejected(study, predictions, 3)
 
 
 def dice_of(model: FoundationModel, scans) -> list[float]:
@@ -97,7 +105,7 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 6))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], choices=FIRST_SEEDS)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--unseen", type=int, default=8)
     parser.add_argument("--strategies", nargs="+", default=["dgst", "full", "head"])
@@ -105,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[dict]] = {}
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         study = study_of(options.out, seed, options.unseen)
         for strategy in ["starter", *options.strategies]:
             rows.setdefault(strategy, []).append(measured(options.out, strategy, seed, options, study))

@@ -7,6 +7,7 @@ import os
 from typing import NoReturn
 
 from ..errors import InputError
+from ..networks.catalogue import STARTER
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -49,8 +50,11 @@ def given(options: argparse.Namespace, *names: str) -> dict:
 
 
 def model_spec(model: str) -> str:
-    """A model as a request names it: a path is made absolute, so that a run can be resumed from anywhere."""
-    return os.path.abspath(model) if os.path.exists(model) else model
+    """A model as a request names it: a path is made absolute, so that a run can be resumed from anywhere.
+
+    ``starter`` is always the one that is shipped; a folder of that name is ``./starter``.
+    """
+    return os.path.abspath(model) if model != STARTER and os.path.exists(model) else model
 
 
 def existing(path: str) -> str:

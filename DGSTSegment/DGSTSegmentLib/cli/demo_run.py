@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..imaging.files import read_ct, read_segmentation, read_volume
 from ..imaging.findings import Findings, find, write_csv
 from ..imaging.resample import onto_grid_of
 from .demo_measure import ScanScores, score, summary_of
+from .demo_review import with_rejected
 from .demo_study import Scan, Study, own_study, phantom_study
 from .engine import ask_client
 from .progress import ProgressView
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 STAGES = {
     "study": "preparing scans",
     "predict_before": "segmenting before",
+    "review": "refusing wrong findings",
     "finetune": "fine-tuning",
     "predict_after": "segmenting after",
     "measure": "measuring",
@@ -42,7 +44,7 @@ class DemoSettings:
     Args:
         model: to begin with.
         steps: of the fine-tuning.
-        training_scans: to learn from, with ``marked_nodes`` marked in each.
+        training_scans: to learn from, with ``marked_nodes`` marked in each and up to ``rejected_findings`` refused.
         unseen_scans: to measure on; the first one is in the pictures.
         domain: of the phantoms.
         seed: number of the first phantom, and of the fine-tuning.
@@ -53,6 +55,7 @@ class DemoSettings:
     steps: int = 200
     training_scans: int = 4
     marked_nodes: int = 3
+    rejected_findings: int = 3
     unseen_scans: int = 4
     domain: str | Domain = "target"
     seed: int = 0
@@ -98,6 +101,8 @@ class Demo:
             study = own_study(*own) if own is not None else self._phantoms()
         with self._stage("predict_before"):
             before = self._predict(study.shown, self.settings.model, "before")
+        with self._stage("review"):
+            study = self._review(study)
         with self._stage("finetune"):
             finetuning = self._finetune(study)
         with self._stage("predict_after"):
@@ -115,7 +120,14 @@ class Demo:
         s = self.settings
         return phantom_study(self.folder / "study", s.domain, s.seed, s.training_scans, s.marked_nodes, s.unseen_scans)
 
-    def _predict(self, scans: list[Scan], model: str, when: str) -> list[dict[str, Any]]:
+    def _review(self, study: Study) -> Study:
+        """The study with some of the model's wrong findings in the training scans refused, as a reader would."""
+        if not study.training:
+            return study
+        found = self._predict(study.training, self.settings.model, "training")
+        return with_rejected(study, [result["out"] for result in found], self.settings.rejected_findings)
+
+    def _predict(self, scans: Sequence[Scan], model: str, when: str) -> list[dict[str, Any]]:
         """The engine's results, one a scan, their files in the folder ``predictions``."""
         folder = self.folder / "predictions"
         folder.mkdir(exist_ok=True)

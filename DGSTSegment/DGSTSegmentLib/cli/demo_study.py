@@ -41,6 +41,8 @@ class Study:
         unseen: ``shown`` were not learned from and all their nodes are known, so that they measure.
         made_up: phantoms.
         marked: how many nodes are marked in ``cases``; None where nobody counted.
+        training: the scans of ``cases`` with every node that is in them, for who plays the reader; phantoms only.
+        rejected: how many findings are refused in ``cases``.
     """
 
     cases: list[CaseFiles]
@@ -48,6 +50,8 @@ class Study:
     unseen: bool
     made_up: bool
     marked: int | None
+    training: tuple[Scan, ...] = ()
+    rejected: int = 0
 
 
 def phantom_study(
@@ -62,7 +66,7 @@ def phantom_study(
         ValueError: the domain makes phantoms without nodes only.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cases, shown, marked = [], [], 0
+    cases, training, shown, marked = [], [], [], 0
     for scan in range(training_scans + unseen_scans):
         seed, ct, nodes = _next_with_nodes(domain, seed)
         is_training = scan < training_scans
@@ -70,6 +74,9 @@ def phantom_study(
         image, annotation = (str(folder / f"{name.replace(' ', '-')}-{part}.nii.gz") for part in ("ct", "nodes"))
         write_volume(ct, image)
         if is_training:
+            everything = annotation.replace("-nodes", "-all-nodes")
+            write_volume(nodes, everything)
+            training.append(Scan(name, image, everything))
             nodes, count = a_few_of(nodes, marked_nodes, seed)
             marked += count
             cases.append(CaseFiles(image, annotation, "marked", name=name))
@@ -78,7 +85,7 @@ def phantom_study(
         write_volume(nodes, annotation)
         seed += 1
     write_text(folder / "README.txt", "Made-up scans (phantoms) and their lymph nodes; they show nobody.\n")
-    return Study(cases, shown, unseen=True, made_up=True, marked=marked)
+    return Study(cases, shown, unseen=True, made_up=True, marked=marked, training=tuple(training))
 
 
 def own_study(image: str, annotation: str) -> Study:

@@ -12,11 +12,12 @@ import pytest
 
 from DGSTSegmentLib.cli import demo, demo_run
 from DGSTSegmentLib.cli.demo import PARTS, cleared_folder
+from DGSTSegmentLib.cli.demo_review import with_rejected
 from DGSTSegmentLib.cli.demo_run import Demo, DemoSettings
 from DGSTSegmentLib.cli.demo_study import a_few_of, phantom_study
 from DGSTSegmentLib.cli.progress import PlainLines
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging.files import read_segmentation
+from DGSTSegmentLib.imaging.files import read_segmentation, write_volume
 from DGSTSegmentLib.imaging.phantoms.domains import TARGET
 from DGSTSegmentLib.views import pictures
 
@@ -140,4 +141,27 @@ def test_the_command_carries_it_out(dgst, engine, settings, tmp_path, monkeypatc
     outcome = dgst("demo", "--out", tmp_path / "out")
     assert outcome.code == 0
     assert "unseen made-up scans" in outcome.out and str(tmp_path / "out" / "report.html") in outcome.out
-    assert "3/6 fine-tuning" in outcome.err
+    assert "4/7 fine-tuning" in outcome.err
+
+
+def test_a_reader_refuses_the_largest_wrong_findings_and_no_node(tmp_path):
+    study = phantom_study(tmp_path, SMALL, 0, training_scans=1, marked_nodes=1, unseen_scans=1)
+    nodes = read_segmentation(study.training[0].annotation)
+    predicted = (nodes.array > 0).astype(np.uint8)
+    corner, other, small = np.zeros((3, *predicted.shape), bool)
+    corner[:3, :6, :6], other[:3, -5:, :5], small[:2, :2, -2:] = True, True, True
+    for wrong in (corner, other, small):
+        assert not (wrong & (nodes.array > 0)).any()
+        predicted[wrong] = 1
+    write_volume(nodes.with_array(predicted), tmp_path / "found.nii.gz")
+    reviewed = with_rejected(study, [str(tmp_path / "found.nii.gz")], most=2)
+    assert reviewed.rejected == 2
+    mask = read_segmentation(reviewed.cases[0].rejected).array > 0
+    np.testing.assert_array_equal(mask, corner | other)
+    assert study.cases[0].rejected is None
+
+
+def test_where_nothing_is_wrong_nothing_is_refused(tmp_path):
+    study = phantom_study(tmp_path, SMALL, 0, training_scans=1, marked_nodes=1, unseen_scans=1)
+    reviewed = with_rejected(study, [study.training[0].annotation], most=3)
+    assert reviewed.rejected == 0 and reviewed.cases == study.cases
