@@ -19,7 +19,7 @@ from ..networks.package import write_delta
 from .case import Case, read_case
 from .devices import choose_device, choose_precision
 from .events import OnEvent, Reporter, ShouldStop
-from .holdout import HeldOutMeasure, choose_held_out, measure, summary
+from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
 from .predict import Predictor
 from .preparation import knowledge_with, prepare_case
 from .request import FinetuneRequest
@@ -123,10 +123,12 @@ class _Finetuning:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
         before = [measure(base, case, knowledge) for case, knowledge in examined]
+        self._tell_held_out(0, before)
         self._clock("measure_before")
         network, trainer = self._train(prepared)
         self._clock("train")
         after = [measure(self._predictor(network, deaf=True), case, knowledge) for case, knowledge in examined]
+        self._tell_held_out(trainer.step, after)
         self._clock("measure_after")
         return self._keep(network, trainer, before, after)
 
@@ -169,6 +171,11 @@ class _Finetuning:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
         strategy.finish()
         return network.cpu(), trainer
+
+    def _tell_held_out(self, step: int, measures: list[HeldOutMeasure]) -> None:
+        if measures:
+            mean = sum(measured.dice for measured in measures) / len(measures)
+            self.reporter.progress("held out", step, None, held_out=mean, recall=recall(measures))
 
     def _keep(
         self, network: torch.nn.Module, trainer: Trainer, before: list[HeldOutMeasure], after: list[HeldOutMeasure]

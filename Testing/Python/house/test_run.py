@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -114,8 +114,10 @@ def test_missing_system_libraries_are_named_with_the_line_that_installs_them(scr
     assert script.started == []
 
 
-def test_it_starts_quickly_and_explains_itself_without_installing_anything():
-    before = time.monotonic()
-    answer = subprocess.run([sys.executable, str(ROOT / "run.py")], capture_output=True, text=True, timeout=60)
+def test_it_explains_itself_without_installing_anything(tmp_path):
+    """In a copy that has no environment: none is made."""
+    shutil.copy(ROOT / "run.py", tmp_path)
+    command = [sys.executable, str(tmp_path / "run.py")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 0 and "run.py demo" in answer.stdout
-    assert time.monotonic() - before < 5
+    assert [path.name for path in tmp_path.iterdir()] == ["run.py"]

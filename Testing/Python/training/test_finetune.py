@@ -122,6 +122,8 @@ def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request
     offered = predict(open_model(result.model), image, device="cpu", precision="fp32")
     assert case["after"]["dice"] == dice(labels.array > 0, offered.segmentation.array > 0)
     assert case["before"]["nodes"] == 2
+    told = [(event["step"], event["held_out"]) for event in heard if event.get("phase") == "held out"]
+    assert told == [(0, case["before"]["dice"]), (4, case["after"]["dice"])]
 
 
 def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
