@@ -41,12 +41,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5.5)
     parser.add_argument("--strategy", default="dgst")
+    parser.add_argument("--gamma", type=int, default=2)
     parser.add_argument("--lr", type=float)
     options = parser.parse_args()
     cases = [CaseFiles(*files_of(options.data, name), "all") for name in TRAINING]
     out = options.out / "model"
     request = FinetuneRequest(
-        "starter", cases, str(out), strategy=options.strategy, minutes=options.minutes, holdout=0, lr=options.lr
+        "starter",
+        cases,
+        str(out),
+        strategy=options.strategy,
+        gamma=options.gamma,
+        lr=options.lr,
+        minutes=options.minutes,
+        holdout=0,
     )
     result = finetune(request, resume=out.exists(), on_event=tell)
     pairs, rows = [], []
