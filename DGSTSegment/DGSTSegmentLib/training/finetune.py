@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..dgst.strategies import make_strategy
+from ..errors import InputError
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
 from ..networks.package import write_delta
@@ -88,7 +89,9 @@ def _started(request: FinetuneRequest) -> Run:
     """A new run; everything that can be wrong with the request is found before its folder is made."""
     request.validate()
     device = choose_device(request.device)
-    open_model(request.model, fold=request.fold, base=request.base).foundation.network()
+    foundation = open_model(request.model, fold=request.fold, base=request.base).foundation
+    foundation.network()
+    _refuse_several_labels(foundation)
     for files in request.cases:
         read_case(files)
     fixed = {
@@ -99,6 +102,15 @@ def _started(request: FinetuneRequest) -> Run:
         "python": platform.python_version(),
     }
     return Run.start(request, fixed)
+
+
+def _refuse_several_labels(foundation: FoundationModel) -> None:
+    names = [name for name, value in foundation.labels.items() if value]
+    if len(names) != 1:
+        raise InputError(
+            f"{foundation.card.name} tells {len(names)} structures apart ({', '.join(names)}), but fine-tuning learns "
+            "lymph node against background; choose a model with one label."
+        )
 
 
 class _Finetuning:

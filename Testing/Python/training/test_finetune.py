@@ -9,13 +9,18 @@ from safetensors.torch import load_file
 from DGSTSegmentLib.dgst.registry import STRATEGIES
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
+from DGSTSegmentLib.networks.architectures import build
+from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
 from DGSTSegmentLib.training.request import FinetuneRequest
+
+from .conftest import ARCHITECTURE, PLAN
 
 
 @pytest.fixture
@@ -225,6 +230,15 @@ def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz"):
         finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_of_several_structures_is_refused(request_for, tmp_path):
+    architecture = {**ARCHITECTURE, "arguments": {**ARCHITECTURE["arguments"], "num_classes": 3}}
+    card = ModelCard(name="organs", labels={"background": 0, "liver": 1, "spleen": 2})
+    write_full(tmp_path / "organs", build(architecture), card, PLAN, architecture)
+    with pytest.raises(InputError, match=r"organs tells 2 structures apart \(liver, spleen\)"):
+        finetune(replace(request_for(), model=str(tmp_path / "organs")))
     assert not (tmp_path / "run").exists()
 
 
