@@ -15,31 +15,12 @@ def tiny_model(tmp_path_factory):
     """Folder of a package with full weights: an untrained two-stage PlainConvUNet, voxels of 3 x 2 x 2 mm."""
     import torch
 
-    from DGSTSegmentLib.networks.architectures import build
+    from DGSTSegmentLib.networks.architectures import build, plain_unet
     from DGSTSegmentLib.networks.card import ModelCard
     from DGSTSegmentLib.networks.package import write_full
     from DGSTSegmentLib.networks.plan import Plan
 
-    architecture = {
-        "class": "PlainConvUNet",
-        "arguments": {
-            "input_channels": 1,
-            "n_stages": 2,
-            "features_per_stage": [4, 8],
-            "conv_op": "Conv3d",
-            "kernel_sizes": 3,
-            "strides": [1, 2],
-            "n_conv_per_stage": 1,
-            "n_conv_per_stage_decoder": 1,
-            "num_classes": 2,
-            "conv_bias": True,
-            "norm_op": "InstanceNorm3d",
-            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-            "nonlin": "LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-            "deep_supervision": True,
-        },
-    }
+    architecture = plain_unet([4, 8], convolutions=1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build(architecture)

@@ -58,6 +58,35 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     return network
 
 
+def plain_unet(features: Sequence[int], convolutions: int) -> dict[str, Any]:
+    """Description of a 3D PlainConvUNet with one input channel, background and one label.
+
+    Args:
+        features: channels of each stage; every stage after the first halves the resolution.
+        convolutions: of each stage, in encoder and decoder.
+    """
+    return {
+        "class": "PlainConvUNet",
+        "arguments": {
+            "input_channels": 1,
+            "n_stages": len(features),
+            "features_per_stage": list(features),
+            "conv_op": "Conv3d",
+            "kernel_sizes": 3,
+            "strides": [1] + [2] * (len(features) - 1),
+            "n_conv_per_stage": convolutions,
+            "n_conv_per_stage_decoder": convolutions,
+            "num_classes": 2,
+            "conv_bias": True,
+            "norm_op": "InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "nonlin": "LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+            "deep_supervision": True,
+        },
+    }
+
+
 def head_modules(network: nn.Module) -> list[str]:
     """Names of the modules that turn features into class scores.
 

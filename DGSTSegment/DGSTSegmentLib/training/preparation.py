@@ -13,7 +13,7 @@ from ..networks.preprocessing import prepare, prepare_labels, restore_scores
 from .case import Case
 from .knowledge import UNKNOWN, knowledge_of
 from .patches import PreparedCase
-from .predict import Predictor
+from .predict import Predictor, most_likely
 
 PARTS = ("image", "knowledge", "teacher")
 
@@ -50,7 +50,7 @@ def _computed(case: Case, foundation: Predictor) -> dict[str, np.ndarray]:
     if case.completeness == "all":
         return {"image": prepared.array[0], "knowledge": _in_model_grid(case, knowledge_of(case), prepared)}
     scores = foundation.scores(prepared)
-    nodes = restore_scores(scores, prepared).argmax(0) > 0 if case.completeness == "marked" else None
+    nodes = most_likely(restore_scores(scores, prepared)) > 0 if case.completeness == "marked" else None
     knowledge = _in_model_grid(case, knowledge_of(case, nodes), prepared)
     arrays = {"image": prepared.array[0], "knowledge": knowledge}
     if (knowledge == UNKNOWN).any():

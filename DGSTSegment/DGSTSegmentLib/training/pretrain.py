@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from ..atomic import atomic_path
 from ..imaging.phantoms import DOMAINS, make_phantom
-from ..networks.architectures import build, outputs
+from ..networks.architectures import build, outputs, plain_unet
 from ..networks.card import ModelCard
 from ..networks.foundation import open_model
 from ..networks.package import write_full
@@ -35,27 +35,7 @@ from .predict import Predictor
 from .schedule import poly
 
 PLAN = Plan(spacing_kji=(2.0, 1.5, 1.5), patch_size_kji=(48, 64, 64), lower=-160.0, upper=240.0, mean=40.0, std=80.0)
-FEATURES = [16, 32, 64, 96, 128]
-ARCHITECTURE = {
-    "class": "PlainConvUNet",
-    "arguments": {
-        "input_channels": 1,
-        "n_stages": len(FEATURES),
-        "features_per_stage": FEATURES,
-        "conv_op": "Conv3d",
-        "kernel_sizes": 3,
-        "strides": [1] + [2] * (len(FEATURES) - 1),
-        "n_conv_per_stage": 2,
-        "n_conv_per_stage_decoder": 2,
-        "num_classes": 2,
-        "conv_bias": True,
-        "norm_op": "InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-        "nonlin": "LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-        "deep_supervision": True,
-    },
-}
+ARCHITECTURE = plain_unet([16, 32, 64, 96, 128], convolutions=2)
 FIRST_TRAINING_SEED = 10_000
 SEED = 1
 STEPS = 2000

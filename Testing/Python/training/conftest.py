@@ -6,33 +6,14 @@ import torch
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
-from DGSTSegmentLib.networks.architectures import build
+from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
 from DGSTSegmentLib.training.request import CaseFiles
 
 PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
-ARCHITECTURE = {
-    "class": "PlainConvUNet",
-    "arguments": {
-        "input_channels": 1,
-        "n_stages": 3,
-        "features_per_stage": [4, 8, 12],
-        "conv_op": "Conv3d",
-        "kernel_sizes": 3,
-        "strides": [1, 2, 2],
-        "n_conv_per_stage": 1,
-        "n_conv_per_stage_decoder": 1,
-        "num_classes": 2,
-        "conv_bias": True,
-        "norm_op": "InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-        "nonlin": "LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-        "deep_supervision": True,
-    },
-}
+ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)
 
 
 @pytest.fixture(autouse=True)
