@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_text
 from ..imaging.files import read_ct, read_segmentation, read_volume
-from ..imaging.findings import Findings, find, write_csv
+from ..imaging.finding import write_csv
+from ..imaging.findings import Findings, find
 from ..imaging.resample import onto_grid_of
 from .demo_measure import ScanScores, score, summary_of
 from .demo_review import with_rejected
@@ -164,7 +165,7 @@ class Demo:
         """What the adapted model finds in the scan of the pictures; written as ``findings.csv``."""
         ct, probability = read_ct(scan.image), read_volume(result["probability"])
         found = find(read_segmentation(result["out"]), ct, probability)
-        write_csv(found, self.folder / "findings.csv")
+        write_csv(found.items, self.folder / "findings.csv")
         return found
 
     def _draw(self, study: Study, answers: Answers) -> None:

@@ -10,7 +10,7 @@ from .arguments import add_json, existing
 from .outputs import file_path, print_json
 
 if TYPE_CHECKING:
-    from ..imaging.findings import Finding
+    from ..imaging.finding import Finding
     from ..imaging.volume import Volume
 
 NAME = "findings"
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from ..imaging.files import read_ct, read_segmentation, read_volume
-    from ..imaging.findings import find, write_csv
+    from ..imaging.finding import write_csv
+    from ..imaging.findings import find
 
     inputs = [options.segmentation, options.image, options.probability]
     out = file_path(options.out, *inputs)
@@ -35,26 +36,11 @@ def run(options: argparse.Namespace) -> None:
     ct = read_ct(existing(options.image)) if options.image else None
     probability = read_volume(existing(options.probability)) if options.probability else None
     found = find(segmentation, _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options))
-    write_csv(found, out)
+    write_csv(found.items, out)
     if options.json:
-        print_json({"out": out, "findings": [fields_of(item) for item in found.items]})
+        print_json({"out": out, "findings": [item.to_json() for item in found.items]})
     else:
         print("\n".join([*map(line_of, found.items), f"{len(found.items)} findings in {out}"]))
-
-
-def fields_of(item: Finding) -> dict[str, Any]:
-    """A finding as plain JSON values; world coordinates LPS mm."""
-    return {
-        "number": item.number,
-        "label": item.label,
-        "volume_ml": item.volume_ml,
-        "short_axis_mm": item.short_axis_mm,
-        "long_axis_mm": item.long_axis_mm,
-        "extent_mm": list(item.extent_mm),
-        "centroid_lps_mm": list(item.centroid),
-        "mean_hu": item.mean_hu,
-        "confidence": item.confidence,
-    }
 
 
 def line_of(item: Finding) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import write_text
-from ..imaging.findings import Finding
+from ..imaging.finding import Finding
 from .demo_measure import ScanScores
 from .demo_study import Study
 from .progress import clock

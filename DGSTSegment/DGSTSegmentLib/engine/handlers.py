@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import InputError
 from ..imaging.volume import Volume
@@ -13,6 +15,9 @@ from ..training.events import Stopped
 from .models import OpenedModel
 from .protocol import Request
 from .session import read_array, write_array
+
+if TYPE_CHECKING:
+    from ..training.predict import Prediction
 
 Fields = dict[str, Any]
 
@@ -69,7 +74,7 @@ def predict(fields: Fields, context: Context) -> Fields:
         model,
         volume,
         device=request.device,
-        probability=request.probability is not None,
+        probability=request.probability is not None or request.findings is not None,
         precision=request.precision,
         on_event=context.on_event,
         should_stop=context.should_stop,
@@ -80,6 +85,7 @@ def predict(fields: Fields, context: Context) -> Fields:
         "model": model.card.title,
         "out": _leave(result.segmentation, request.out, names),
         "probability": None if request.probability is None else _leave(result.probability, request.probability),
+        "findings": None if request.findings is None else _findings(result, volume, request.findings),
         "notes": [*notes, *result.notes],
     }
 
@@ -110,6 +116,18 @@ def answer(request: Request, context: Context) -> Fields:
         return HANDLERS[request.name](dict(request.fields), context)
     except Stopped:
         return {"stopped": True}
+
+
+def _findings(result: Prediction, ct: Volume, path: str) -> Fields:
+    """The findings' measurements, and where the labelmap of their numbers was left."""
+    from ..imaging.findings import find
+
+    found = find(result.segmentation, ct, result.probability)
+    numbers = found.instances.array.astype(np.min_scalar_type(len(found.items)))
+    return {
+        "items": [item.to_json() for item in found.items],
+        "instances": _leave(found.instances.with_array(numbers), path),
+    }
 
 
 def _leave(volume: Volume, path: str, names: Mapping[int, str] | None = None) -> Fields | str:

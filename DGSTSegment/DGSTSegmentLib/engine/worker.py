@@ -118,6 +118,15 @@ class Worker:
         self._channel.send(reply)
 
 
+def lead_own_group() -> None:
+    """Become the leader of a process group, so that whoever knows this process can end it with all that it started.
+
+    ``SubprocessTransport`` starts it so already; a process started by Qt, or by Slicer's launcher, is in its parent's.
+    """
+    if hasattr(os, "setsid") and os.getpgrp() != os.getpid():
+        os.setsid()
+
+
 def own_stdout() -> IO[str]:
     """Take stdout for messages alone: from now on, what Python or C code prints to it goes to stderr."""
     messages = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
@@ -136,6 +145,7 @@ def silence_output() -> None:
 
 
 def main() -> None:
+    lead_own_group()
     messages = own_stdout()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     worker = Worker(messages)

@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from ..atomic import write_text
 from ..errors import InputError
 from . import measure
+from .finding import Finding
 from .geometry import Geometry
 from .volume import Volume
-
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-
-CSV_COLUMNS = (
-    "number",
-    "label",
-    "volume_ml",
-    "short_axis_mm",
-    "long_axis_mm",
-    "extent_x_mm",
-    "extent_y_mm",
-    "extent_z_mm",
-    "centroid_x_lps_mm",
-    "centroid_y_lps_mm",
-    "centroid_z_lps_mm",
-    "mean_hu",
-    "confidence",
-)
-"""Of the table that :func:`write_csv` writes; each name ends in its unit, world coordinates are LPS."""
 
 _ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 _SAME_GRID_MM = 0.05
 _MOST_BOXES = 2**16
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One lymph node candidate.
-
-    Args:
-        number: its value in :attr:`Findings.instances`, from 1.
-        label: its value in the segmentation.
-        volume_ml: volume, mL.
-        short_axis_mm: longest chord across the long axis in the same axial slice, mm.
-        long_axis_mm: longest diameter in an axial slice, mm.
-        extent_mm: size along the patient's x, y, z, mm.
-        centroid: mean position, LPS mm.
-        mean_hu: mean of the CT over it, HU; None without a CT.
-        confidence: mean probability over it, 0 to 1; None without probabilities.
-        box: first voxel and the one after the last, along k, j, i.
-    """
-
-    number: int
-    label: int
-    volume_ml: float
-    short_axis_mm: float
-    long_axis_mm: float
-    extent_mm: tuple[float, float, float]
-    centroid: tuple[float, float, float]
-    mean_hu: float | None
-    confidence: float | None
-    box: Box
 
 
 @dataclass(frozen=True)
@@ -118,23 +67,6 @@ def find(
         numbered[region.box][region.mask] = number
         items.append(_measured(number, region, segmentation.geometry, ct, probability))
     return Findings(items, Volume(numbered, segmentation.geometry))
-
-
-def write_csv(findings: Findings, path: str | os.PathLike) -> None:
-    """Write one row a finding; the header names units (mL, mm, HU), world coordinates are LPS. Empty where unknown.
-
-    Raises:
-        InputError: the file could not be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for item in findings.items:
-        numbers = (item.volume_ml, item.short_axis_mm, item.long_axis_mm, *item.extent_mm, *item.centroid)
-        optional = (item.mean_hu, item.confidence)
-        cells = [f"{value:.3f}" for value in numbers] + ["" if value is None else f"{value:.3f}" for value in optional]
-        writer.writerow([item.number, item.label, *cells])
-    write_text(path, text.getvalue())
 
 
 def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) -> None:

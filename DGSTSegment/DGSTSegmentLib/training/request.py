@@ -23,6 +23,7 @@ class PredictRequest:
         image: CT file or DICOM folder.
         out: where the labelmap goes, in the CT's own geometry.
         probability: where the foreground probability goes, if wanted.
+        findings: where the labelmap of the findings' numbers goes, if they are wanted; they are measured then.
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: one fold of an ensemble; all of them when None.
@@ -33,6 +34,7 @@ class PredictRequest:
     image: str
     out: str
     probability: str | None = None
+    findings: str | None = None
     device: str = "auto"
     base: str | None = None
     fold: int | str | None = None

@@ -70,6 +70,20 @@ def test_a_volume_in_memory_gets_the_same_answer_as_its_file(engine, prediction,
     assert not list(folder.glob("*.npy"))
 
 
+def test_findings_come_measured_on_the_prediction_they_belong_to(engine, prediction, tmp_path):
+    numbers = str(tmp_path / "numbers.nii.gz")
+    found = engine.predict({**prediction, "findings": numbers})["findings"]
+    segmentation, instances = read_segmentation(prediction["out"]), read_segmentation(numbers)
+    np.testing.assert_array_equal(instances.array > 0, segmentation.array > 0)
+    assert [item["number"] for item in found["items"]] == list(range(1, instances.array.max() + 1))
+    ct = read_ct(prediction["image"])
+    for item in found["items"]:
+        inside = instances.array == item["number"]
+        assert item["volume_ml"] == pytest.approx(inside.sum() * ct.geometry.voxel_volume_ml)
+        assert item["mean_hu"] == pytest.approx(ct.array[inside].mean())
+        assert 0.5 <= item["confidence"] <= 1
+
+
 def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction):
     ct = read_ct(prediction["image"])
     picture = ct.with_array(((ct.array + 1000) / 8).clip(0, 255).astype(np.uint8))

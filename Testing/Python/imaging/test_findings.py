@@ -1,12 +1,13 @@
 """A segmentation falls into findings, each with its own measurements."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging import Geometry, Volume, findings
+from DGSTSegmentLib.imaging import Geometry, Volume, finding, findings
 
 
 def _labels(**boxes) -> np.ndarray:
@@ -115,10 +116,10 @@ def test_the_table_names_its_units_and_reads_back(grid, tmp_path):
     array = _labels(label_3=(5, 5, 5, 4), label_8=(5, 5, 9, 2))
     ct = Volume(np.full(array.shape, 55, np.int16), grid)
     found = findings.find(Volume(array, grid), ct)
-    findings.write_csv(found, tmp_path / "findings.csv")
+    finding.write_csv(found.items, tmp_path / "findings.csv")
     with open(tmp_path / "findings.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == findings.CSV_COLUMNS
+    assert tuple(rows[0]) == finding.CSV_COLUMNS
     assert [(row["number"], row["label"]) for row in rows] == [("1", "3"), ("2", "8")]
     world = [float(rows[1][f"centroid_{axis}_lps_mm"]) for axis in "xyz"]
     np.testing.assert_allclose(world, grid.to_world([5.5, 5.5, 9.5]), atol=1e-3)
@@ -126,15 +127,27 @@ def test_the_table_names_its_units_and_reads_back(grid, tmp_path):
     assert (rows[0]["mean_hu"], rows[0]["confidence"]) == ("55.000", "")
 
 
+def test_a_finding_survives_its_way_through_json(grid):
+    found = findings.find(Volume(_labels(label_3=(5, 5, 5, 4), label_8=(5, 5, 9, 2)), grid)).items
+    assert [finding.Finding.from_json(json.loads(json.dumps(item.to_json()))) for item in found] == found
+
+
+def test_a_finding_that_is_described_wrongly_is_refused_in_a_sentence(grid):
+    described = findings.find(Volume(_labels(label_3=(5, 5, 5, 4)), grid)).items[0].to_json()
+    for broken in ({**described, "volume_ml": "much"}, {k: v for k, v in described.items() if k != "box_kji"}):
+        with pytest.raises(InputError, match="described wrongly"):
+            finding.Finding.from_json(broken)
+
+
 def test_no_findings_make_a_table_of_its_header(grid, tmp_path):
-    findings.write_csv(findings.find(Volume(np.zeros(grid.shape, np.uint8), grid)), tmp_path / "findings.csv")
-    assert (tmp_path / "findings.csv").read_text().splitlines() == [",".join(findings.CSV_COLUMNS)]
+    finding.write_csv([], tmp_path / "findings.csv")
+    assert (tmp_path / "findings.csv").read_text().splitlines() == [",".join(finding.CSV_COLUMNS)]
 
 
 def test_a_table_that_cannot_be_written_is_said(grid, tmp_path):
     found = findings.find(Volume(_labels(label_3=(5, 5, 5, 4)), grid))
     with pytest.raises(InputError, match="could not be written"):
-        findings.write_csv(found, tmp_path / "nowhere" / "findings.csv")
+        finding.write_csv(found.items, tmp_path / "nowhere" / "findings.csv")
 
 
 def test_every_finding_of_a_crowded_large_scan_is_told_apart():

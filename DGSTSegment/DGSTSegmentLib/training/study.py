@@ -1,0 +1,317 @@
+"""The study: annotated cases and the runs learned from them, as plain files that other tools read. No torch here.
+
+::
+
+    study/
+      study.json                       which model is the current one
+      cases/0001-chest/                case.json, image.nrrd, annotation.seg.nrrd, rejected.seg.nrrd
+      runs/0001/                       a fine-tuning, see training.run; once it has a card it is a model
+      removed/                         what was removed, kept until the user deletes it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_text
+from ..errors import InputError
+from ..networks.card import ModelCard
+from ..networks.catalogue import STARTER
+from ..networks.description import CARD_FILE, read_description
+from .case import COMPLETENESS, CaseFiles
+
+STUDY_FILE, CASE_FILE = "study.json", "case.json"
+IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
+_REQUEST_FILE, _RESULT_FILE = "request.json", "result.json"
+_PARTIAL = ".partial-"
+
+FileWriter = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class StudyCase:
+    """What the study knows of a case beside its volumes.
+
+    Args:
+        id: name of its folder.
+        name: how people call the scan.
+        completeness: a name in ``training.case.COMPLETENESS``.
+        boxes: for ``region``, opposite corners ``[x0, y0, z0, x1, y1, z1]`` of each box, LPS mm.
+        marked: how many lymph nodes are marked.
+        rejected: how many findings the user refused.
+        changed: when it was last written, ISO 8601, local time.
+    """
+
+    id: str
+    name: str
+    completeness: str = "marked"
+    boxes: list[list[float]] = field(default_factory=list)
+    marked: int = 0
+    rejected: int = 0
+    changed: str = ""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StudyCase:
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One fine-tuning in the study's folder.
+
+    Args:
+        id: name of its folder.
+        folder: where it lies; a MODEL once ``card`` is there.
+        card: of the model that it made; None while there is none.
+        resumable: it was stopped or cut off, and can go on.
+    """
+
+    id: str
+    folder: Path
+    card: ModelCard | None
+    resumable: bool
+
+
+class Study:
+    """A study folder. Nothing is made on disk before there is something to keep.
+
+    Args:
+        folder: where it lies or will lie.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+
+    # ------------------------------------------------------------------------------------------------------- cases
+
+    def cases(self) -> list[StudyCase]:
+        """The training set, in the order in which the cases came.
+
+        Raises:
+            InputError: a case's description is damaged, or the folder cannot be read.
+        """
+        return [self._read_case(folder) for folder in _subfolders(self.folder / "cases", CASE_FILE)]
+
+    def case(self, id_: str) -> StudyCase | None:
+        """The case in the folder of that name; None where there is none.
+
+        Raises:
+            InputError: its description is damaged.
+        """
+        folder = self.case_folder(id_)
+        return self._read_case(folder) if id_ and (folder / CASE_FILE).is_file() else None
+
+    def case_folder(self, id_: str) -> Path:
+        return self.folder / "cases" / id_
+
+    def add(self, case: StudyCase, writers: dict[str, FileWriter]) -> StudyCase:
+        """Take a new case in, whole or not at all; returns it with its id and time.
+
+        Args:
+            case: its ``id`` is chosen here.
+            writers: for each file name what writes that file.
+
+        Raises:
+            InputError: the folder cannot be written to, or the completeness is unknown.
+        """
+        id_ = f"{self._next_number('cases'):04}-{_slug(case.name)}"
+        partial = self.folder / "cases" / f"{_PARTIAL}{id_}"
+        written = replace(_checked(case), id=id_, changed=_now())
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            for name, write in writers.items():
+                write(partial / name)
+            _write_json(partial / CASE_FILE, asdict(written))
+            os.replace(partial, self.case_folder(id_))
+        except OSError as error:
+            raise InputError(_refusal(self.folder, error)) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return written
+
+    def update(self, case: StudyCase, writers: dict[str, FileWriter]) -> StudyCase:
+        """Replace files of a case and its description; each file is the old or the new one, never half.
+
+        Raises:
+            InputError: as ``add``, or the case is not there any more.
+        """
+        folder = self.case_folder(case.id)
+        if not (folder / CASE_FILE).is_file():
+            raise InputError(f"{folder} is gone; add the scan to the training set again.")
+        written = replace(_checked(case), changed=_now())
+        partials = {name: folder / f"{_PARTIAL}{name}" for name in writers}
+        try:
+            for name, write in writers.items():
+                write(partials[name])
+            for name, partial in partials.items():
+                os.replace(partial, folder / name)
+            _write_json(folder / CASE_FILE, asdict(written))
+        except OSError as error:
+            raise InputError(_refusal(self.folder, error)) from error
+        finally:
+            for partial in partials.values():
+                partial.unlink(missing_ok=True)
+        return written
+
+    def remove(self, id_: str) -> Path:
+        """Take a case out of the training set; its files are moved, not deleted. Returns where they are.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        return self._move_away(self.case_folder(id_))
+
+    def case_files(self) -> list[CaseFiles]:
+        """The training set as a fine-tuning takes it."""
+        return [self._files_of(case) for case in self.cases()]
+
+    # -------------------------------------------------------------------------------------------------------- runs
+
+    def runs(self) -> list[StudyRun]:
+        """All runs, oldest first."""
+        return [_run_of(folder) for folder in _subfolders(self.folder / "runs", _REQUEST_FILE)]
+
+    def new_run_folder(self) -> Path:
+        """Where the next run goes; not made yet."""
+        return self.folder / "runs" / f"{self._next_number('runs'):04}"
+
+    def remove_run(self, id_: str) -> Path:
+        """Take a run and its model out of the study; its files are moved, not deleted. Returns where they are.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        return self._move_away(self.folder / "runs" / id_)
+
+    # --------------------------------------------------------------------------------------------- the current model
+
+    @property
+    def model(self) -> str:
+        """The current model as a MODEL: a path, or ``starter``. A run of the study is stored relative to it.
+
+        Raises:
+            InputError: the study's description is damaged.
+        """
+        stored = _read_json(self.folder / STUDY_FILE, {}).get("model", STARTER)
+        inside = self.folder / stored
+        return str(inside) if stored.startswith("runs/") else stored
+
+    @model.setter
+    def model(self, spec: str) -> None:
+        path = Path(spec)
+        inside = path.is_absolute() and self.folder.absolute() in path.parents
+        stored = path.relative_to(self.folder.absolute()).as_posix() if inside else spec
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(_refusal(self.folder, error)) from error
+        _write_json(self.folder / STUDY_FILE, {"format": 1, "model": stored})
+
+    # ----------------------------------------------------------------------------------------------------- internals
+
+    def _read_case(self, folder: Path) -> StudyCase:
+        data = _read_json(folder / CASE_FILE)
+        try:
+            return replace(StudyCase.from_json(data), id=folder.name)
+        except TypeError as error:
+            raise InputError(
+                f"{folder / CASE_FILE} describes no case ({error}); move {folder} away and add it anew."
+            ) from error
+
+    def _files_of(self, case: StudyCase) -> CaseFiles:
+        folder = self.case_folder(case.id)
+        rejected = folder / REJECTED_FILE
+        boxes = "; ".join(" ".join(f"{x:.4f}" for x in box) for box in case.boxes)
+        return CaseFiles(
+            image=str(folder / IMAGE_FILE),
+            annotation=str(folder / ANNOTATION_FILE),
+            completeness=case.completeness,
+            region=boxes if case.completeness == "region" else None,
+            rejected=str(rejected) if case.rejected and rejected.exists() else None,
+            name=case.name,
+        )
+
+    def _next_number(self, kind: str) -> int:
+        names = [p.name for parent in (self.folder / kind, self.folder / "removed") for p in _entries(parent)]
+        return max((int(m[1]) for name in names if (m := re.match(r"(\d{4})(-|$)", name))), default=0) + 1
+
+    def _move_away(self, folder: Path) -> Path:
+        attic = self.folder / "removed"
+        try:
+            attic.mkdir(exist_ok=True)
+            place = attic / folder.name
+            while place.exists():
+                place = place.with_name(place.name + "-again")
+            os.replace(folder, place)
+        except OSError as error:
+            raise InputError(_refusal(self.folder, error)) from error
+        return place
+
+
+def _run_of(folder: Path) -> StudyRun:
+    card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
+    result = _read_json(folder / _RESULT_FILE, None) if (folder / _RESULT_FILE).exists() else None
+    return StudyRun(folder.name, folder, card, result is None or bool(result.get("stopped")))
+
+
+def _checked(case: StudyCase) -> StudyCase:
+    if case.completeness not in COMPLETENESS:
+        raise InputError(f"Completeness must be one of {', '.join(COMPLETENESS)}, not {case.completeness!r}.")
+    if case.completeness == "region" and not case.boxes:
+        raise InputError(
+            f"{case.name} is marked within a box, but there is none; place the box, or choose another sentence."
+        )
+    return case
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another study folder.") from error
+
+
+def _subfolders(folder: Path, holding: str) -> list[Path]:
+    return [p for p in _entries(folder) if not p.name.startswith(".") and (p / holding).is_file()]
+
+
+def _read_json(path: Path, otherwise: Any = ...) -> Any:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if otherwise is ...:
+            raise InputError(f"{path} is gone; choose the study folder again.") from None
+        return otherwise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); move it away, or choose another study folder.") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no description; move it away, or choose another study folder.")
+    return data
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def _refusal(folder: Path, error: OSError) -> str:
+    return f"The study folder {folder} could not be written ({error.strerror or error}); choose another one."
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scan"
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
