@@ -3,6 +3,7 @@
 
 python3 run.py demo [...]      marks, fine-tunes, predicts and reports on phantoms or on a CT of yours
 python3 run.py test [...]      runs the tests; what follows goes to pytest
+python3 run.py preview [...]   opens the panel on a made-up scan without 3D Slicer; --screenshot FILE.png draws it to a file
 python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate
 
 Standard library only. Written so that Pythons older than the project's own can still read it, and say so.
@@ -20,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+PREVIEW = ROOT / "Testing" / "Host" / "preview_host"
 OLDEST, NEWEST = (3, 10), (3, 13)
 PREFERRED = ("3.12", "3.11", "3.13", "3.10")
 
@@ -48,13 +50,15 @@ def main(arguments):
         if not OLDEST <= sys.version_info[:2] <= NEWEST:
             return run([suitable_python(), str(Path(__file__).resolve())] + arguments)
         prepare_environment()
-        if arguments[0] in ("demo", "test"):
+        if arguments[0] in ("demo", "test", "preview"):
             prepare_view_libraries()
     except Stop as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 2
     if arguments[0] == "test":
         return run([str(venv_program("python")), "-m", "pytest"] + arguments[1:], cwd=ROOT)
+    if arguments[0] == "preview":
+        return run([str(venv_program("python")), str(PREVIEW)] + arguments[1:])
     return run([str(venv_program("dgst"))] + arguments)
 
 
@@ -145,7 +149,7 @@ def make_venv():
 def install():
     say("installing what the project needs; this happens once and takes some minutes")
     pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[views,test]"]) != 0:
+    if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[views,preview,test]"]) != 0:
         raise Stop("the installation failed for the reason that pip gives above; mend it and start again.")
 
 

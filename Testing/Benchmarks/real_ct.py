@@ -3,9 +3,9 @@
 ``python Testing/Benchmarks/real_ct.py --data FOLDER --out FOLDER`` first chooses gamma and learning rate on the four
 training scans alone, by leaving each of them out once and measuring on it. Then it fine-tunes on all four with what it
 chose and compares the starter, the fine-tuned model and the best plain HU threshold (chosen on the very scans it is
-measured on, so that it is not beaten too easily). Finished parts are kept in the folder, so that a stopped benchmark goes
-on where it was. The data are tumours, not lymph nodes: this shows that the way works on real images, nothing about lymph
-nodes.
+measured on, so that it is not beaten too easily). Finished parts are kept in the folder, so that a stopped benchmark
+goes on where it was. The data are tumours, not lymph nodes: this shows that the way works on real images, nothing about
+lymph nodes.
 """
 
 from __future__ import annotations

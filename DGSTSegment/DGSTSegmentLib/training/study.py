@@ -58,6 +58,11 @@ class StudyCase:
     rejected: int = 0
     changed: str = ""
 
+    @property
+    def changed_at(self) -> float:
+        """``changed`` in seconds since 1970."""
+        return datetime.fromisoformat(self.changed).timestamp() if self.changed else 0.0
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StudyCase:
         known = {f.name for f in fields(cls)}
@@ -73,12 +78,14 @@ class StudyRun:
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
         resumable: it was stopped or cut off, and can go on.
+        ended: when it told its result, seconds since 1970; None where it has not.
     """
 
     id: str
     folder: Path
     card: ModelCard | None
     resumable: bool
+    ended: float | None = None
 
 
 class Study:
@@ -260,8 +267,11 @@ class Study:
 
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
-    result = _read_json(folder / _RESULT_FILE, None) if (folder / _RESULT_FILE).exists() else None
-    return StudyRun(folder.name, folder, card, result is None or bool(result.get("stopped")))
+    path = folder / _RESULT_FILE
+    if not path.exists():
+        return StudyRun(folder.name, folder, card, resumable=True)
+    stopped = bool(_read_json(path).get("stopped"))
+    return StudyRun(folder.name, folder, card, resumable=stopped, ended=path.stat().st_mtime)
 
 
 def _checked(case: StudyCase) -> StudyCase:
@@ -314,4 +324,4 @@ def _slug(name: str) -> str:
 
 
 def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")

@@ -16,6 +16,7 @@ TORCH_FREE = [
     "engine.protocol",
     "imaging",
     "imaging.files",
+    "imaging.finding",
     "imaging.findings",
     "imaging.matching",
     "imaging.phantoms",
@@ -25,6 +26,7 @@ TORCH_FREE = [
     "networks.plan",
     "training.case",
     "training.request",
+    "training.study",
     "views.pictures",
 ]
 HEAVY = ["torch", "monai", "slicer", "vtk"]

@@ -1,0 +1,243 @@
+"""Section 2: mark lymph nodes, say what unmarked means, and keep the scan in the training set."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from . import bridge, lymphnode, roles
+from .brush import LymphNodeEditor
+from .casetable import CaseTable
+from .state import PanelState, allow, attempt
+from .trainingset import completenessOf, makeRegion, setCompleteness
+
+BOX_MARGIN_MM = 15.0
+
+
+class AnnotateSection:
+    """Slicer's segment editor on the case's annotation, its completeness, and the training set.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+    """
+
+    def __init__(self, ui, state: PanelState):
+        self.ui, self.state, self.logic = ui, state, state.logic
+        self.editor = LymphNodeEditor(ui.segmentEditor)
+        self.table = CaseTable(ui, state, self.onCaseOpened)
+        self._observed: list[tuple] = []
+        self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
+        for name, radio in self._radios.items():
+            radio.connect("toggled(bool)", getattr(self, f"on_{name}_toggled"))
+        ui.newNodeButton.connect("clicked()", self.onNewNode)
+        ui.fromFindingButton.connect("clicked()", self.onFromFinding)
+        ui.placeBoxButton.connect("clicked()", self.onPlaceBox)
+        ui.addCaseButton.connect("clicked()", self.onAddCase)
+        self.logic.aboutToChangeAnnotation.connect(self.onAboutToChange)
+
+    # ------------------------------------------------------------------------------------------------------ showing
+
+    def showScan(self) -> None:
+        """Put the chosen scan's annotation into the editor."""
+        scan = self.state.scan
+        annotation = self._annotation()
+        self._observe(annotation)
+        self.editor.edit(annotation, scan)
+        radio = self._radios[completenessOf(annotation)]
+        if not radio.checked:
+            radio.setChecked(True)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, scan = self.ui, self.state.scan
+        noScan = _("Choose a CT scan first.") if scan is None else None
+        allow(
+            ui.newNodeButton,
+            noScan,
+            _("Add a lymph node and take the brush: paint it with a ball that sticks to soft tissue."),
+        )
+        noFinding = noScan or (
+            None if self._selectedFinding() else _("Choose a finding in the table of findings first.")
+        )
+        allow(ui.fromFindingButton, noFinding, _("Take the chosen finding into the annotation, and correct it there."))
+        ui.segmentEditor.setEnabled(self._annotation() is not None)
+        for radio in self._radios.values():
+            radio.setEnabled(scan is not None)
+        ui.placeBoxButton.setVisible(ui.regionRadio.checked)
+        ui.placeBoxButton.setEnabled(scan is not None)
+        self._refreshAddButton(noScan)
+        self.table.refresh()
+
+    def _refreshAddButton(self, reason: str | None) -> None:
+        button, scan = self.ui.addCaseButton, self.state.scan
+        toolTip = _("Keep this scan with its marks in the study; the next fine-tuning learns from it.")
+        case = None
+        with attempt(_("The study folder could not be read.")):
+            case = self.logic.trainingSet.caseOf(scan) if scan is not None else None
+        if case is None:
+            button.setText(_("Add to training set"))
+        elif self.logic.trainingSet.hasChanges(scan):
+            button.setText(_("Update in training set"))
+        else:
+            button.setText(_("In the training set"))
+            reason = reason or _("Nothing was changed since it was saved.")
+        allow(button, reason, toolTip)
+
+    # ------------------------------------------------------------------------------------------------------ marking
+
+    def onNewNode(self) -> None:
+        with attempt(_("No lymph node was added.")):
+            annotation = self.logic.annotation(self.state.scan)
+            self.showScan()
+            self.onAboutToChange(annotation)
+            self.startPainting(lymphnode.addLymphNode(annotation))
+
+    def startPainting(self, segmentId: str) -> None:
+        """Show the annotation and take the brush for one of its segments."""
+        self.showScan()
+        self.ui.annotateSection.collapsed = False
+        self.editor.arm(segmentId)
+        self.state.annotationChanged()
+
+    def onFromFinding(self) -> None:
+        with attempt(_("The finding was not taken over.")):
+            review = self._review()
+            self.logic.annotation(self.state.scan)
+            self.showScan()
+            self.startPainting(review.edit(self._selectedFinding()))
+            self.state.reviewChanged()
+
+    def onAboutToChange(self, annotation) -> None:
+        self.editor.edit(annotation, self.state.scan)
+        self.editor.saveState(annotation)
+
+    # ------------------------------------------------------------------------------------------------- completeness
+
+    def on_marked_toggled(self, checked: bool) -> None:
+        self._chooseCompleteness("marked", checked)
+
+    def on_region_toggled(self, checked: bool) -> None:
+        self._chooseCompleteness("region", checked)
+
+    def on_all_toggled(self, checked: bool) -> None:
+        self._chooseCompleteness("all", checked)
+
+    def _chooseCompleteness(self, name: str, checked: bool) -> None:
+        if not checked or self.state.scan is None:
+            return
+        with attempt(_("The choice was not kept.")):
+            annotation = self._annotation()
+            if annotation is None and name != "marked":
+                annotation = self.logic.annotation(self.state.scan)
+                self.showScan()
+            if annotation is not None and completenessOf(annotation) != name:
+                setCompleteness(annotation, name)
+            if annotation is not None:
+                self._showBox(annotation, name == "region")
+            self.refresh()
+            self.state.stepChanged()
+
+    def onPlaceBox(self) -> None:
+        with attempt(_("The box was not placed.")):
+            annotation = self.logic.annotation(self.state.scan)
+            old = roles.regionOf(annotation)
+            if old is not None:
+                slicer.mrmlScene.RemoveNode(old)
+            roles.setRegion(annotation, makeRegion(self.state.scan.GetName(), self._boxAroundMarks(annotation)))
+            self._observe(annotation)
+            self.refresh()
+            self.state.stepChanged()
+
+    def _boxAroundMarks(self, annotation) -> list[float]:
+        """Around what is marked, with a margin; else in the middle of the scan; corners LPS mm."""
+        bounds = [0.0] * 6
+        annotation.GetSegmentation().GetBounds(bounds)
+        if bounds[0] > bounds[1]:
+            self.state.scan.GetRASBounds(bounds)
+            margin = [-(bounds[2 * n + 1] - bounds[2 * n]) / 4 for n in range(3)]
+        else:
+            margin = [BOX_MARGIN_MM] * 3
+        low = bridge.toRas([bounds[2 * n] - margin[n] for n in range(3)])
+        high = bridge.toRas([bounds[2 * n + 1] + margin[n] for n in range(3)])
+        return [*map(min, low, high), *map(max, low, high)]
+
+    def _showBox(self, annotation, visible: bool) -> None:
+        roi = roles.regionOf(annotation)
+        if roi is not None:
+            roi.GetDisplayNode().SetVisibility(visible)
+        elif visible:
+            self.onPlaceBox()
+
+    # ------------------------------------------------------------------------------------------------- training set
+
+    def onAddCase(self) -> None:
+        with attempt(_("The scan was not added to the training set.")):
+            case = self.logic.addToTrainingSet(self.state.scan)
+            self.editor.putDown()
+            slicer.util.showStatusMessage(
+                _("{name} is in the training set, with {count} marked lymph nodes.").format(
+                    name=case.name, count=case.marked
+                ),
+                5000,
+            )
+        self.refresh()
+        self.state.stepChanged()
+
+    def onCaseOpened(self, scan) -> None:
+        self.state.parameters.inputVolume = scan
+        slicer.util.setSliceViewerLayers(background=scan, fit=True)
+
+    # ---------------------------------------------------------------------------------------------------- internals
+
+    def _annotation(self):
+        scan = self.state.scan
+        return roles.nodeOf(scan, roles.ANNOTATION) if scan is not None else None
+
+    def _review(self):
+        shown = self.state.parameters.shown
+        return self.logic.review(self.state.scan, roles.BEFORE if shown == roles.BEFORE else None)
+
+    def _selectedFinding(self) -> int:
+        scan = self.state.scan
+        if scan is None or self._review() is None:
+            return 0
+        return self.state.parameters.selectedFinding
+
+    def _observe(self, annotation) -> None:
+        """Hear of painting and undo in the annotation, and of changes of its box."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed = []
+        if annotation is None:
+            return
+        segmentation = annotation.GetSegmentation()
+        events = (
+            slicer.vtkSegmentation.SourceRepresentationModified,
+            slicer.vtkSegmentation.SegmentAdded,
+            slicer.vtkSegmentation.SegmentRemoved,
+        )
+        self._observed = [(segmentation, segmentation.AddObserver(event, self._onPainted)) for event in events]
+        roi = roles.regionOf(annotation)
+        if roi is not None:
+            self._observed.append((roi, roi.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onPainted)))
+
+    def _onPainted(self, *_event) -> None:
+        """Many come in a row while the brush moves: answer once, when Slicer has time."""
+        if not getattr(self, "_waiting", False):
+            self._waiting = True
+            qt.QTimer.singleShot(100, self._afterPainting)
+
+    def _afterPainting(self) -> None:
+        self._waiting = False
+        if self.state.parameters is not None:
+            self._refreshAddButton(_("Choose a CT scan first.") if self.state.scan is None else None)
+            self.state.annotationChanged()
+
+    def release(self) -> None:
+        """Before the scene goes or the panel ends."""
+        self._observe(None)
+        self.editor.letGo()

@@ -1,0 +1,137 @@
+"""Volumes and segmentations between MRML nodes and ``imaging.Volume``, in exact geometry.
+
+World coordinates are RAS in MRML and LPS in a ``Volume``; arrays are ``[k, j, i]`` on both sides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..errors import InputError
+from ..imaging.finding import Box
+from ..imaging.geometry import Geometry
+from ..imaging.volume import Volume
+from ..views.slicer_data import LPS_TO_RAS, image_data, vtk_matrix
+
+
+def geometryOf(volumeNode) -> Geometry:
+    """The grid of a volume node, LPS mm.
+
+    Raises:
+        InputError: the node holds no voxels, or a transform moves it.
+    """
+    image = volumeNode.GetImageData()
+    if image is None or 0 in image.GetDimensions():
+        raise InputError(_("{name} holds no voxels; load the scan again.").format(name=volumeNode.GetName()))
+    if volumeNode.GetParentTransformNode() is not None:
+        raise InputError(
+            _("{name} is moved by the transform {transform}; harden the transform on it first (module Data).").format(
+                name=volumeNode.GetName(), transform=volumeNode.GetParentTransformNode().GetName()
+            )
+        )
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return Geometry(image.GetDimensions()[::-1], LPS_TO_RAS @ slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def volumeOf(volumeNode) -> Volume:
+    """Voxels and grid of a scalar volume node. The array is the node's own memory: do not write to it.
+
+    Raises:
+        InputError: the node holds no voxels, several values a voxel, or a transform moves it.
+    """
+    geometry = geometryOf(volumeNode)
+    array = slicer.util.arrayFromVolume(volumeNode)
+    if array.ndim != 3:
+        raise InputError(
+            _("{name} holds several values a voxel; a CT has one, so choose another scan.").format(
+                name=volumeNode.GetName()
+            )
+        )
+    return Volume(array, geometry)
+
+
+def addVolume(volume: Volume, name: str):
+    """A new scalar volume node with the voxels and the grid of ``volume``."""
+    array = volume.array if volume.array.dtype in (np.uint8, np.int16, np.float32) else volume.array.astype(np.float32)
+    ijkToRAS = vtk_matrix(LPS_TO_RAS @ volume.geometry.ijk_to_world)
+    node = slicer.util.addVolumeFromArray(array, ijkToRAS, name, "vtkMRMLScalarVolumeNode")
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dict[int, str]:
+    """Make each number above 0 of ``numbers`` a segment; returns the segments' ids by number."""
+    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "DGSTSegment import")
+    try:
+        labelmap.SetIJKToRASMatrix(vtk_matrix(LPS_TO_RAS @ numbers.geometry.ijk_to_world))
+        labelmap.SetAndObserveImageData(image_data(numbers.array.astype(np.int16)))
+        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(referenceVolumeNode)
+        before = set(segmentIds(segmentationNode))
+        if numbers.array.any():
+            slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, segmentationNode)
+    finally:
+        slicer.mrmlScene.RemoveNode(labelmap)
+    segmentation = segmentationNode.GetSegmentation()
+    new = [id_ for id_ in segmentIds(segmentationNode) if id_ not in before]
+    return {int(segmentation.GetSegment(id_).GetLabelValue()): id_ for id_ in new}
+
+
+def segmentIds(segmentationNode) -> list[str]:
+    segmentation = segmentationNode.GetSegmentation()
+    return [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+
+
+def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
+    """Bool [k, j, i] on the volume's grid: where the segment lies."""
+    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode) > 0
+
+
+def unionMask(segmentationNode, volumeNode) -> np.ndarray:
+    """Bool [k, j, i] on the volume's grid: where any segment lies."""
+    shape = geometryOf(volumeNode).shape
+    filled = [id_ for id_ in segmentIds(segmentationNode) if not isEmpty(segmentationNode, id_)]
+    return numbersOf(segmentationNode, filled, volumeNode) > 0 if filled else np.zeros(shape, dtype=bool)
+
+
+def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:
+    """[k, j, i] on the volume's grid: 1 for the first segment of ``ids``, 2 for the second, ...; the later one wins."""
+    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "DGSTSegment export")
+    try:
+        slicer.modules.segmentations.logic().ExportSegmentsToLabelmapNode(segmentationNode, ids, labelmap, volumeNode)
+        return slicer.util.arrayFromVolume(labelmap).copy()
+    finally:
+        display = labelmap.GetDisplayNode()
+        colors = display.GetColorNode() if display is not None else None
+        slicer.mrmlScene.RemoveNode(labelmap)
+        if colors is not None and colors.GetName().startswith("DGSTSegment export"):
+            slicer.mrmlScene.RemoveNode(colors)
+
+
+def isEmpty(segmentationNode, segmentId: str) -> bool:
+    """Whether nothing is painted in the segment."""
+    labelmap = slicer.vtkOrientedImageData()
+    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
+    scalars = labelmap.GetPointData().GetScalars()
+    return scalars is None or not vtk_to_numpy(scalars).any()
+
+
+def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box, geometry: Geometry) -> None:
+    """Fill a segment with ``mask`` (bool, the voxels of ``box``), which lies in a grid of ``geometry``."""
+    image = slicer.vtkOrientedImageData()
+    (k0, k1), (j0, j1), (i0, i1) = box
+    image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(mask, dtype=np.uint8).ravel(), deep=True))
+    image.SetImageToWorldMatrix(vtk_matrix(LPS_TO_RAS @ geometry.ijk_to_world))
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE):
+        raise RuntimeError(f"Segment {segmentId} of {segmentationNode.GetName()} took no voxels.")
+
+
+def toRas(lps) -> list[float]:
+    """A world point LPS mm as RAS mm, and the other way round."""
+    return [-float(lps[0]), -float(lps[1]), float(lps[2])]

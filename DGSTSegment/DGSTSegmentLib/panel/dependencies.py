@@ -1,0 +1,94 @@
+"""What the engine needs beside what Slicer brings; asked for when it is first needed, never at import."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import InputError
+
+_IMPORT_NAMES = {
+    "dynamic-network-architectures": "dynamic_network_architectures",
+    "pillow": "PIL",
+}
+REQUESTER = "DGSTSegment"
+
+
+def requirementsFile() -> Path:
+    return Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
+
+
+def requirements() -> list[str]:
+    """Lines of ``requirements.txt``: names with floors, torch first."""
+    lines = requirementsFile().read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def missing() -> list[str]:
+    """The requirements that cannot be imported here; finding out loads none of them."""
+    importlib.invalidate_caches()
+    return [line for line in requirements() if importlib.util.find_spec(_importName(line)) is None]
+
+
+def ensure() -> bool:
+    """Ask for what is missing and install it, with Slicer's own means; whether everything is there now.
+
+    Raises:
+        InputError: torch is missing and Slicer's PyTorch extension, which installs the right one, is not there.
+    """
+    wanted = missing()
+    if not wanted:
+        return True
+    if not slicer.util.confirmOkCancelDisplay(
+        _(
+            "To find lymph nodes, DGSTSegment needs Python packages that are not installed yet: {packages}.\n\n"
+            "They are downloaded once from the Python package index (up to some GB for PyTorch with CUDA). "
+            "Nothing of your scans is sent anywhere."
+        ).format(packages=", ".join(_name(line) for line in wanted)),
+        windowTitle=_("Install what is needed?"),
+    ):
+        return False
+    with slicer.util.tryWithErrorDisplay(_("The packages could not be installed."), waitCursor=True):
+        _install(wanted)
+    return not missing()
+
+
+def _install(wanted: list[str]) -> None:
+    torch = next((line for line in wanted if _name(line) == "torch"), None)
+    if torch is not None:
+        _installTorch(torch)
+    others = [line for line in wanted if line != torch]
+    if not others:
+        return
+    slicer.util.showStatusMessage(_("Installing {packages} ...").format(packages=", ".join(others)))
+    if hasattr(slicer, "packaging") and hasattr(slicer.packaging, "pip_ensure"):  # Slicer 5.12 and newer
+        slicer.packaging.pip_ensure(others, requester=REQUESTER)
+    else:
+        slicer.util.pip_install(others)
+
+
+def _installTorch(line: str) -> None:
+    try:
+        import PyTorchUtils
+    except ModuleNotFoundError as error:
+        raise InputError(
+            _(
+                "PyTorch is missing; install the extension PyTorch (menu View - Extension Manager) and start Slicer anew."
+            )
+        ) from error
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(
+        askConfirmation=False, torchVersionRequirement=line[len(_name(line)) :]
+    )
+
+
+def _name(line: str) -> str:
+    return re.split(r"[<>=!~ \[;]", line, maxsplit=1)[0]
+
+
+def _importName(line: str) -> str:
+    name = _name(line)
+    return _IMPORT_NAMES.get(name.lower(), name)

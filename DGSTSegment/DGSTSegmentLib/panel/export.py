@@ -1,0 +1,126 @@
+"""Findings as files that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from ..atomic import atomic_path, write_text
+from ..errors import InputError
+from ..imaging.finding import CSV_COLUMNS
+from . import bridge
+from .prediction import Prediction, ReviewedFinding
+
+ENDINGS = (".seg.nrrd", ".nii.gz", ".dcm")
+
+
+def canWriteDicom() -> bool:
+    """Whether Slicer's plugin for DICOM segmentations is installed (extension QuantitativeReporting)."""
+    return hasattr(slicer.modules, "dicom") and importlib.util.find_spec("DICOMSegmentationPlugin") is not None
+
+
+def saveSegmentation(prediction: Prediction, numbers: list[int], path: Path) -> None:
+    """Write findings as a segmentation on the scan's grid, each with its number as value.
+
+    Args:
+        prediction: whose findings.
+        numbers: of the findings to write.
+        path: ends in ``.seg.nrrd``, ``.nii.gz``, or ``.dcm`` where ``canWriteDicom``.
+
+    Raises:
+        InputError: another ending, nothing to write, or the file could not be written; ``path`` is then as it was.
+    """
+    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+    if ending is None or (ending == ".dcm" and not canWriteDicom()):
+        raise InputError(
+            _("{path} is no segmentation that can be written; name it .seg.nrrd or .nii.gz.").format(path=path)
+        )
+    items = [item for item in prediction.findings() if item.number in numbers]
+    if not items:
+        raise InputError(_("No finding is shown, so there is nothing to save; show smaller ones too."))
+    if ending == ".dcm":
+        _saveDicom(prediction, items, path)
+    else:
+        writer = _writeSegNrrd if ending == ".seg.nrrd" else _writeNifti
+        with atomic_path(path) as partial:
+            writer(prediction, items, partial)
+
+
+def saveFindings(prediction: Prediction, numbers: list[int], overlaps: dict[int, float], path: Path) -> None:
+    """Write a row a finding: ``imaging.finding.CSV_COLUMNS``, share in the annotation, decision.
+
+    Raises:
+        InputError: the file could not be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*CSV_COLUMNS, "annotated_share", "decision"])
+    for item in prediction.findings():
+        if item.number in numbers:
+            writer.writerow([*_row(item), f"{overlaps.get(item.number, 0.0):.3f}", item.state])
+    write_text(path, text.getvalue())
+
+
+def _row(item: ReviewedFinding) -> list[str]:
+    f = item.finding
+    measured = (f.volume_ml, f.short_axis_mm, f.long_axis_mm, *f.extent_mm, *f.centroid, f.mean_hu, f.confidence)
+    return [str(f.number), str(f.label), *("" if value is None else f"{value:.3f}" for value in measured)]
+
+
+def _writeSegNrrd(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+    """A copy with the wanted segments only, through a storage node of its own."""
+    copy = slicer.vtkMRMLSegmentationNode()
+    copy.SetName(prediction.node.GetName())
+    copy.GetSegmentation().SetConversionParameter(
+        "Reference image geometry", prediction.node.GetSegmentation().GetConversionParameter("Reference image geometry")
+    )
+    for item in items:
+        copy.GetSegmentation().CopySegmentFromSegmentation(prediction.node.GetSegmentation(), item.segmentId)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(copy):
+        raise OSError(_("the disk may be full"))
+
+
+def _writeNifti(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+    """A labelmap by Slicer's own writer."""
+    places = bridge.numbersOf(prediction.node, [item.segmentId for item in items], prediction.scan)
+    values = np.array([0, *(item.number for item in items)], dtype=np.int16)
+    labelmap = slicer.vtkMRMLLabelMapVolumeNode()
+    scan = prediction.scan
+    geometry = bridge.geometryOf(scan)
+    labelmap.SetIJKToRASMatrix(bridge.vtk_matrix(bridge.LPS_TO_RAS @ geometry.ijk_to_world))
+    labelmap.SetAndObserveImageData(bridge.image_data(values[places]))
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(labelmap):
+        raise OSError(_("the disk may be full"))
+
+
+def _saveDicom(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+    """By the extension's plugin; the scan must have been loaded from DICOM, since a DICOM segmentation refers to it."""
+    import DICOMSegmentationPlugin
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(prediction.scan))
+    if not study or study == hierarchy.GetSceneItemID():
+        raise InputError(
+            _(
+                "{scan} was not loaded from DICOM, so no DICOM segmentation can refer to it; save .seg.nrrd instead."
+            ).format(scan=prediction.scan.GetName())
+        )
+    item = hierarchy.GetItemByDataNode(prediction.node)
+    hierarchy.SetItemParent(item, study)
+    plugin = DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
+    exportables = plugin.examineForExport(item)
+    for exportable in exportables:
+        exportable.directory = str(path.parent)
+    reason = plugin.export(exportables) if exportables else _("the segmentation cannot be exported")
+    if reason:
+        raise InputError(_("The DICOM segmentation was not written: {reason}.").format(reason=reason))

@@ -1,0 +1,126 @@
+"""The findings as a table: a row each, in the order of their size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+from slicer.i18n import tr as _
+
+from . import lymphnode
+from .prediction import ACCEPTED, REJECTED, UNDECIDED, ReviewedFinding
+
+ENLARGED_SHORT_AXIS_MM = 10.0
+HEADERS = (
+    _("No."),
+    _("Short\nmm"),
+    _("Long\nmm"),
+    _("Volume\nmL"),
+    _("Mean\nHU"),
+    _("Confi-\ndence"),
+    _("Anno-\ntated"),
+    _("Decision"),
+)
+STATES = {UNDECIDED: "", ACCEPTED: _("accepted"), REJECTED: _("rejected")}
+_DECISION = len(HEADERS) - 1
+
+
+class FindingsTable:
+    """Shows findings and says which one was chosen.
+
+    Args:
+        table: ``QTableWidget``.
+        onChosen: called with the number of the finding that the user clicked or went to by arrow key.
+    """
+
+    def __init__(self, table, onChosen: Callable[[int], None]):
+        self.table, self._onChosen = table, onChosen
+        self.numbers: list[int] = []
+        self._filling = False
+        table.setColumnCount(len(HEADERS))
+        table.setHorizontalHeaderLabels(list(HEADERS))
+        header = table.horizontalHeader()
+        for column in range(_DECISION):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(_DECISION, qt.QHeaderView.Stretch)
+        table.verticalHeader().setVisible(False)
+        table.connect("itemSelectionChanged()", self._onSelection)
+
+    def fill(self, items: list[ReviewedFinding], overlaps: dict[int, float], least: float) -> None:
+        """Show the findings of at least ``least`` mm short axis, largest first; the chosen one stays chosen."""
+        chosen = self.chosen
+        large = [item for item in items if item.finding.short_axis_mm >= least]
+        large.sort(key=lambda item: -item.finding.short_axis_mm)
+        self._filling = True
+        self.numbers = [item.number for item in large]
+        self.table.setRowCount(len(large))
+        for row, item in enumerate(large):
+            for column, text in enumerate(_cells(item, overlaps.get(item.number, 0.0))):
+                self.table.setItem(row, column, _cell(text, item))
+            self._decorate(row, item)
+        self._filling = False
+        self.choose(chosen)
+
+    def showState(self, item: ReviewedFinding, overlap: float) -> None:
+        """Bring one row up to date."""
+        if item.number in self.numbers:
+            row = self.numbers.index(item.number)
+            self.table.item(row, _DECISION - 1).setText(f"{100 * overlap:.0f} %")
+            self._decorate(row, item)
+
+    @property
+    def chosen(self) -> int:
+        """Number of the chosen finding; 0 where none is."""
+        row = self.table.currentRow()
+        return self.numbers[row] if 0 <= row < len(self.numbers) else 0
+
+    def choose(self, number: int) -> None:
+        """Choose a finding without telling ``onChosen``."""
+        self._filling = True
+        if number in self.numbers:
+            self.table.setCurrentCell(self.numbers.index(number), 0)
+        else:
+            self.table.setCurrentCell(-1, -1)
+        self._filling = False
+
+    def next(self, number: int, undecided: set[int]) -> int:
+        """The next undecided finding below ``number``, from the top again after the last; 0 where all are decided."""
+        start = self.numbers.index(number) + 1 if number in self.numbers else 0
+        order = self.numbers[start:] + self.numbers[:start]
+        return next((candidate for candidate in order if candidate in undecided), 0)
+
+    def _decorate(self, row: int, item: ReviewedFinding) -> None:
+        cell = self.table.item(row, _DECISION)
+        cell.setText(STATES[item.state])
+        known = item.state in (ACCEPTED, REJECTED)
+        color = [int(160 * part) for part in lymphnode.COLORS[item.state]] if known else [0, 0, 0]
+        cell.setForeground(qt.QBrush(qt.QColor(*color)))
+
+    def _onSelection(self) -> None:
+        if not self._filling and self.chosen:
+            self._onChosen(self.chosen)
+
+
+def _cells(item: ReviewedFinding, overlap: float) -> list[str]:
+    finding = item.finding
+    return [
+        str(finding.number),
+        f"{finding.short_axis_mm:.1f}",
+        f"{finding.long_axis_mm:.1f}",
+        f"{finding.volume_ml:.2f}",
+        "" if finding.mean_hu is None else f"{finding.mean_hu:.0f}",
+        "" if finding.confidence is None else f"{finding.confidence:.2f}",
+        f"{100 * overlap:.0f} %",
+        "",
+    ]
+
+
+def _cell(text: str, item: ReviewedFinding):
+    cell = qt.QTableWidgetItem(text)
+    cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    if item.finding.short_axis_mm >= ENLARGED_SHORT_AXIS_MM:
+        font = qt.QFont(cell.font())
+        font.setBold(True)
+        cell.setFont(font)
+        cell.setToolTip(_("Short axis of 10 mm or more"))
+    return cell

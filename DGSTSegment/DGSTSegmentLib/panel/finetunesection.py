@@ -1,0 +1,268 @@
+"""Section 3: adapt the model to the training set, watch it, and choose between old and new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..dgst.registry import STRATEGIES
+from ..engine.protocol import EngineError
+from . import dependencies
+from .comparison import comparison
+from .plot import TrainingPlot, plotViewNode
+from .state import PanelState, allow, attempt, clock
+from .task import Task
+
+UPDATES = (("rms", _("relative to each row's size (DGSTSegment's own)")), ("sgd", _("as in the paper (SGD)")))
+DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
+_LEAST_MSEC_BETWEEN_UPDATES = 200
+
+
+class FinetuneSection:
+    """Start, watch and end a fine-tuning; nothing here waits for the engine.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+    """
+
+    def __init__(self, ui, state: PanelState):
+        self.ui, self.state, self.logic = ui, state, state.logic
+        self.task: Task | None = None
+        self.finishedRun: Path | None = None
+        self.plot: TrainingPlot | None = None
+        self._memory = ""
+        self._last = qt.QElapsedTimer()
+        self._last.start()
+        self._setUpSelectors()
+        self.plotView = slicer.qMRMLPlotView()
+        self.plotView.setMinimumHeight(190)
+        self.plotView.setMRMLScene(slicer.mrmlScene)
+        ui.plotFrame.layout().addWidget(self.plotView)
+        for button, handler in (
+            (ui.startButton, self.onStart),
+            (ui.resumeButton, self.onResume),
+            (ui.stopAndKeepButton, self.onStopAndKeep),
+            (ui.cancelButton, self.onCancel),
+            (ui.useModelButton, self.onUseModel),
+            (ui.keepPreviousButton, self.onKeepPrevious),
+        ):
+            button.connect("clicked()", handler)
+        for widget in (ui.plotFrame, ui.trainingWidget, ui.resultFrame):
+            widget.hide()
+
+    def _setUpSelectors(self) -> None:
+        ui = self.ui
+        for info in STRATEGIES.values():
+            ui.strategySelector.addItem(info.title, info.name)
+        for selector, choices in ((ui.updateSelector, UPDATES), (ui.deviceSelector, DEVICES)):
+            for name, title in choices:
+                selector.addItem(title, name)
+        ui.deviceSelector.setCurrentIndex(ui.deviceSelector.findData(self.logic.settings.device))
+        ui.strategySelector.connect("currentIndexChanged(int)", self.onStrategyChosen)
+        ui.updateSelector.connect("currentIndexChanged(int)", self.onUpdateChosen)
+        ui.deviceSelector.connect("currentIndexChanged(int)", self.onDeviceChosen)
+
+    # ------------------------------------------------------------------------------------------------------ showing
+
+    def showParameters(self) -> None:
+        """Show the method and rule that the scene holds; the other fields follow by themselves."""
+        parameters = self.state.parameters
+        for selector, name in (
+            (self.ui.strategySelector, parameters.strategy),
+            (self.ui.updateSelector, parameters.update),
+        ):
+            index = selector.findData(name)
+            if index >= 0 and selector.currentIndex != index:
+                selector.setCurrentIndex(index)
+        self.refresh()
+
+    def showPlotView(self) -> None:
+        """Bind the plot to the scene, which may be a new one."""
+        self.plotView.setMRMLScene(slicer.mrmlScene)
+        self.plotView.setMRMLPlotViewNode(plotViewNode())
+        if self.plot is not None:
+            self.plot.show(plotViewNode())
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, running = self.ui, self.task is not None
+        cases, resumable = [], None
+        with attempt(_("The study folder could not be read.")):
+            cases, resumable = self.logic.trainingSet.cases(), self.logic.resumableRun()
+        busy = _("The engine is at work; wait until it is done.") if self.logic.engine.busy else None
+        empty = None if cases else _("Add a scan to the training set first.")
+        allow(ui.startButton, busy or empty, _("Adapt the model to all scans of the training set."))
+        ui.startButton.setVisible(not running)
+        ui.resumeButton.setVisible(resumable is not None and not running)
+        allow(ui.resumeButton, busy, _("Go on with the last fine-tuning where it was left."))
+        ui.trainingWidget.setVisible(running)
+        self._showStrategy()
+
+    def _showStrategy(self) -> None:
+        info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
+        self.ui.strategyLabel.setText(info.description)
+        for widget in (self.ui.gammaSpinBox, self.ui.updateSelector):
+            widget.setEnabled(info.uses_gamma)
+
+    def onStrategyChosen(self, index: int) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.strategy = self.ui.strategySelector.itemData(index)
+        self._showStrategy()
+
+    def onUpdateChosen(self, index: int) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.update = self.ui.updateSelector.itemData(index)
+
+    def onDeviceChosen(self, index: int) -> None:
+        self.logic.settings.device = self.ui.deviceSelector.itemData(index)
+
+    # ------------------------------------------------------------------------------------------------------- running
+
+    def options(self) -> dict:
+        """Fields of the request as the panel is set."""
+        p = self.state.parameters
+        length = {"steps": p.steps} if p.steps > 0 else {"minutes": p.minutes}
+        return {
+            "strategy": p.strategy,
+            "gamma": p.gamma,
+            "update": p.update,
+            "lr": p.learningRate or None,
+            "holdout": None if p.heldOut < 0 else p.heldOut,
+            "seed": p.seed,
+            **length,
+        }
+
+    def onStart(self) -> None:
+        with attempt(_("The fine-tuning was not started.")):
+            if not self._saveChanges() or not dependencies.ensure():
+                return
+            self._follow(self.logic.fineTune(**self.options()))
+
+    def onResume(self) -> None:
+        with attempt(_("The fine-tuning was not resumed.")):
+            if dependencies.ensure():
+                self._follow(self.logic.resume())
+
+    def _saveChanges(self) -> bool:
+        """Whether to go on, after asking about marks that the training set does not have yet."""
+        scan = self.state.scan
+        if scan is None or not self.logic.trainingSet.hasChanges(scan):
+            return True
+        question = _("{scan} was changed since it was saved. Update it in the training set first?")
+        answer = slicer.util.messageBox(
+            question.format(scan=scan.GetName()),
+            windowTitle=_("Learn from the latest marks?"),
+            standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
+        )
+        if answer == qt.QMessageBox.Yes:
+            self.logic.addToTrainingSet(scan)
+        return answer != qt.QMessageBox.Cancel
+
+    def _follow(self, task: Task) -> None:
+        self.task = task
+        self.finishedRun = None
+        self.plot = TrainingPlot()
+        self.showPlotView()
+        self.ui.resultFrame.hide()
+        self.ui.plotFrame.show()
+        self.ui.trainingProgressBar.setRange(0, 0)
+        self.ui.trainingLabel.setText(_("Preparing the scans ..."))
+        self.ui.stopAndKeepButton.setEnabled(True)
+        self.ui.cancelButton.setEnabled(True)
+        task.progressed.connect(self._onProgress)
+        task.noted.connect(slicer.util.showStatusMessage)
+        task.finished.connect(self._onFinished)
+        task.failed.connect(self._onFailed)
+        self.refresh()
+        self.state.stepChanged()
+
+    def _onProgress(self, event: dict) -> None:
+        """Keep the curve whole, but touch the widgets only some times a second."""
+        isPoint = self.plot.add(event)
+        if event.get("phase") != "train" and not isPoint:
+            self._showPreparation(event)
+        elif event.get("steps") and self._last.elapsed() > _LEAST_MSEC_BETWEEN_UPDATES:
+            self._last.restart()
+            self._showStep(event)
+
+    def _showPreparation(self, event: dict) -> None:
+        steps = event.get("steps")
+        self.ui.trainingProgressBar.setRange(0, steps or 0)
+        if steps:
+            self.ui.trainingProgressBar.setValue(event["step"])
+        self.ui.trainingProgressBar.setFormat("%p %")
+        self.ui.trainingLabel.setText(_("Working on: {phase}").format(phase=event.get("phase", "")))
+
+    def _showStep(self, event: dict) -> None:
+        bar = self.ui.trainingProgressBar
+        bar.setRange(0, event["steps"])
+        bar.setValue(event["step"])
+        bar.setFormat(_("%p %, {left} left").format(left=clock(event.get("seconds_left"))))
+        self.ui.trainingLabel.setText(
+            _("Step {step} of {steps}, loss {loss:.3f}, memory {memory:.1f} GB").format(
+                step=event["step"],
+                steps=event["steps"],
+                loss=event.get("loss") or 0.0,
+                memory=(event.get("memory_mb") or 0) / 1024,
+            )
+        )
+
+    def onStopAndKeep(self) -> None:
+        self.ui.stopAndKeepButton.setEnabled(False)
+        self.ui.cancelButton.setEnabled(False)
+        self.ui.trainingLabel.setText(_("Stopping, and keeping what was learned ..."))
+        self.logic.stopAndKeep()
+
+    def onCancel(self) -> None:
+        question = _("End this fine-tuning and drop what it has learned?")
+        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Cancel fine-tuning")):
+            return
+        if self.task is not None:
+            self.ui.stopAndKeepButton.setEnabled(False)
+            self.ui.cancelButton.setEnabled(False)
+            self.ui.trainingLabel.setText(_("Cancelling ..."))
+            self.logic.cancel(self.task, self.task.folder)
+
+    # -------------------------------------------------------------------------------------------------------- ending
+
+    def _onFinished(self, result: dict) -> None:
+        folder, self.task = self.task.folder, None
+        if folder.exists() and result.get("model"):
+            self.finishedRun = folder
+            self._showResult(result)
+        else:
+            self.ui.plotFrame.hide()
+        self.refresh()
+        self.state.stepChanged()
+
+    def _showResult(self, result: dict) -> None:
+        with attempt(_("The models could not be compared.")):
+            new = next(entry for entry in self.logic.models.entries() if Path(entry.spec) == self.finishedRun)
+            self.ui.resultLabel.setText(comparison(self.logic.models.current, new, result))
+            self.ui.resultFrame.show()
+
+    def _onFailed(self, error: Exception) -> None:
+        self.task = None
+        self.refresh()
+        self.state.stepChanged()
+        resumable = isinstance(error, EngineError) and self.ui.resumeButton.isVisibleTo(self.ui.finetuneSection)
+        hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
+        slicer.util.errorDisplay(f"{error}{hint}")
+
+    def onUseModel(self) -> None:
+        with attempt(_("The model was not changed.")):
+            self.logic.models.use(str(self.finishedRun))
+            self._settled()
+
+    def onKeepPrevious(self) -> None:
+        self._settled()
+
+    def _settled(self) -> None:
+        self.finishedRun = None
+        self.ui.resultFrame.hide()
+        self.refresh()
+        self.state.stepChanged()

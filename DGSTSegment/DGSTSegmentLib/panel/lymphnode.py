@@ -1,0 +1,37 @@
+"""What a lymph node is called and colored in Slicer."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+TERMINOLOGY = (
+    "Segmentation category and type - 3D Slicer General Anatomy list"
+    "~SCT^123037004^Anatomical Structure~SCT^59441001^Lymph node~^^~Anatomic codes - DICOM master list~^^~^^"
+)
+"""SNOMED CT: anatomical structure, lymph node."""
+
+SOFT_TISSUE_HU = (-50, 250)
+"""What the brush may paint on: lymph nodes with or without contrast, neither fat nor bone."""
+
+COLORS = {
+    "annotation": (68 / 255, 172 / 255, 100 / 255),
+    "before": (0.95, 0.62, 0.20),
+    "after": (0.20, 0.60, 1.00),
+    "accepted": (0.25, 0.85, 0.35),
+    "rejected": (0.60, 0.60, 0.60),
+}
+
+
+def addLymphNode(segmentationNode, name: str | None = None) -> str:
+    """A new, empty segment with the lymph node's terminology and color; returns its id."""
+    segmentation = segmentationNode.GetSegmentation()
+    wanted = name or _("Lymph node {number}").format(number=segmentation.GetNumberOfSegments() + 1)
+    taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
+    number = segmentation.GetNumberOfSegments() + 1
+    while wanted in taken:
+        number += 1
+        wanted = _("Lymph node {number}").format(number=number)
+    id_ = segmentation.AddEmptySegment("", wanted, COLORS["annotation"])
+    segment = segmentation.GetSegment(id_)
+    segment.SetTag(segment.GetTerminologyEntryTagName(), TERMINOLOGY)
+    return id_

@@ -1,0 +1,108 @@
+"""What to do next: one sentence and one button that stands out; the rest is there but quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+from . import roles
+from .prediction import UNDECIDED
+from .state import PanelState
+
+_PRIMARY = (
+    "QPushButton { background-color: #2f6fbf; color: white; font-weight: bold; border: 1px solid #24578f; "
+    "border-radius: 3px; padding: 5px 10px; } QPushButton:hover { background-color: #3a7fd4; } "
+    "QPushButton:disabled { background-color: palette(button); color: palette(mid); border: 1px solid palette(mid); }"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence, the section where it is done, and the button that does it (empty for none)."""
+
+    sentence: str
+    section: str
+    button: str = ""
+
+
+class NextStep:
+    """Works out the next step from what there is, and makes it stand out.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+        finetune: ``FinetuneSection``, which knows whether it runs or waits for a choice.
+        review: ``ReviewSection``, which knows what is decided.
+    """
+
+    def __init__(self, ui, state: PanelState, finetune, review):
+        self.ui, self.state, self._finetune, self._review = ui, state, finetune, review
+        self._buttons = (
+            "findButton",
+            "newNodeButton",
+            "addCaseButton",
+            "startButton",
+            "useModelButton",
+            "nextButton",
+            "applyButton",
+        )
+        self._shown: Step | None = None
+
+    def refresh(self) -> None:
+        step = self.step()
+        if step == self._shown:
+            return
+        movedOn = self._shown is None or step.section != self._shown.section
+        self._shown = step
+        self.ui.nextStepLabel.setText(step.sentence)
+        for name in self._buttons:
+            getattr(self.ui, name).setStyleSheet(_PRIMARY if name == step.button else "")
+        if movedOn:
+            getattr(self.ui, step.section).collapsed = False
+
+    def step(self) -> Step:
+        """The step that is due now."""
+        scan, logic = self.state.scan, self.state.logic
+        if self._finetune.finishedRun is not None:
+            return Step(_("Compare the two models, and choose one."), "finetuneSection", "useModelButton")
+        if self._finetune.task is not None:
+            return Step(_("The model is learning; you can go on working meanwhile."), "finetuneSection")
+        if scan is None:
+            return Step(_("Choose the CT scan to work on."), "scanSection")
+        return self._reviewStep() or self._caseStep(scan, logic) or self._learningStep(logic)
+
+    def _reviewStep(self) -> Step | None:
+        review = self._review.review
+        if review is None:
+            return None
+        shown = set(self._review.table.numbers)
+        items = [item for item in review.prediction.findings() if item.number in shown]
+        if any(item.state == UNDECIDED for item in items):
+            return Step(_("Go through the findings: accept (A) or reject (R) each one."), "reviewSection", "nextButton")
+        if review.pending():
+            return Step(_("Add your decisions to the case."), "reviewSection", "applyButton")
+        return None
+
+    def _caseStep(self, scan, logic) -> Step | None:
+        annotation = roles.nodeOf(scan, roles.ANNOTATION)
+        if annotation is None or not annotation.GetSegmentation().GetNumberOfSegments():
+            if logic.trainingSet.cases() or self._review.review is not None:
+                return None
+            return Step(_("Let the model find lymph nodes, or mark one yourself."), "scanSection", "findButton")
+        if logic.trainingSet.caseOf(scan) is None:
+            return Step(
+                _("Add this scan to the training set when its nodes are marked."), "annotateSection", "addCaseButton"
+            )
+        if logic.trainingSet.hasChanges(scan):
+            return Step(_("Keep your changes in the training set."), "annotateSection", "addCaseButton")
+        return None
+
+    def _learningStep(self, logic) -> Step:
+        cases, runs = logic.trainingSet.cases(), logic.study.runs()
+        if not cases:
+            return Step(_("Mark a lymph node."), "annotateSection", "newNodeButton")
+        learned = max((run.ended for run in runs if run.ended), default=0.0)
+        if max(case.changed_at for case in cases) > learned:
+            return Step(_("Let the model learn from the training set."), "finetuneSection", "startButton")
+        return Step(_("Find lymph nodes with the model, or mark another scan."), "scanSection", "findButton")

@@ -1,0 +1,39 @@
+"""What the panel is set to; saved with the scene."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper
+
+AUTOMATIC = -1
+
+
+@parameterNodeWrapper
+class DGSTSegmentParameters:
+    """Settings of the panel.
+
+    inputVolume: the CT at work on.
+    strategy, gamma, update, learningRate (0: the strategy's own), minutes, steps (0: from the minutes), heldOut
+    (-1: one case in five), seed: of the next fine-tuning.
+    shown: ``after``, ``before`` or ``both`` predictions.
+    leastShortAxis: findings below this short axis (mm) are hidden.
+    outlineOnly, opacity: how predictions are drawn in slice views.
+    selectedFinding: number of the finding in the middle of the views; 0 for none.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    strategy: Annotated[str, Default("dgst")]
+    gamma: Annotated[int, WithinRange(1, 64), Default(2)]
+    update: Annotated[str, Choice(["rms", "sgd"]), Default("rms")]
+    learningRate: Annotated[float, WithinRange(0, 1), Default(0.0)]
+    minutes: Annotated[int, WithinRange(1, 600), Default(5)]
+    steps: Annotated[int, WithinRange(0, 100000), Default(0)]
+    heldOut: Annotated[int, WithinRange(-1, 100), Default(AUTOMATIC)]
+    seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
+    shown: Annotated[str, Choice(["after", "before", "both"]), Default("after")]
+    leastShortAxis: Annotated[float, WithinRange(0, 50), Default(5.0)]
+    outlineOnly: Annotated[bool, Default(False)]
+    opacity: Annotated[float, WithinRange(0, 1), Default(0.4)]
+    selectedFinding: Annotated[int, WithinRange(0, 100000), Default(0)]

@@ -1,0 +1,150 @@
+"""What the model found in a scan: a segmentation of its own with one segment a finding, and what the user decided."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ..imaging.finding import Finding
+from ..imaging.geometry import Geometry
+from ..imaging.volume import Volume
+from . import bridge, lymphnode, roles
+
+UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
+_FINDINGS, _STATES, _MODEL, _TITLE, _TOKEN = (
+    "DGSTSegment.Findings",
+    "DGSTSegment.States",
+    "DGSTSegment.Model",
+    "DGSTSegment.ModelTitle",
+    "DGSTSegment.Prediction",
+)
+
+
+@dataclass(frozen=True)
+class ReviewedFinding:
+    """A finding with its segment and the user's decision."""
+
+    finding: Finding
+    segmentId: str
+    state: str
+
+    @property
+    def number(self) -> int:
+        return self.finding.number
+
+
+class Prediction:
+    """A prediction's segmentation node, read and written through what the scene saves.
+
+    Args:
+        node: segmentation node made by ``makePrediction``.
+    """
+
+    def __init__(self, node):
+        self.node = node
+
+    @property
+    def scan(self):
+        return roles.scanOf(self.node)
+
+    @property
+    def role(self) -> str:
+        """``before`` or ``after`` fine-tuning."""
+        return roles.roleOf(self.node)
+
+    @property
+    def model(self) -> str:
+        return self.node.GetAttribute(_MODEL) or ""
+
+    @property
+    def modelTitle(self) -> str:
+        return self.node.GetAttribute(_TITLE) or ""
+
+    @property
+    def token(self) -> str:
+        """Tells this prediction from every other one."""
+        return self.node.GetAttribute(_TOKEN) or ""
+
+    def findings(self) -> list[ReviewedFinding]:
+        """All findings, in the order of their numbers."""
+        states = self._states()
+        described = json.loads(self.node.GetAttribute(_FINDINGS) or "[]")
+        there = set(bridge.segmentIds(self.node))
+        return [
+            ReviewedFinding(Finding.from_json(item), item["segment"], states.get(str(item["number"]), UNDECIDED))
+            for item in described
+            if item["segment"] in there
+        ]
+
+    def finding(self, number: int) -> ReviewedFinding:
+        return next(item for item in self.findings() if item.number == number)
+
+    def setState(self, number: int, state: str) -> None:
+        """Keep a decision, and show it by the segment's color."""
+        self.node.SetAttribute(_STATES, json.dumps({**self._states(), str(number): state}))
+        color = lymphnode.COLORS[self.role if state == UNDECIDED else state]
+        self.node.GetSegmentation().GetSegment(self.finding(number).segmentId).SetColor(*color)
+
+    def maskOf(self, item: ReviewedFinding, geometry: Geometry) -> np.ndarray:
+        """Bool, the voxels of the finding's box: where it lies."""
+        whole = bridge.segmentMask(self.node, item.segmentId, self.scan)
+        return whole[tuple(slice(first, end) for first, end in item.finding.box)]
+
+    def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
+        """Show the findings from ``leastShortAxis`` mm on; rejected ones fainter."""
+        display = self.node.GetDisplayNode()
+        wasModifying = display.StartModify()
+        display.SetVisibility(visible)
+        display.SetVisibility2DFill(not outlineOnly)
+        display.SetVisibility2DOutline(True)
+        display.SetOpacity2DFill(opacity)
+        display.SetOpacity2DOutline(1.0)
+        for item in self.findings():
+            display.SetSegmentVisibility(item.segmentId, item.finding.short_axis_mm >= leastShortAxis)
+            faint = 0.4 if item.state == REJECTED else 1.0
+            display.SetSegmentOpacity2DOutline(item.segmentId, faint)
+            display.SetSegmentOpacity2DFill(item.segmentId, faint)
+        display.EndModify(wasModifying)
+
+    def _states(self) -> dict[str, str]:
+        return json.loads(self.node.GetAttribute(_STATES) or "{}")
+
+
+def makePrediction(
+    scan, role: str, numbers: Volume, items: list[dict[str, Any]], model: str, title: str, token: str
+) -> Prediction:
+    """Put what the engine found into a segmentation of its own, in place of the one in that role.
+
+    Args:
+        scan: its volume node.
+        role: ``before`` or ``after``.
+        numbers: labelmap of the findings' numbers, on the scan's grid.
+        items: the findings as JSON.
+        model: MODEL that found them.
+        title: how that model is called.
+        token: tells this prediction from every other one.
+    """
+    name = _("{scan}: found by {model}").format(scan=scan.GetName(), model=title)
+    node = roles.makeNode(scan, role, name)
+    segments = bridge.importNumbers(numbers, node, scan)
+    for number, id_ in segments.items():
+        segment = node.GetSegmentation().GetSegment(id_)
+        segment.SetName(_("Finding {number}").format(number=number))
+        segment.SetColor(*lymphnode.COLORS[role])
+        segment.SetTag(segment.GetTerminologyEntryTagName(), lymphnode.TERMINOLOGY)
+    described = [{**item, "segment": segments[item["number"]]} for item in items]
+    for key, value in ((_FINDINGS, json.dumps(described)), (_MODEL, model), (_TITLE, title), (_TOKEN, token)):
+        node.SetAttribute(key, value)
+    if segments:
+        node.CreateClosedSurfaceRepresentation()
+    return Prediction(node)
+
+
+def predictionOf(scan, role: str) -> Prediction | None:
+    """The scan's prediction ``before`` or ``after``; None where there is none."""
+    node = roles.nodeOf(scan, role)
+    return None if node is None else Prediction(node)

@@ -1,0 +1,183 @@
+"""Review: accept or reject findings, and turn the decisions into annotation and known background of the case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from . import bridge, lymphnode, roles
+from .prediction import ACCEPTED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
+from .signal import Signal
+
+_FROM = "DGSTSegment.From"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How many decisions were carried out, each once."""
+
+    annotated: int
+    rejected: int
+
+
+class Review:
+    """Decisions on one prediction. The prediction's own segments never change, the annotation's are only added to.
+
+    Args:
+        prediction: what is reviewed.
+        aboutToChange: called with the annotation node before each change, so that it can be undone.
+
+    Attributes:
+        changed: signal after each decision and each change of the annotation.
+    """
+
+    def __init__(self, prediction: Prediction, aboutToChange: Signal):
+        self.prediction = prediction
+        self._aboutToChange = aboutToChange
+        self.changed = Signal()
+
+    @property
+    def scan(self):
+        return self.prediction.scan
+
+    def accept(self, number: int) -> None:
+        """The finding is a lymph node; ``apply`` makes it annotation."""
+        self._decide(number, ACCEPTED)
+
+    def reject(self, number: int) -> None:
+        """The finding is no lymph node; ``apply`` makes it known background of the case."""
+        self._decide(number, REJECTED)
+
+    def undecide(self, number: int) -> None:
+        """Take a decision back."""
+        self._decide(number, UNDECIDED)
+
+    def pending(self) -> list[ReviewedFinding]:
+        """Decisions that ``apply`` has not carried out, or that were undone since."""
+        done = self._applied()
+        return [item for item in self.prediction.findings() if item.state != done.get(item.number, UNDECIDED)]
+
+    def apply(self) -> Applied:
+        """Each accepted finding becomes a segment of the annotation, each rejected one known background."""
+        pending, done = self.pending(), self._applied()
+        accepted = [item for item in pending if item.state == ACCEPTED]
+        if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
+            self._aboutToChange(self.annotation())
+        for item in pending:
+            if item.number in done:
+                self._remove(item)
+        for item in accepted:
+            self._copy(item, self.annotation())
+        rejected = [item for item in pending if item.state == REJECTED]
+        for item in rejected:
+            self._copy(item, self._rejectedNode())
+        self.changed()
+        return Applied(len(accepted), len(rejected))
+
+    def edit(self, number: int) -> str:
+        """Accept a finding and make it a segment of the annotation at once; returns the segment's id."""
+        self.prediction.setState(number, ACCEPTED)
+        item = self.prediction.finding(number)
+        there = self._segmentFrom(self.annotation(), item)
+        if there is None:
+            self._aboutToChange(self.annotation())
+            if self._applied().get(number) == REJECTED:
+                self._remove(item)
+            there = self._copy(item, self.annotation())
+        self.changed()
+        return there
+
+    def overlaps(self) -> dict[int, float]:
+        """Share of each finding that the annotation covers, 0 to 1, by number."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        items = self.prediction.findings()
+        if annotation is None or not items:
+            return dict.fromkeys((item.number for item in items), 0.0)
+        marked = bridge.unionMask(annotation, self.scan)
+        if not marked.any():
+            return dict.fromkeys((item.number for item in items), 0.0)
+        numbers = bridge.numbersOf(self.prediction.node, [item.segmentId for item in items], self.scan)
+        return {
+            item.number: _covered(numbers, marked, item.finding.box, place) for place, item in enumerate(items, start=1)
+        }
+
+    def annotation(self):
+        """The case's annotation node, made when there is none."""
+        node = roles.nodeOf(self.scan, roles.ANNOTATION)
+        return node or roles.makeNode(
+            self.scan, roles.ANNOTATION, _("{scan}: lymph nodes").format(scan=self.scan.GetName())
+        )
+
+    def jump(self, number: int) -> None:
+        """Center every view on a finding."""
+        jumpTo(bridge.toRas(self.prediction.finding(number).finding.centroid))
+
+    def _decide(self, number: int, state: str) -> None:
+        self.prediction.setState(number, state)
+        self.changed()
+
+    def _applied(self) -> dict[int, str]:
+        """What became of each finding, read from the segments that came of it: an undo shows here at once."""
+        done = {}
+        for role, state in ((roles.REJECTED, REJECTED), (roles.ANNOTATION, ACCEPTED)):
+            node = roles.nodeOf(self.scan, role)
+            if node is not None:
+                for item in self.prediction.findings():
+                    if self._segmentFrom(node, item) is not None:
+                        done[item.number] = state
+        return done
+
+    def _segmentFrom(self, node, item: ReviewedFinding) -> str | None:
+        wanted = f"{self.prediction.token}-{item.number}"
+        segmentation = node.GetSegmentation()
+        return next((id_ for id_ in bridge.segmentIds(node) if _tag(segmentation.GetSegment(id_)) == wanted), None)
+
+    def _copy(self, item: ReviewedFinding, node) -> str:
+        geometry = bridge.geometryOf(self.scan)
+        id_ = lymphnode.addLymphNode(node)
+        node.GetSegmentation().GetSegment(id_).SetTag(_FROM, f"{self.prediction.token}-{item.number}")
+        mask = self.prediction.maskOf(item, geometry)
+        bridge.setSegmentMask(node, id_, mask, item.finding.box, geometry)
+        return id_
+
+    def _remove(self, item: ReviewedFinding) -> None:
+        for role in (roles.ANNOTATION, roles.REJECTED):
+            node = roles.nodeOf(self.scan, role)
+            id_ = None if node is None else self._segmentFrom(node, item)
+            if id_ is not None:
+                node.GetSegmentation().RemoveSegment(id_)
+
+    def _rejectedNode(self):
+        node = roles.nodeOf(self.scan, roles.REJECTED)
+        if node is None:
+            name = _("{scan}: no lymph nodes").format(scan=self.scan.GetName())
+            node = roles.makeNode(self.scan, roles.REJECTED, name)
+            node.GetDisplayNode().SetVisibility(False)
+        return node
+
+
+def jumpTo(ras: list[float]) -> None:
+    """Center every slice view on a point, and let the 3D cameras turn around it; RAS mm."""
+    for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        sliceNode.JumpSliceByCentering(*ras)
+    for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
+        moved = np.asarray(ras) - camera.GetFocalPoint()
+        camera.SetPosition(*(np.asarray(camera.GetPosition()) + moved))
+        camera.SetFocalPoint(*ras)
+        camera.ResetClippingRange()
+
+
+def _covered(numbers: np.ndarray, marked: np.ndarray, box, number: int) -> float:
+    place = tuple(slice(first, end) for first, end in box)
+    inside = numbers[place] == number
+    return float(marked[place][inside].mean()) if inside.any() else 0.0
+
+
+def _tag(segment) -> str:
+    import vtk
+
+    value = vtk.mutable("")
+    return str(value.get()) if segment.GetTag(_FROM, value) else ""

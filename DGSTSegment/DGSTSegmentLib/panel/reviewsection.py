@@ -1,0 +1,252 @@
+"""Section 4: go through the findings one by one, decide, and hand the decisions to the case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import export, roles
+from .findingstable import FindingsTable
+from .prediction import ACCEPTED, REJECTED, UNDECIDED
+from .report import writeReport
+from .review import Review
+from .state import PanelState, allow, attempt
+
+SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
+
+
+class ReviewSection:
+    """The table of findings, what views show of them, the user's decisions, and the ways out.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+        onEdit: called with the id of the annotation's segment that the user wants to correct.
+    """
+
+    def __init__(self, ui, state: PanelState, onEdit):
+        self.ui, self.state, self.logic, self._onEdit = ui, state, state.logic, onEdit
+        self.review: Review | None = None
+        self._overlaps: dict[int, float] = {}
+        self.table = FindingsTable(ui.findingsTable, self.onChosen)
+        for name, title in SHOWN:
+            ui.shownSelector.addItem(title, name)
+        ui.shownSelector.connect("currentIndexChanged(int)", self.onShownChosen)
+        for button, handler in (
+            (ui.acceptButton, self.onAccept),
+            (ui.rejectButton, self.onReject),
+            (ui.editButton, self.onEditFinding),
+            (ui.nextButton, self.onNext),
+            (ui.applyButton, self.onApply),
+            (ui.exportSegmentationButton, self.onExportSegmentation),
+            (ui.exportFindingsButton, self.onExportFindings),
+            (ui.exportReportButton, self.onExportReport),
+        ):
+            button.connect("clicked()", handler)
+        self._shownSettings: tuple | None = None
+
+    # ------------------------------------------------------------------------------------------------------ showing
+
+    def showScan(self) -> None:
+        """Review the chosen scan's prediction."""
+        scan, parameters = self.state.scan, self.state.parameters
+        role = roles.BEFORE if parameters is not None and parameters.shown == roles.BEFORE else None
+        self.review = self.logic.review(scan, role) if scan is not None else None
+        if self.review is not None:
+            self.review.changed.connect(self.onReviewChanged)
+            self.table.choose(parameters.selectedFinding)
+        self._shownSettings = None
+        self.reload()
+        if self.review is not None and parameters.selectedFinding in self.table.numbers:
+            self.table.choose(parameters.selectedFinding)
+
+    def showParameters(self) -> None:
+        """Show what the scene holds of the section's settings; fields of their own follow by themselves."""
+        parameters = self.state.parameters
+        index = self.ui.shownSelector.findData(parameters.shown)
+        if index >= 0 and self.ui.shownSelector.currentIndex != index:
+            self.ui.shownSelector.setCurrentIndex(index)
+        settings = (parameters.leastShortAxis, parameters.outlineOnly, parameters.opacity, parameters.shown)
+        if settings != self._shownSettings:
+            self._fill()
+
+    def reload(self) -> None:
+        """Measure the overlap with the annotation anew, and show everything."""
+        self._overlaps = self.review.overlaps() if self.review is not None else {}
+        self._fill()
+
+    def _fill(self) -> None:
+        parameters = self.state.parameters
+        items = self.review.prediction.findings() if self.review is not None else []
+        least = parameters.leastShortAxis if parameters is not None else 0.0
+        self.table.fill(items, self._overlaps, least)
+        hidden = len(items) - len(self.table.numbers)
+        text = _("{count} findings").format(count=len(self.table.numbers))
+        self.ui.countLabel.setText(text + (_(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""))
+        self._showInViews()
+        self.refresh()
+
+    def _showInViews(self) -> None:
+        parameters, scan = self.state.parameters, self.state.scan
+        if parameters is None:
+            return
+        self._shownSettings = (
+            parameters.leastShortAxis,
+            parameters.outlineOnly,
+            parameters.opacity,
+            parameters.shown,
+        )
+        for role in roles.PREDICTIONS:
+            prediction = self.logic.prediction(scan, role) if scan is not None else None
+            if prediction is not None:
+                alone = self.review is not None and prediction.node is self.review.prediction.node
+                visible = parameters.shown == "both" or alone
+                prediction.show(visible, parameters.leastShortAxis, parameters.outlineOnly, parameters.opacity)
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, chosen = self.ui, self.table.chosen
+        none = _("Find lymph nodes first.") if self.review is None else None
+        unchosen = none or (None if chosen else _("Choose a finding in the table first."))
+        allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
+        allow(ui.rejectButton, unchosen, _("This is no lymph node (key R; again to take it back)."))
+        allow(ui.editButton, unchosen, _("Take it into the annotation and correct its outline with the brush (key E)."))
+        allow(ui.nextButton, none, _("Go to the next finding without a decision (key N)."))
+        pending = len(self.review.pending()) if self.review is not None else 0
+        waiting = None if pending else _("There is no new decision.")
+        ui.applyButton.setText(
+            _("Add {count} decisions to the case").format(count=pending) if pending else _("Add decisions to the case")
+        )
+        allow(
+            ui.applyButton,
+            none or waiting,
+            _("Accepted findings become annotation, rejected ones known background; the next fine-tuning learns both."),
+        )
+        for button, toolTip in (
+            (ui.exportSegmentationButton, _("Save the findings shown as a segmentation file.")),
+            (ui.exportFindingsButton, _("Save the measurements as a table (CSV).")),
+            (ui.exportReportButton, _("Save a page with pictures and measurements (HTML).")),
+        ):
+            allow(button, none, toolTip)
+        self._offerShown()
+
+    def _offerShown(self) -> None:
+        """Before and after can be chosen where both exist."""
+        scan = self.state.scan
+        both = scan is not None and all(self.logic.prediction(scan, role) is not None for role in roles.PREDICTIONS)
+        allow(
+            self.ui.shownSelector,
+            None if both else _("Find lymph nodes with the model before and after fine-tuning to compare them."),
+            _("Which model's findings the views show."),
+        )
+
+    # ---------------------------------------------------------------------------------------------------- decisions
+
+    def onChosen(self, number: int) -> None:
+        with attempt(_("The views could not show the finding.")):
+            self.state.parameters.selectedFinding = number
+            self.review.jump(number)
+        self.refresh()
+
+    def goTo(self, number: int) -> None:
+        """Choose a finding, and center the views on it."""
+        self.table.choose(number)
+        if number:
+            self.onChosen(number)
+
+    def onAccept(self) -> None:
+        self._decide(ACCEPTED)
+
+    def onReject(self) -> None:
+        self._decide(REJECTED)
+
+    def _decide(self, state: str) -> None:
+        number = self.table.chosen
+        if self.review is None or not number:
+            return
+        with attempt(_("The decision was not kept.")):
+            if self.review.prediction.finding(number).state == state:
+                self.review.undecide(number)
+            elif state == ACCEPTED:
+                self.review.accept(number)
+            else:
+                self.review.reject(number)
+
+    def onEditFinding(self) -> None:
+        if self.review is None or not self.table.chosen:
+            return
+        with attempt(_("The finding cannot be edited.")):
+            segmentId = self.review.edit(self.table.chosen)
+            self._onEdit(segmentId)
+
+    def onNext(self) -> None:
+        if self.review is None:
+            return
+        undecided = {item.number for item in self.review.prediction.findings() if item.state == UNDECIDED}
+        number = self.table.next(self.table.chosen, undecided)
+        if number:
+            self.goTo(number)
+        else:
+            slicer.util.showStatusMessage(_("Every finding shown has a decision."), 5000)
+
+    def onApply(self) -> None:
+        with attempt(_("The decisions were not added.")):
+            applied = self.review.apply()
+            self.reload()
+            message = _("Added to the case: {annotated} as annotation, {rejected} as known background.").format(
+                annotated=applied.annotated, rejected=applied.rejected
+            )
+            if self.logic.trainingSet.caseOf(self.state.scan) is not None:
+                self.logic.addToTrainingSet(self.state.scan)
+                message += " " + _("The training set is up to date.")
+            slicer.util.showStatusMessage(message, 5000)
+        self.state.stepChanged()
+
+    def onReviewChanged(self) -> None:
+        chosen = self.table.chosen
+        if chosen:
+            self.table.showState(self.review.prediction.finding(chosen), self._overlaps.get(chosen, 0.0))
+        self._showInViews()
+        self.refresh()
+        self.state.stepChanged()
+
+    def onShownChosen(self, index: int) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.shown = self.ui.shownSelector.itemData(index)
+            self.showScan()
+
+    # ------------------------------------------------------------------------------------------------------- exports
+
+    def onExportSegmentation(self) -> None:
+        filters = ["Slicer (*.seg.nrrd)", "NIfTI (*.nii.gz)"]
+        if export.canWriteDicom():
+            filters.append(_("DICOM segmentation (*.dcm)"))
+        path = self._askPath(_("Save the findings"), "findings.seg.nrrd", ";;".join(filters))
+        if path:
+            with attempt(_("The findings were not saved.")):
+                export.saveSegmentation(self.review.prediction, self._chosenNumbers(), Path(path))
+                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
+
+    def onExportFindings(self) -> None:
+        path = self._askPath(_("Save the measurements"), "findings.csv", "CSV (*.csv)")
+        if path:
+            with attempt(_("The measurements were not saved.")):
+                export.saveFindings(self.review.prediction, self._chosenNumbers(), self._overlaps, Path(path))
+                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
+
+    def onExportReport(self) -> None:
+        path = self._askPath(_("Save the report"), "report.html", "HTML (*.html)")
+        if path:
+            with attempt(_("The report was not saved.")):
+                writeReport(self.review, self._chosenNumbers(), self._overlaps, Path(path))
+                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
+
+    def _chosenNumbers(self) -> list[int]:
+        return sorted(self.table.numbers)
+
+    def _askPath(self, title: str, name: str, filters: str) -> str:
+        proposed = str(Path(self.logic.study.folder).parent / f"{self.state.scan.GetName()}-{name}")
+        return qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, proposed, filters)

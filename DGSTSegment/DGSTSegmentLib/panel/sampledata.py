@@ -1,0 +1,44 @@
+"""A made-up scan for Slicer's Sample Data module: computed on the spot, nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+NAME = "DGSTSegmentPhantom"
+SEED = 7
+
+
+def register() -> None:
+    """Offer the made-up scan in Sample Data, where that module is there."""
+    if not hasattr(slicer.modules, "sampledata"):
+        return
+    import SampleData
+
+    icon = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "DGSTSegment.png"
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="DGSTSegment",
+        sampleName=NAME,
+        thumbnailFileName=str(icon),
+        customDownloader=lambda _source: loadPhantom(),
+    )
+
+
+def loadPhantom(seed: int = SEED, name: str = ""):
+    """A made-up CT of the kind that the starter was not trained on, as a new volume node.
+
+    Args:
+        seed: which one; the same seed gives the same voxels.
+        name: of the node.
+    """
+    from ..imaging.phantoms import make_phantom
+    from . import bridge
+
+    phantom = make_phantom("target", seed)
+    node = bridge.addVolume(phantom.ct, name or _("Made-up scan {seed}").format(seed=seed))
+    node.GetDisplayNode().SetAutoWindowLevel(False)
+    node.GetDisplayNode().SetWindowLevel(400, 40)
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node

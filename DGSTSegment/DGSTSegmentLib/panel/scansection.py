@@ -1,0 +1,200 @@
+"""Section 1: which scan, which model, and what it finds."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..engine.protocol import EngineError
+from . import dependencies, roles
+from .models import ModelEntry
+from .prediction import Prediction
+from .state import PanelState, allow, attempt, clock
+from .task import Task
+
+
+class ScanSection:
+    """Choose scan and model, find lymph nodes.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+    """
+
+    def __init__(self, ui, state: PanelState):
+        self.ui, self.state, self.logic = ui, state, state.logic
+        self.task: Task | None = None
+        self._described = False
+        self._setUpModelMenu()
+        ui.modelSelector.connect("activated(int)", self.onModelChosen)
+        ui.removeModelButton.connect("clicked()", self.onRemoveModel)
+        ui.findButton.connect("clicked()", self.onFind)
+        ui.stopFindingButton.connect("clicked()", self.onStop)
+        ui.findProgressWidget.hide()
+
+    def _setUpModelMenu(self) -> None:
+        self.menu = qt.QMenu(self.ui.addModelButton)
+        folder = self.menu.addAction(_("From a folder (nnU-Net results or a DGSTSegment model)..."))
+        folder.connect("triggered()", self.onAddFolder)
+        archive = self.menu.addAction(_("From a zip file..."))
+        archive.connect("triggered()", self.onAddZip)
+        self.ui.addModelButton.setMenu(self.menu)
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, scan, busy = self.ui, self.state.scan, self.logic.engine.busy
+        reason = None
+        if scan is None:
+            reason = _("Choose a CT scan first.")
+        elif busy:
+            reason = _("The engine is at work; wait until it is done.")
+        allow(ui.findButton, reason, _("Let the chosen model look for lymph nodes in the whole scan."))
+        entry = self._chosen()
+        fixed = _("This model comes with DGSTSegment.") if entry is None or not entry.removable else None
+        allow(ui.removeModelButton, fixed, _("Take this model off the list; its files are kept."))
+        ui.addModelButton.setEnabled(not busy)
+        ui.modelSelector.setEnabled(not busy)
+
+    def refreshModels(self) -> None:
+        """Show the list of models, and the card of the current one."""
+        selector = self.ui.modelSelector
+        with attempt(_("The list of models could not be read.")):
+            entries, current = self.logic.models.entries(), self.logic.models.current
+            selector.clear()
+            for entry in entries:
+                selector.addItem(entry.title, entry.spec)
+            selector.setCurrentIndex(selector.findData(current.spec))
+            self.ui.cardLabel.setText(current.line())
+            self.ui.cardLabel.setToolTip(current.card.description)
+        self.refresh()
+
+    def describeMachine(self) -> None:
+        """Ask once what the engine can compute on, where everything it needs is installed."""
+        if self._described or dependencies.missing():
+            return
+        self._described = True
+        task = self.logic.describeMachine()
+        task.finished.connect(self._showMachine)
+        task.failed.connect(self._showNoMachine)
+
+    def _showMachine(self, described: dict) -> None:
+        wanted = self.logic.settings.device
+        devices = described.get("devices") or []
+        usable = [d for d in devices if wanted == "auto" or d["name"].startswith(wanted)]
+        if usable:
+            device = usable[-1]
+            self.ui.deviceLabel.setText(
+                _("Computes on {device}, {free:.1f} of {total:.1f} GB free").format(
+                    device=device["title"], free=device["free_mb"] / 1024, total=device["memory_mb"] / 1024
+                )
+            )
+
+    def _showNoMachine(self, error: Exception) -> None:
+        self._described = False
+        self.ui.deviceLabel.setText(str(error))
+
+    def onModelChosen(self, index: int) -> None:
+        with attempt(_("The model was not changed.")):
+            self.logic.models.use(str(self.ui.modelSelector.itemData(index)))
+
+    def onAddFolder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self.ui.addModelButton, _("Folder of a model"), "")
+        if folder:
+            self.addModel(folder)
+
+    def onAddZip(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(self.ui.addModelButton, _("Zip file of a model"), "", "*.zip")
+        if path:
+            self.addModel(path)
+
+    def addModel(self, spec: str) -> None:
+        with attempt(_("The model was not added.")):
+            if not dependencies.ensure():
+                return
+            task = self.logic.addModel(spec)
+            task.finished.connect(self._onModelAdded)
+            task.failed.connect(self._onFailed)
+            self._follow(task)
+
+    def _onModelAdded(self, entry: ModelEntry) -> None:
+        self._unfollow()
+        with attempt(_("The model was not added.")):
+            self.logic.models.use(entry.spec)
+
+    def onRemoveModel(self) -> None:
+        entry = self._chosen()
+        question = _("Take {name} off the list? Its files are kept.").format(name=entry.title)
+        if slicer.util.confirmYesNoDisplay(question, windowTitle=_("Remove model")):
+            with attempt(_("The model was not removed.")):
+                self.logic.models.remove(entry.spec)
+
+    def onFind(self) -> None:
+        with attempt(_("Lymph nodes were not looked for.")):
+            scan = self.state.scan
+            if not self._settleDecisions(scan) or not dependencies.ensure():
+                return
+            task = self.logic.findLymphNodes(scan)
+            task.finished.connect(self._onFound)
+            task.failed.connect(self._onFailed)
+            self._follow(task)
+
+    def _settleDecisions(self, scan) -> bool:
+        """Whether a new prediction may take the old one's place, after asking what becomes of its decisions."""
+        role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
+        review = self.logic.review(scan, role)
+        waiting = review.pending() if review is not None else []
+        if not waiting:
+            return True
+        question = _(
+            "{count} decisions on the previous findings are not part of the case yet. Add them before looking again?"
+        ).format(count=len(waiting))
+        answer = slicer.util.messageBox(
+            question,
+            windowTitle=_("Keep your decisions?"),
+            standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
+        )
+        if answer == qt.QMessageBox.Yes:
+            review.apply()
+        return answer != qt.QMessageBox.Cancel
+
+    def onStop(self) -> None:
+        self.ui.findProgressBar.setFormat(_("Stopping ..."))
+        self.logic.engine.stop()
+
+    def _follow(self, task: Task) -> None:
+        self.task = task
+        self.ui.findProgressBar.setRange(0, 0)
+        self.ui.findProgressBar.setFormat(task.title)
+        self.ui.findProgressWidget.show()
+        task.progressed.connect(self._onProgress)
+        task.noted.connect(slicer.util.showStatusMessage)
+
+    def _unfollow(self) -> None:
+        self.task = None
+        self.ui.findProgressWidget.hide()
+
+    def _onProgress(self, event: dict) -> None:
+        bar, steps = self.ui.findProgressBar, event.get("steps")
+        if steps:
+            bar.setRange(0, steps)
+            bar.setValue(event["step"])
+            bar.setFormat(_("%p %, {left} left").format(left=clock(event.get("seconds_left"))))
+        else:
+            bar.setRange(0, 0)
+
+    def _onFound(self, prediction: Prediction | None) -> None:
+        self._unfollow()
+        if prediction is None:
+            slicer.util.showStatusMessage(_("Stopped; nothing was changed."), 5000)
+
+    def _onFailed(self, error: Exception) -> None:
+        self._unfollow()
+        hint = _(" It starts again with the next request.") if isinstance(error, EngineError) else ""
+        slicer.util.errorDisplay(f"{error}{hint}")
+
+    def _chosen(self) -> ModelEntry | None:
+        spec = self.ui.modelSelector.itemData(self.ui.modelSelector.currentIndex)
+        with attempt(_("The list of models could not be read.")):
+            return next((entry for entry in self.logic.models.entries() if entry.spec == spec), None)
+        return None

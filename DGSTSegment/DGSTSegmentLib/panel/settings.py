@@ -1,0 +1,51 @@
+"""What belongs to the machine and not to a case: folders, device, added models. Kept by Slicer's settings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import qt
+
+_GROUP = "DGSTSegment"
+
+
+class Settings:
+    """Slicer's settings under ``DGSTSegment/``."""
+
+    @property
+    def studyFolder(self) -> str:
+        """Where the study lies; a folder in the user's documents by default."""
+        documents = qt.QStandardPaths.writableLocation(qt.QStandardPaths.DocumentsLocation)
+        return self._get("studyFolder") or f"{documents}/DGSTSegment"
+
+    @studyFolder.setter
+    def studyFolder(self, folder: str) -> None:
+        self._set("studyFolder", folder)
+
+    @property
+    def device(self) -> str:
+        """``auto``, ``cpu`` or ``cuda``."""
+        return self._get("device") or "auto"
+
+    @device.setter
+    def device(self, name: str) -> None:
+        self._set("device", name)
+
+    @property
+    def addedModels(self) -> list[dict[str, Any]]:
+        """Models that the user added: ``spec`` (a path), ``title`` and ``card`` of each."""
+        try:
+            return json.loads(self._get("addedModels") or "[]")
+        except ValueError:
+            return []  # written by another program: the list starts anew, the models themselves stay where they are
+
+    @addedModels.setter
+    def addedModels(self, models: list[dict[str, Any]]) -> None:
+        self._set("addedModels", json.dumps(models))
+
+    def _get(self, key: str) -> str:
+        return str(qt.QSettings().value(f"{_GROUP}/{key}", "") or "")
+
+    def _set(self, key: str, value: str) -> None:
+        qt.QSettings().setValue(f"{_GROUP}/{key}", value)

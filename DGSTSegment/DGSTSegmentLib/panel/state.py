@@ -1,0 +1,55 @@
+"""What the sections of the panel share: the settings of the scene, and the scan at work on."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from .logic import DGSTSegmentCore
+from .signal import Signal
+
+
+class PanelState:
+    """The panel's settings and who has to hear of changes.
+
+    Args:
+        logic: what the sections let the user do.
+
+    Attributes:
+        parameters: the scene's ``DGSTSegmentParameters``; None while there is no scene to work on.
+        scanChanged: signal after another scan was chosen, or the chosen one went.
+        annotationChanged: signal after something was painted, added or taken back.
+        reviewChanged: signal after a decision, or after the reviewed prediction changed.
+        stepChanged: signal after anything that may change what to do next.
+    """
+
+    def __init__(self, logic: DGSTSegmentCore):
+        self.logic = logic
+        self.parameters = None
+        self.scanChanged, self.annotationChanged = Signal(), Signal()
+        self.reviewChanged, self.stepChanged = Signal(), Signal()
+
+    @property
+    def scan(self):
+        """CT volume node at work on; None where none is chosen."""
+        return self.parameters.inputVolume if self.parameters is not None else None
+
+
+def attempt(what: str):
+    """Context of everything that a click does: an error is shown in one sentence, never swallowed."""
+    return slicer.util.tryWithErrorDisplay(what, waitCursor=True)
+
+
+def allow(button, reason: str | None, toolTip: str) -> None:
+    """Enable a button, or disable it and let its tooltip say why."""
+    button.setEnabled(not reason)
+    button.setToolTip(f"{toolTip}\n\n{reason}" if reason else toolTip)
+
+
+def clock(seconds: float | None) -> str:
+    """``2:05`` of seconds; words where it is not known yet."""
+    if seconds is None:
+        return _("measuring the time left")
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

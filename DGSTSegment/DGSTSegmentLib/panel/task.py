@@ -1,0 +1,69 @@
+"""One piece of work that the engine is at, as a caller sees it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from .signal import Signal
+
+
+class Task:
+    """Work that goes on in the engine's process while Slicer stays usable.
+
+    Attributes:
+        progressed: signal with each ``progress`` event (phase, step, steps, seconds_left, loss, ...).
+        noted: signal with each sentence for the user.
+        finished: signal with the result, a dictionary.
+        failed: signal with the exception (``InputError``, ``EngineError``).
+        folder: of the run, for a fine-tuning.
+
+    Example, in Slicer's Python console:
+        >>> task = logic.findLymphNodes(volumeNode)
+        >>> task.wait()
+    """
+
+    def __init__(self, title: str):
+        self.title = title
+        self.progressed, self.noted, self.finished, self.failed = Signal(), Signal(), Signal(), Signal()
+        self.done = False
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.folder: Path | None = None
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Pass on an event of the engine."""
+        if event["event"] == "note":
+            self.noted(event["message"])
+        else:
+            self.progressed(event)
+
+    def end(self, outcome: Any) -> None:
+        """Take the result, or the exception that ended the work."""
+        self.done = True
+        if isinstance(outcome, Exception):
+            self.error = outcome
+            self.failed(outcome)
+        else:
+            self.result = outcome
+            self.finished(outcome)
+
+    def wait(self, seconds: float = float("inf")) -> Any:
+        """For scripts: let Slicer work on until this is done, and return the result. No handler calls it.
+
+        Raises:
+            InputError, EngineError: what ended the work.
+            TimeoutError: it is not done within ``seconds``.
+        """
+        end = time.monotonic() + seconds
+        while not self.done:
+            slicer.app.processEvents()
+            time.sleep(0.005)
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.title} is not done within {seconds:g} seconds.")
+        if self.error is not None:
+            raise self.error
+        return self.result

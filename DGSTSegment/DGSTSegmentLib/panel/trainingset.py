@@ -1,0 +1,239 @@
+"""The training set: cases between the scene and the study folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import InputError
+from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
+from . import bridge, roles
+from .signal import Signal
+
+_COMPLETENESS = "DGSTSegment.Completeness"
+
+
+class TrainingSet:
+    """Annotated scans that the next fine-tuning learns from.
+
+    Args:
+        study: where they are kept.
+
+    Attributes:
+        changed: signal after a case came, changed or went.
+    """
+
+    def __init__(self, study: Study):
+        self.study = study
+        self.changed = Signal()
+        self._savedAt: dict[str, int] = {}
+
+    def cases(self) -> list[StudyCase]:
+        """Raises:
+        InputError: the study folder cannot be read.
+        """
+        return self.study.cases()
+
+    def caseOf(self, scan) -> StudyCase | None:
+        """The scan's case; None where it is not in the training set.
+
+        Raises:
+            InputError: the study folder cannot be read.
+        """
+        return self.study.case(roles.caseOf(scan, self._place))
+
+    def save(self, scan) -> StudyCase:
+        """Add a scan with its annotation to the training set, or bring its case up to date.
+
+        Raises:
+            InputError: nothing is marked, the box is missing, or the study folder cannot be written to.
+        """
+        annotation = roles.nodeOf(scan, roles.ANNOTATION)
+        completeness = completenessOf(annotation)
+        marked = _countMarked(annotation)
+        if not marked and completeness != "all":
+            raise InputError(
+                _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.").format(
+                    scan=scan.GetName()
+                )
+            )
+        bridge.geometryOf(scan)
+        old, rejected = self.caseOf(scan), roles.nodeOf(scan, roles.REJECTED)
+        case = StudyCase(
+            id=old.id if old else "",
+            name=scan.GetName(),
+            completeness=completeness,
+            boxes=[boxOf(roles.regionOf(annotation))] if completeness == "region" else [],
+            marked=marked,
+            rejected=_countMarked(rejected),
+        )
+        writers = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
+        if case.rejected:
+            writers[REJECTED_FILE] = lambda path: _writeSegmentation(rejected, scan, path)
+        if old is None:
+            writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
+        saved = self.study.update(case, writers) if old else self.study.add(case, writers)
+        roles.setCase(scan, self._place, saved.id)
+        self._savedAt[scan.GetID()] = _state(scan)
+        self.changed()
+        return saved
+
+    def hasChanges(self, scan) -> bool:
+        """Whether an open case of the training set was changed since it was saved or opened."""
+        saved = self._savedAt.get(scan.GetID())
+        return saved is not None and self.caseOf(scan) is not None and _state(scan) != saved
+
+    def open(self, id_: str):
+        """Bring a case into the scene; where it is open already, that scan, with what was changed since.
+
+        Returns the scan's volume node.
+
+        Raises:
+            InputError: a file of the case is missing or damaged.
+        """
+        scan = roles.scanOfCase(self._place, id_)
+        if scan is not None:
+            return scan
+        case = self.study.case(id_)
+        if case is None:
+            raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
+        return self._load(case)
+
+    def _load(self, case: StudyCase):
+        folder, made = self.study.case_folder(case.id), []
+        try:
+            scan = _readInto("vtkMRMLScalarVolumeNode", case.name, folder / IMAGE_FILE, made)
+            annotation = _readInto(
+                "vtkMRMLSegmentationNode",
+                _("{scan}: lymph nodes").format(scan=case.name),
+                folder / ANNOTATION_FILE,
+                made,
+            )
+            roles.claim(annotation, scan, roles.ANNOTATION)
+            annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+            if (folder / REJECTED_FILE).exists():
+                name = _("{scan}: no lymph nodes").format(scan=case.name)
+                rejected = _readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
+                roles.claim(rejected, scan, roles.REJECTED)
+                rejected.GetDisplayNode().SetVisibility(False)
+        except InputError:
+            for node in made:
+                slicer.mrmlScene.RemoveNode(node)
+            raise
+        setCompleteness(annotation, case.completeness)
+        if case.boxes:
+            roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
+        roles.setCase(scan, self._place, case.id)
+        self._savedAt[scan.GetID()] = _state(scan)
+        return scan
+
+    def remove(self, id_: str) -> Path:
+        """Take a case out; the scene keeps what is open, the files go to the study's folder ``removed``.
+
+        Raises:
+            InputError: the study folder cannot be written to.
+        """
+        place = self.study.remove(id_)
+        scan = roles.scanOfCase(self._place, id_)
+        if scan is not None:
+            roles.setCase(scan, self._place, "")
+        self.changed()
+        return place
+
+    @property
+    def _place(self) -> str:
+        return str(self.study.folder)
+
+
+def completenessOf(annotation) -> str:
+    """What an unmarked voxel of the annotation means: a name in ``training.case.COMPLETENESS``."""
+    return (annotation.GetAttribute(_COMPLETENESS) if annotation is not None else None) or "marked"
+
+
+def setCompleteness(annotation, name: str) -> None:
+    annotation.SetAttribute(_COMPLETENESS, name)
+
+
+def makeRegion(name: str, box: list[float]):
+    """A box (ROI node) from opposite corners ``[x0, y0, z0, x1, y1, z1]``, LPS mm. It cannot be turned."""
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("{scan}: box").format(scan=name))
+    roi.CreateDefaultDisplayNodes()
+    low, high = box[:3], box[3:]
+    roi.SetCenter(*bridge.toRas([(a + b) / 2 for a, b in zip(low, high)]))
+    roi.SetSize(*[abs(b - a) for a, b in zip(low, high)])
+    display = roi.GetDisplayNode()
+    display.SetFillVisibility(False)
+    display.SetHandlesInteractive(True)
+    display.SetRotationHandleVisibility(False)
+    return roi
+
+
+def boxOf(roi) -> list[float]:
+    """Opposite corners ``[x0, y0, z0, x1, y1, z1]`` of a box, LPS mm.
+
+    Raises:
+        InputError: there is no box, it is empty, or it is turned.
+    """
+    if roi is None or min(roi.GetSize()) <= 0:
+        raise InputError(
+            _("There is no box to say where every lymph node is marked; place it, or choose another sentence.")
+        )
+    toWorld = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())[:3, :3]
+    if abs(abs(toWorld) - abs(toWorld).round()).max() > 1e-3:
+        raise InputError(
+            _("The box {name} is turned; make a new one that lies straight in the patient.").format(name=roi.GetName())
+        )
+    bounds = [0.0] * 6
+    roi.GetBounds(bounds)
+    x0, x1, y0, y1, z0, z1 = bounds
+    return [-x1, -y1, z0, -x0, -y0, z1]
+
+
+def _countMarked(node) -> int:
+    if node is None:
+        return 0
+    return sum(not bridge.isEmpty(node, id_) for id_ in bridge.segmentIds(node))
+
+
+def _state(scan) -> tuple:
+    """Changes with the annotation, the refusals, the completeness and the box."""
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    rejected = roles.nodeOf(scan, roles.REJECTED)
+    segmentations = [node.GetSegmentation().GetMTime() if node is not None else 0 for node in (annotation, rejected)]
+    roi = roles.regionOf(annotation) if annotation is not None else None
+    box = (*roi.GetCenter(), *roi.GetSize()) if roi is not None else ()
+    return (*segmentations, completenessOf(annotation), box)
+
+
+def _writeVolume(scan, path: Path) -> None:
+    """Through a storage node of its own, so that the scan's own file stays where the user has it."""
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(False)
+    if not storage.WriteData(scan):
+        raise OSError(_("the scan could not be written, the disk may be full"))
+
+
+def _writeSegmentation(node, scan, path: Path) -> None:
+    node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(node):
+        raise OSError(_("the segmentation could not be written, the disk may be full"))
+
+
+def _readInto(nodeClass: str, name: str, path: Path, made: list):
+    """A new node with what a file holds; it is noted in ``made`` before it is read."""
+    if not path.exists():
+        raise InputError(_("{path} is gone; the case cannot be opened.").format(path=path))
+    node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, slicer.mrmlScene.GenerateUniqueName(name))
+    made.append(node)
+    isScan = nodeClass == "vtkMRMLScalarVolumeNode"
+    storage = slicer.vtkMRMLNRRDStorageNode() if isScan else slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node):
+        raise InputError(_("{path} is damaged; the case cannot be opened.").format(path=path))
+    node.CreateDefaultDisplayNodes()
+    return node

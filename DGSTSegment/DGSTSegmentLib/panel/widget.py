@@ -1,0 +1,199 @@
+"""The panel: sections bound together, to the scene, and to Slicer's coming and going."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from . import roles
+from .annotatesection import AnnotateSection
+from .finetunesection import FinetuneSection
+from .logic import DGSTSegmentCore
+from .nextstep import NextStep
+from .parameters import DGSTSegmentParameters
+from .reviewsection import ReviewSection
+from .scansection import ScanSection
+from .shortcuts import Shortcuts
+from .state import PanelState, attempt
+
+ICONS = Path(__file__).resolve().parents[2] / "Resources" / "Icons"
+
+
+class Panel:
+    """What ``DGSTSegmentWidget`` delegates to.
+
+    Args:
+        uiWidget: the loaded ``DGSTSegment.ui``.
+        logic: what the panel lets the user do; it has ``getParameterNode`` of a scripted module's logic.
+    """
+
+    def __init__(self, uiWidget, logic: DGSTSegmentCore):
+        self.uiWidget, self.logic = uiWidget, logic
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self.state = PanelState(logic)
+        self._guiTag = self._observer = None
+        self._scanId = ""
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.scan = ScanSection(self.ui, self.state)
+        self.annotate = AnnotateSection(self.ui, self.state)
+        self.finetune = FinetuneSection(self.ui, self.state)
+        self.review = ReviewSection(self.ui, self.state, self.annotate.startPainting)
+        self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review)
+        self.shortcuts = Shortcuts(
+            {
+                "A": self.review.onAccept,
+                "R": self.review.onReject,
+                "E": self.review.onEditFinding,
+                "N": self.review.onNext,
+            }
+        )
+        self._setIcons()
+        self._connect()
+        self._onStudyChanged()
+
+    def _setIcons(self) -> None:
+        for button, name in (
+            (self.ui.findButton, "FindLymphNodes"),
+            (self.ui.newNodeButton, "NewLymphNode"),
+            (self.ui.fromFindingButton, "FromFinding"),
+            (self.ui.acceptButton, "Accept"),
+            (self.ui.rejectButton, "Reject"),
+            (self.ui.editButton, "Edit"),
+            (self.ui.nextButton, "Next"),
+        ):
+            button.setIcon(qt.QIcon(str(ICONS / f"{name}.png")))
+
+    def _connect(self) -> None:
+        logic, state = self.logic, self.state
+        logic.engine.changed.connect(self.refresh)
+        logic.models.changed.connect(self.scan.refreshModels)
+        logic.trainingSet.changed.connect(self._onTrainingSetChanged)
+        logic.studyChanged.connect(self._onStudyChanged)
+        logic.predicted.connect(self._onPredicted)
+        state.annotationChanged.connect(self._onAnnotationChanged)
+        state.reviewChanged.connect(self.review.reload)
+        state.stepChanged.connect(self.nextStep.refresh)
+
+    # ------------------------------------------------------------------------------------------- Slicer's life cycle
+
+    def enter(self) -> None:
+        """The module is shown."""
+        self.bind()
+        self.annotate.editor.takeUp()
+        self.annotate.showScan()
+        self.shortcuts.enable()
+
+    def exit(self) -> None:
+        """Another module is shown; what the engine does goes on."""
+        self.shortcuts.disable()
+        self.annotate.editor.letGo()
+        self.unbind()
+
+    def bind(self) -> None:
+        """Follow the scene's parameters."""
+        if self.state.parameters is not None:
+            return
+        parameters = DGSTSegmentParameters(self.logic.getParameterNode())
+        if parameters.inputVolume is None:
+            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        self.state.parameters = parameters
+        self._guiTag = parameters.connectGui(self.uiWidget)
+        node = parameters.parameterNode
+        self._observer = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParameters)
+        self.finetune.showPlotView()
+        self._scanId = None
+        self._onParameters()
+
+    def unbind(self) -> None:
+        """Follow no parameters: the scene goes, or the module is not shown."""
+        parameters, self.state.parameters = self.state.parameters, None
+        if parameters is not None:
+            parameters.disconnectGui(self._guiTag)
+            parameters.parameterNode.RemoveObserver(self._observer)
+
+    def onSceneStartClose(self) -> None:
+        self.annotate.release()
+        self.unbind()
+        self.review.showScan()
+
+    def onSceneEndClose(self, shown: bool) -> None:
+        """A new scene; ``shown`` says whether the module is the one on the screen."""
+        self._scanId = ""
+        if shown:
+            self.annotate.editor.takeUp()
+            self.bind()
+        self.refresh()
+
+    def onSceneEndImport(self, shown: bool) -> None:
+        """A saved scene was loaded: show what it holds."""
+        if shown:
+            self.unbind()
+            self.bind()
+        self.refresh()
+
+    def cleanup(self) -> None:
+        """The panel ends: the module is reloaded, or Slicer quits. A run in its middle can be resumed."""
+        self.shortcuts.disable()
+        self.annotate.release()
+        self.unbind()
+        self.finetune.plotView.setMRMLScene(None)
+        self.logic.close()
+
+    # -------------------------------------------------------------------------------------------------------- changes
+
+    def refresh(self) -> None:
+        """Show in every section what can be done now."""
+        self.scan.refresh()
+        self.annotate.refresh()
+        self.finetune.refresh()
+        self.review.refresh()
+        self.nextStep.refresh()
+
+    def _onParameters(self, *_event) -> None:
+        scan = self.state.scan
+        id_ = scan.GetID() if scan is not None else ""
+        self.finetune.showParameters()
+        if id_ != self._scanId:
+            self._scanId = id_
+            self._onScanChanged()
+        self.review.showParameters()
+
+    def _onScanChanged(self) -> None:
+        with attempt(_("The scan could not be shown.")):
+            self.annotate.showScan()
+            self.review.showScan()
+        self.state.scanChanged(self.state.scan)
+        self.refresh()
+        if self.state.scan is not None:
+            qt.QTimer.singleShot(0, self.scan.describeMachine)
+
+    def _onPredicted(self, prediction) -> None:
+        parameters = self.state.parameters
+        if parameters is None or prediction.scan is not self.state.scan:
+            return
+        role = prediction.role
+        if parameters.shown != "both":
+            parameters.shown = roles.AFTER if self.logic.prediction(self.state.scan, roles.AFTER) else role
+        self.ui.reviewSection.collapsed = False
+        self.review.showScan()
+        if self.review.table.numbers:
+            self.review.goTo(self.review.table.numbers[0])
+        self.refresh()
+
+    def _onAnnotationChanged(self) -> None:
+        self.review.refresh()
+        self.nextStep.refresh()
+
+    def _onTrainingSetChanged(self) -> None:
+        self.annotate.table.reload()
+        self.finetune.refresh()
+        self.nextStep.refresh()
+
+    def _onStudyChanged(self) -> None:
+        self.scan.refreshModels()
+        self._onTrainingSetChanged()
+        self.refresh()

@@ -1,0 +1,144 @@
+"""The unchanged module in the preview host, with the real engine and models small enough for a test.
+
+One host, one module and one engine serve all tests; each test gets an empty scene and a study folder of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ..conftest import tiny_case
+from ..host.conftest import host, running_host  # noqa: F401 fixtures
+
+MODULE = Path(__file__).resolve().parents[3] / "DGSTSegment" / "DGSTSegment.py"
+PATIENCE_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def adapted_model(tiny_model, tiny_study, engine, tmp_path_factory):
+    """The tiny model after a real fine-tuning that is long enough for it to find the balls of the tiny scans."""
+    out = tmp_path_factory.mktemp("adapted") / "adapted"
+    cases = [{"image": str(ct), "annotation": str(seg), "completeness": "all"} for ct, seg in tiny_study]
+    engine.finetune(
+        {
+            "model": str(tiny_model),
+            "cases": cases,
+            "out": str(out),
+            "strategy": "full",
+            "lr": 0.02,
+            "steps": 150,
+            "holdout": 0,
+            "device": "cpu",
+            "threads": 1,
+            "precision": "fp32",
+        }
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def module(running_host):  # noqa: F811
+    """The module, loaded once."""
+    return running_host.load_module(MODULE)
+
+
+@pytest.fixture
+def widget(host, module, tmp_path):  # noqa: F811
+    """The module's widget on an empty scene and an empty study; its engine lives on from test to test."""
+    host.enter()
+    current = host.widget
+    current.logic.settings.addedModels = []
+    current.logic.settings.device = "cpu"
+    current.logic.setStudyFolder(str(tmp_path / "study"))
+    yield current
+    if host.widget.logic.engine.busy:
+        host.widget.logic.engine.kill()
+        until(host, lambda: not host.widget.logic.engine.busy)
+
+
+@pytest.fixture
+def panel(widget):
+    return widget.panel
+
+
+@pytest.fixture
+def ui(panel):
+    return panel.ui
+
+
+@pytest.fixture
+def logic(widget):
+    return widget.logic
+
+
+@pytest.fixture
+def tiny_models(logic, tiny_model, adapted_model):
+    """The tiny model and what it learned, on the module's list; the adapted one is the current model."""
+    from DGSTSegmentLib.networks.description import read_description
+
+    for folder in (tiny_model, adapted_model):
+        logic.models.add(str(folder), {"card": read_description(folder).card.to_json()})
+    logic.models.use(str(adapted_model))
+    return str(tiny_model), str(adapted_model)
+
+
+@pytest.fixture
+def scan(panel, host):  # noqa: F811
+    """A tiny scan as a volume node, chosen in the panel."""
+    return open_scan(panel, host, tiny_case(0)[0])
+
+
+def open_scan(panel, host, volume, name="Tiny scan"):  # noqa: F811
+    """Put a volume into the scene and choose it."""
+    from DGSTSegmentLib.panel import bridge
+
+    node = bridge.addVolume(volume, name)
+    panel.ui.inputVolumeSelector.setCurrentNode(node)
+    until(host, lambda: panel.state.scan is node and not panel.logic.engine.busy)
+    return node
+
+
+def press(host, key):  # noqa: F811
+    """Press a key in Slicer's main window."""
+    import slicer
+    from PySide6.QtTest import QTest
+
+    QTest.keyClick(slicer.util.mainWindow(), key)
+    host.process_events()
+
+
+def until(host, condition, seconds=PATIENCE_SECONDS):  # noqa: F811
+    """Let the host work until something is so."""
+    import time
+
+    end = time.monotonic() + seconds
+    while not condition():
+        host.process_events()
+        time.sleep(0.002)
+        assert time.monotonic() < end, "waited in vain"
+    host.process_events()
+
+
+def mark(logic, scan, mask, number=1):
+    """Mark the voxels of a bool array as a lymph node; returns the segment's id."""
+    from DGSTSegmentLib.panel import bridge, lymphnode
+
+    annotation = logic.annotation(scan)
+    id_ = lymphnode.addLymphNode(annotation)
+    box = tuple((0, n) for n in mask.shape)
+    bridge.setSegmentMask(annotation, id_, np.asarray(mask), box, bridge.geometryOf(scan))
+    return id_
+
+
+def find(host, panel):  # noqa: F811
+    """Press *Find lymph nodes* and wait; returns the prediction."""
+    found = []
+    panel.logic.predicted.connect(found.append)
+    panel.ui.findButton.click()
+    until(host, lambda: not panel.logic.engine.busy)
+    panel.logic.predicted.disconnect(found.append)
+    assert found, "no prediction came"
+    return found[0]

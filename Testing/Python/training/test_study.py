@@ -1,0 +1,159 @@
+"""The study folder: cases come whole or not at all, nothing is lost, and what lies there is what a fine-tuning takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.training.case import read_case
+from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
+
+from ..conftest import tiny_case
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path / "study")
+
+
+@pytest.fixture
+def writers():
+    image, annotation = tiny_case(0)
+    return {
+        IMAGE_FILE: lambda path: write_volume(image, path),
+        ANNOTATION_FILE: lambda path: write_volume(annotation, path, {1: "Lymph node 1"}),
+    }
+
+
+def fails(_path):
+    raise OSError(28, "No space left on device")
+
+
+def everything_in(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_study_that_is_only_looked_at_leaves_no_trace(study):
+    assert study.cases() == [] and study.runs() == [] and study.model == "starter"
+    assert not study.folder.exists()
+
+
+def test_a_case_comes_back_as_it_was_added(study, writers):
+    added = study.add(StudyCase("", "Chest CT, Ärzte", "all", marked=2), writers)
+    assert study.cases() == [added]
+    assert Study(study.folder).case(added.id) == added
+    assert added.changed and added.changed_at > 0
+
+
+def test_cases_keep_the_order_in_which_they_came(study, writers):
+    names = ["b", "a", "b"]
+    for name in names:
+        study.add(StudyCase("", name, "all"), writers)
+    assert [case.name for case in study.cases()] == names
+    assert len({case.id for case in study.cases()}) == 3
+
+
+def test_a_fine_tuning_reads_what_the_study_gives_it(study, writers):
+    image, annotation = tiny_case(0)
+    low, high = image.geometry.corners().min(axis=0), image.geometry.corners().max(axis=0)
+    case = StudyCase("", "chest", "region", boxes=[[*low, *high]], marked=2, rejected=1)
+    study.add(case, {**writers, REJECTED_FILE: lambda path: write_volume(annotation, path)})
+    files = study.case_files()[0]
+    read = read_case(files)
+    assert files.title == "chest"
+    assert read.image.geometry.same_grid(image.geometry)
+    assert (read.annotation.array == annotation.array).all()
+    assert read.region.array.all()
+    assert (read.rejected.array == (annotation.array > 0)).all()
+
+
+def test_refusals_that_were_all_taken_back_are_not_learned_from(study, writers):
+    _, annotation = tiny_case(0)
+    added = study.add(
+        StudyCase("", "chest", marked=2, rejected=1),
+        {**writers, REJECTED_FILE: lambda path: write_volume(annotation, path)},
+    )
+    study.update(replace(added, rejected=0), {})
+    assert study.case_files()[0].rejected is None
+
+
+def test_a_case_whose_writing_fails_leaves_nothing_behind(study, writers):
+    with pytest.raises(InputError, match="No space left on device"):
+        study.add(StudyCase("", "chest"), {**writers, REJECTED_FILE: fails})
+    assert study.cases() == []
+    assert everything_in(study.folder) == []
+
+
+def test_an_update_that_fails_leaves_the_old_case_untouched(study, writers):
+    added = study.add(StudyCase("", "chest", marked=2), writers)
+    before = {name: (study.folder / name).read_bytes() for name in everything_in(study.folder)}
+    other, _ = tiny_case(1)
+    with pytest.raises(InputError, match="No space left on device"):
+        study.update(
+            replace(added, marked=9), {IMAGE_FILE: lambda path: write_volume(other, path), ANNOTATION_FILE: fails}
+        )
+    assert {name: (study.folder / name).read_bytes() for name in everything_in(study.folder)} == before
+
+
+def test_a_removed_case_is_kept_aside_and_its_number_not_given_again(study, writers):
+    first = study.add(StudyCase("", "chest", "all"), writers)
+    place = study.remove(first.id)
+    assert study.cases() == [] and (place / IMAGE_FILE).exists()
+    assert study.add(StudyCase("", "chest", "all"), writers).id != first.id
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (StudyCase("", "chest", "some"), "marked, region, all, not 'some'"),
+        (StudyCase("", "chest", "region"), "there is none; place the box"),
+    ],
+)
+def test_a_case_that_says_nothing_usable_is_refused(study, writers, case, said):
+    with pytest.raises(InputError, match=said):
+        study.add(case, writers)
+    assert not study.folder.exists()
+
+
+def test_a_case_that_is_gone_is_said_when_it_is_updated(study, writers):
+    added = study.add(StudyCase("", "chest", "all"), writers)
+    study.remove(added.id)
+    with pytest.raises(InputError, match="is gone"):
+        study.update(added, {})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"completeness": "all"}'])
+def test_a_damaged_description_is_said_with_its_file(study, writers, text):
+    added = study.add(StudyCase("", "chest", "all"), writers)
+    (study.case_folder(added.id) / "case.json").write_text(text)
+    with pytest.raises(InputError, match=r"case\.json"):
+        study.cases()
+
+
+def test_the_current_model_moves_with_the_study(study, tmp_path):
+    run = study.new_run_folder()
+    study.model = str(run)
+    assert study.model == str(run)
+    moved = tmp_path / "elsewhere"
+    study.folder.rename(moved)
+    assert Study(moved).model == str(moved / "runs" / run.name)
+    study = Study(moved)
+    study.model = "starter"
+    assert Study(moved).model == "starter"
+
+
+def test_runs_tell_whether_they_can_go_on(study):
+    cut_off, stopped, finished = (study.folder / "runs" / f"{n:04}" for n in (1, 2, 3))
+    for folder, result in ((cut_off, None), (stopped, {"stopped": True}), (finished, {"stopped": False})):
+        folder.mkdir(parents=True)
+        (folder / "request.json").write_text("{}")
+        if result is not None:
+            (folder / "result.json").write_text(json.dumps(result))
+    assert [(run.resumable, run.ended is None) for run in study.runs()] == [(True, True), (True, False), (False, False)]
+    assert study.new_run_folder().name == "0004"
+    study.remove_run("0003")
+    assert study.new_run_folder().name == "0004"
