@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import qt
 import slicer
 import vtk
@@ -154,16 +155,14 @@ class AnnotateSection:
 
     def _boxAroundMarks(self, annotation) -> list[float]:
         """Around what is marked, with a margin; else in the middle of the scan; corners LPS mm."""
-        bounds = [0.0] * 6
-        annotation.GetSegmentation().GetBounds(bounds)
-        if bounds[0] > bounds[1]:
-            self.state.scan.GetRASBounds(bounds)
-            margin = [-(bounds[2 * n + 1] - bounds[2 * n]) / 4 for n in range(3)]
-        else:
-            margin = [BOX_MARGIN_MM] * 3
-        low = bridge.toRas([bounds[2 * n] - margin[n] for n in range(3)])
-        high = bridge.toRas([bounds[2 * n + 1] + margin[n] for n in range(3)])
-        return [*map(min, low, high), *map(max, low, high)]
+        scan = self.state.scan
+        marked, geometry = bridge.unionMask(annotation, scan), bridge.geometryOf(scan)
+        if marked.any():
+            points = geometry.to_world(np.argwhere(marked))
+            return [*(points.min(axis=0) - BOX_MARGIN_MM), *(points.max(axis=0) + BOX_MARGIN_MM)]
+        low, high = geometry.corners().min(axis=0), geometry.corners().max(axis=0)
+        quarter = (high - low) / 4
+        return [*(low + quarter), *(high - quarter)]
 
     def _showBox(self, annotation, visible: bool) -> None:
         roi = roles.regionOf(annotation)

@@ -81,6 +81,15 @@ def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dic
     return {int(segmentation.GetSegment(id_).GetLabelValue()): id_ for id_ in new}
 
 
+def labelmapOf(values: np.ndarray, volumeNode):
+    """A labelmap node outside the scene, on the volume's grid; a single value fills it."""
+    geometry = geometryOf(volumeNode)
+    labelmap = slicer.vtkMRMLLabelMapVolumeNode()
+    labelmap.SetIJKToRASMatrix(vtk_matrix(LPS_TO_RAS @ geometry.ijk_to_world))
+    labelmap.SetAndObserveImageData(image_data(np.broadcast_to(values, geometry.shape)))
+    return labelmap
+
+
 def segmentIds(segmentationNode) -> list[str]:
     segmentation = segmentationNode.GetSegmentation()
     return [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]

@@ -76,9 +76,7 @@ def _installTorch(line: str) -> None:
         import PyTorchUtils
     except ModuleNotFoundError as error:
         raise InputError(
-            _(
-                "PyTorch is missing; install the extension PyTorch (menu View - Extension Manager) and start Slicer anew."
-            )
+            _("PyTorch is missing; install the extension PyTorch (menu View, Extension Manager), start Slicer anew.")
         ) from error
     PyTorchUtils.PyTorchUtilsLogic().installTorch(
         askConfirmation=False, torchVersionRequirement=line[len(_name(line)) :]

@@ -92,11 +92,7 @@ def _writeNifti(prediction: Prediction, items: list[ReviewedFinding], path: Path
     """A labelmap by Slicer's own writer."""
     places = bridge.numbersOf(prediction.node, [item.segmentId for item in items], prediction.scan)
     values = np.array([0, *(item.number for item in items)], dtype=np.int16)
-    labelmap = slicer.vtkMRMLLabelMapVolumeNode()
-    scan = prediction.scan
-    geometry = bridge.geometryOf(scan)
-    labelmap.SetIJKToRASMatrix(bridge.vtk_matrix(bridge.LPS_TO_RAS @ geometry.ijk_to_world))
-    labelmap.SetAndObserveImageData(bridge.image_data(values[places]))
+    labelmap = bridge.labelmapOf(values[places], prediction.scan)
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     if not storage.WriteData(labelmap):

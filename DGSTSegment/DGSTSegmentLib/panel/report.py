@@ -23,7 +23,8 @@ _SLICES = ("Red", "Green", "Yellow")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; margin: 0 auto; max-width: 62rem; padding: 1.5rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; }
-.lead, figcaption { color: #57606a; } .warning { border-left: .35rem solid #bf8700; background: #fff8e5; padding: .5rem 1rem; }
+.lead, figcaption { color: #57606a; }
+.warning { border-left: .35rem solid #bf8700; background: #fff8e5; padding: .5rem 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #d0d7de; text-align: right; } thead th { background: #f6f8fa; }
 .large td { font-weight: 600; } .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; }
@@ -54,16 +55,16 @@ def writeReport(review: Review, numbers: list[int], overlaps: dict[int, float], 
 def _pictures(item: ReviewedFinding) -> list[str]:
     """The three slice views at the finding, as data for an ``img``."""
     jumpTo(bridge.toRas(item.finding.centroid))
-    slicer.app.processEvents()
-    slicer.util.forceRenderAllViews()
     manager = slicer.app.layoutManager()
-    widgets = [manager.sliceWidget(name) for name in _SLICES if name in manager.sliceViewNames()]
-    return [_png(widget.sliceView().grab()) for widget in widgets]
+    views = [manager.sliceWidget(name).sliceView() for name in _SLICES if name in manager.sliceViewNames()]
+    for view in views:
+        view.forceRender()
+    return [_png(view.grab()) for view in views]
 
 
 def _png(pixmap) -> str:
     small = pixmap.scaledToWidth(PICTURE_WIDTH, qt.Qt.SmoothTransformation)
-    data, buffer = qt.QByteArray(), None
+    data = qt.QByteArray()
     buffer = qt.QBuffer(data)
     buffer.open(qt.QIODevice.WriteOnly)
     small.save(buffer, "PNG")

@@ -1,4 +1,4 @@
-"""Which nodes of the scene belong to a scan, and as what. It is kept in the nodes, so the scene saves and restores it."""
+"""Which nodes of the scene belong to a scan, and as what; kept in the nodes, so the scene saves and restores it."""
 
 from __future__ import annotations
 

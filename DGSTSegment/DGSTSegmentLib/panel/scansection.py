@@ -195,6 +195,7 @@ class ScanSection:
 
     def _chosen(self) -> ModelEntry | None:
         spec = self.ui.modelSelector.itemData(self.ui.modelSelector.currentIndex)
+        entries = []
         with attempt(_("The list of models could not be read.")):
-            return next((entry for entry in self.logic.models.entries() if entry.spec == spec), None)
-        return None
+            entries = self.logic.models.entries()
+        return next((entry for entry in entries if entry.spec == spec), None)

@@ -1,4 +1,4 @@
-"""The module's own test, in whatever Slicer it runs: annotate, fine-tune, review, with the starter and a made-up scan."""
+"""The module's own test, in whatever Slicer it runs: annotate, fine-tune and review a made-up scan."""
 
 from __future__ import annotations
 

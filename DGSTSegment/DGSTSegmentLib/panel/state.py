@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import slicer
 from slicer.i18n import tr as _
 
+from ..engine.protocol import EngineError
+from ..errors import InputError
 from .logic import DGSTSegmentCore
 from .signal import Signal
 
@@ -35,9 +40,23 @@ class PanelState:
         return self.parameters.inputVolume if self.parameters is not None else None
 
 
-def attempt(what: str):
-    """Context of everything that a click does: an error is shown in one sentence, never swallowed."""
-    return slicer.util.tryWithErrorDisplay(what, waitCursor=True)
+@contextmanager
+def attempt(what: str) -> Iterator[None]:
+    """Context of everything that a click does.
+
+    What the user can mend is shown in one sentence; a fault of the program is shown with its trace, and raised again.
+
+    Args:
+        what: what was not done, should it fail.
+    """
+    problem = None
+    with slicer.util.tryWithErrorDisplay(what, waitCursor=True):
+        try:
+            yield
+        except (InputError, EngineError) as error:
+            problem = error
+    if problem is not None:
+        slicer.util.errorDisplay(f"{what}\n\n{problem}")
 
 
 def allow(button, reason: str | None, toolTip: str) -> None:

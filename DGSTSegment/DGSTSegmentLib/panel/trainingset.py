@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -161,8 +162,8 @@ def makeRegion(name: str, box: list[float]):
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("{scan}: box").format(scan=name))
     roi.CreateDefaultDisplayNodes()
     low, high = box[:3], box[3:]
-    roi.SetCenter(*bridge.toRas([(a + b) / 2 for a, b in zip(low, high)]))
-    roi.SetSize(*[abs(b - a) for a, b in zip(low, high)])
+    roi.SetCenter(*bridge.toRas([(a + b) / 2 for a, b in zip(low, high, strict=True)]))
+    roi.SetSize(*[abs(b - a) for a, b in zip(low, high, strict=True)])
     display = roi.GetDisplayNode()
     display.SetFillVisibility(False)
     display.SetHandlesInteractive(True)
@@ -217,8 +218,12 @@ def _writeVolume(scan, path: Path) -> None:
 
 
 def _writeSegmentation(node, scan, path: Path) -> None:
-    node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-    storage = slicer.vtkMRMLSegmentationStorageNode()
+    """An empty one has no place of its own; it is written as an empty labelmap on the scan's grid."""
+    if not _countMarked(node):
+        storage, node = slicer.vtkMRMLNRRDStorageNode(), bridge.labelmapOf(np.uint8(0), scan)
+    else:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+        storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
     if not storage.WriteData(node):
         raise OSError(_("the segmentation could not be written, the disk may be full"))

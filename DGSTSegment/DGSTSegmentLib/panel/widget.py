@@ -190,6 +190,7 @@ class Panel:
 
     def _onTrainingSetChanged(self) -> None:
         self.annotate.table.reload()
+        self.annotate.refresh()
         self.finetune.refresh()
         self.nextStep.refresh()
 

@@ -99,3 +99,4 @@ class SlicerApplication(QtWidgets.QApplication):
         self._pauses -= 1
         if self._pauses < 0:
             raise RuntimeError("resumeRender without pauseRender")
+        self._layout_manager.viewport().update()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import qt
+import slicer
 
 from .drawing import Drawing
 
@@ -59,7 +60,7 @@ class DrawingWidget(qt.QWidget):
     def paintEvent(self, event) -> None:
         if self._drawing is None:
             return
-        if self._out_of_date:
+        if self._picture is None or (self._out_of_date and not slicer.app._pauses):
             self._render()
         painter = qt.QPainter(self)
         painter.drawImage(self.rect, self._picture)

@@ -101,6 +101,11 @@ class qMRMLLayoutManager(qt.QObject):
         """How many plot views there have been."""
         return len(self._widgets_of(qMRMLPlotWidget))
 
+    @property
+    def tableViewCount(self) -> int:
+        """How many table views there have been."""
+        return len(self._widgets_of(qMRMLTableWidget))
+
     def resetSliceViews(self) -> None:
         """Let all volumes fit their slice views."""
         for widget in self._widgets_of(qMRMLSliceWidget):

@@ -13,14 +13,14 @@ import slicer
 from .effects import EFFECTS, Effect
 from .pythonqt_signals import HostSignal
 from .segment_editor_form import SegmentEditorForm
+from .segment_editor_options import SegmentEditorOptions
 from .view_observations import ViewObservations
-from .widget_base import qMRMLWidget
 
 EFFECT_ORDER = ("Threshold", "Paint", "Erase")
 NEEDS_NODES = "Need to set segment editor and segmentation nodes first"
 
 
-class qMRMLSegmentEditorWidget(qMRMLWidget):
+class qMRMLSegmentEditorWidget(SegmentEditorOptions):
     """Edits the segments of a segmentation node. Wants, in this order: scene, editor node, segmentation, source."""
 
     currentSegmentIDChanged = HostSignal("currentSegmentIDChanged(QString)")
@@ -192,10 +192,6 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         """Undo ``undo``."""
         self._logic.Redo()
 
-    def setMaximumNumberOfUndoStates(self, count: int) -> None:
-        """How far ``undo`` can go."""
-        self._logic.SetMaximumNumberOfUndoStates(count)
-
     def installKeyboardShortcuts(self, parent=None) -> None:
         """Nothing here: the keys of effects stay Slicer's."""
 
@@ -313,72 +309,3 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def _set_overwrite(self, mode: int) -> None:
         self._node.SetOverwriteMode(mode)
-
-    # properties
-
-    def setSegmentationNodeSelectorVisible(self, visible: bool) -> None:
-        """Show the selector of the segmentation."""
-        self._form.segmentation_row.setVisible(visible)
-
-    def setSourceVolumeNodeSelectorVisible(self, visible: bool) -> None:
-        """Show the selector of the source volume."""
-        self._form.source_row.setVisible(visible)
-
-    def setSwitchToSegmentationsButtonVisible(self, visible: bool) -> None:
-        """Show the button that opens the module Segmentations."""
-        self._form.switch.setVisible(visible)
-
-    def setAddRemoveSegmentButtonsVisible(self, visible: bool) -> None:
-        """Show the buttons that add and remove segments."""
-        self._form.add.setVisible(visible)
-        self._form.remove.setVisible(visible)
-
-    def setShow3DButtonVisible(self, visible: bool) -> None:
-        """Show the button for surfaces."""
-        self._form.show_3d.setVisible(visible)
-
-    def setMaskingSectionVisible(self, visible: bool) -> None:
-        """Show what limits the effects."""
-        self._form.masking.setVisible(visible)
-
-    def setReadOnly(self, readOnly: bool) -> None:
-        """Take the effects away."""
-        self._read_only = readOnly
-        if readOnly:
-            self.setActiveEffectByName("")
-        self.updateWidgetFromMRML()
-
-    def setEffectColumnCount(self, columns: int) -> None:
-        """How many buttons stand side by side."""
-        self._columns = columns
-        self.updateEffectList()
-
-    def _set_unordered(self, visible: bool) -> None:
-        self._unordered = visible
-        self.updateEffectList()
-
-    def setAutoShowSourceVolumeNode(self, show: bool) -> None:
-        """Whether a new source volume appears in the slice views."""
-        self._auto_show = show
-
-    segmentationNodeSelectorVisible = property(
-        lambda self: not self._form.segmentation_row.isHidden(), setSegmentationNodeSelectorVisible
-    )
-    sourceVolumeNodeSelectorVisible = property(
-        lambda self: not self._form.source_row.isHidden(), setSourceVolumeNodeSelectorVisible
-    )
-    switchToSegmentationsButtonVisible = property(
-        lambda self: not self._form.switch.isHidden(), setSwitchToSegmentationsButtonVisible
-    )
-    addRemoveSegmentButtonsVisible = property(
-        lambda self: not self._form.add.isHidden(), setAddRemoveSegmentButtonsVisible
-    )
-    show3DButtonVisible = property(lambda self: not self._form.show_3d.isHidden(), setShow3DButtonVisible)
-    maskingSectionVisible = property(lambda self: not self._form.masking.isHidden(), setMaskingSectionVisible)
-    maximumNumberOfUndoStates = property(
-        lambda self: self._logic.GetMaximumNumberOfUndoStates(), setMaximumNumberOfUndoStates
-    )
-    readOnly = property(lambda self: self._read_only, setReadOnly)
-    effectColumnCount = property(lambda self: self._columns, setEffectColumnCount)
-    autoShowSourceVolumeNode = property(lambda self: self._auto_show, setAutoShowSourceVolumeNode)
-    unorderedEffectsVisible = property(lambda self: self._unordered, _set_unordered)

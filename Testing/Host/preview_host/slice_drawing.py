@@ -28,6 +28,7 @@ class SliceDrawing(Drawing):
     def __init__(self, application, node, changed: Callable[[], None]):
         super().__init__(changed)
         self.node = node
+        self.renderer.GetActiveCamera().ParallelProjectionOn()  # handles of markups have their size from it
         self.image = _image_actor()
         self.caption = _caption_actor()
         self.renderer.AddViewProp(self.image)

@@ -42,12 +42,13 @@ def _started():
 
     from . import logics, pythonqt
     from .application import SlicerApplication
+    from .subject_hierarchy import SubjectHierarchyPlugins
 
     application = SlicerApplication(folder)
     qt = pythonqt.install()
     scene = logics.new_scene()
     logic = logics.application_logic(scene, folder)
-    readers = logics.remote_io_logics(scene, logic)
+    keep = [*logics.remote_io_logics(scene, logic), SubjectHierarchyPlugins(scene)]
     module_logics = logics.module_logics(scene, logic, folder)
     application._set_scene(scene, logic, module_logics)
     slicer.mrmlScene = scene
@@ -57,7 +58,7 @@ def _started():
 
     from .host import Host
 
-    return Host(application, scene, readers)
+    return Host(application, scene, keep)
 
 
 def _install_modules(slicer, module_logics: dict[str, object]) -> None:

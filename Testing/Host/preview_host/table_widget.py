@@ -20,13 +20,22 @@ class qMRMLTableWidget(qt.QWidget):
         column = qt.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(ViewBar("T", BAR_COLOR), 0)
+        self._controller = ViewBar("T", BAR_COLOR)
+        column.addWidget(self._controller, 0)
         column.addWidget(self._cells, 1)
         node.AddObserver("ModifiedEvent", lambda *_: self._show())
 
     def mrmlTableViewNode(self):
         """The view's node."""
         return self._node
+
+    def tableController(self) -> ViewBar:
+        """The bar."""
+        return self._controller
+
+    def tableView(self):
+        """The cells."""
+        return self._cells
 
     def _show(self) -> None:
         table = self._node.GetTableNode().GetTable() if self._node.GetTableNode() else None

@@ -44,12 +44,17 @@ class qMRMLThreeDWidget(qt.QWidget):
         column = qt.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(ViewBar(node.GetLayoutLabel() or "1", BAR_COLOR), 0)
+        self._controller = ViewBar(node.GetLayoutLabel() or "1", BAR_COLOR)
+        column.addWidget(self._controller, 0)
         column.addWidget(self._view, 1)
 
     def threeDView(self) -> qMRMLThreeDView:
         """The view without the bar."""
         return self._view
+
+    def threeDController(self) -> ViewBar:
+        """The bar."""
+        return self._controller
 
     def mrmlViewNode(self):
         """The view's node."""

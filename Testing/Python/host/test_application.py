@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = '''
+MODULE = """
 import qt
 import slicer
 from slicer.ScriptedLoadableModule import *
@@ -51,7 +51,7 @@ class TinyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self.removeObservers()
         self.heard.append("cleanup")
-'''
+"""
 
 
 @pytest.fixture
@@ -69,13 +69,14 @@ def tiny(host, tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_a_module_is_found_where_slicer_keeps_it(tiny):
+def test_a_module_is_found_where_slicer_keeps_it(host, tiny):
     import slicer
 
     assert slicer.modules.tiny.widgetRepresentation().self() is tiny
     assert slicer.modules.TinyWidget is tiny
     assert slicer.modules.tiny.title == "Tiny module"
     assert Path(slicer.util.modulePath("Tiny")).name == "Tiny.py"
+    host.process_events()
     assert tiny.label.visible
 
 
@@ -138,10 +139,8 @@ def test_the_application_is_qts_own_with_what_slicer_adds(host):
 def test_what_slicer_has_not_is_refused(host):
     import slicer
 
-    with pytest.raises(AttributeError):
-        slicer.app.noSuchThing
-    with pytest.raises(AttributeError):
-        slicer.modules.nosuchmodule
+    assert not hasattr(slicer.app, "noSuchThing")
+    assert not hasattr(slicer.modules, "nosuchmodule")
 
 
 def test_segmentation_logic_works_both_ways(add_volume):
@@ -170,12 +169,12 @@ def test_a_region_is_drawn_and_dragged_in_a_slice_view(add_volume):
     add_volume(np.full((30, 60, 60), -300, np.int16))
     before = pixels("Red")
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
-    roi.SetXYZ(-30, -30, 30) if hasattr(roi, "SetXYZ") else roi.SetCenter(-30, -30, 30)
+    roi.SetCenter(-30, -30, 30)
     roi.SetSize(20, 20, 20)
     roi.CreateDefaultDisplayNodes()
     assert (pixels("Red") != before).any()
-    drag_in_slice("Red", [(-20, -30, 30), (-18, -30, 30), (-15, -30, 30)])
-    assert roi.GetSize()[0] == pytest.approx(25, abs=1)
+    drag_in_slice("Red", [(-30, -30, 30), (-32, -30, 30), (-36, -30, 30)])
+    assert roi.GetCenter() == pytest.approx((-36, -30, 30), abs=1)
 
 
 def test_every_view_renders_when_told(add_volume):

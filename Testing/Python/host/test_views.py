@@ -172,3 +172,18 @@ def a_chart():
     chart.AddAndObservePlotSeriesNodeID(series.GetID())
     chart.SetLegendVisibility(False)
     return chart, table
+
+
+def test_paused_views_wait_until_resumed(host, add_volume):
+    import slicer
+    from preview_host.probes import view
+
+    add_volume(a_volume())
+    host.process_events()
+    before = view("Red").grab().toImage()
+    with slicer.util.RenderBlocker():
+        view("Red")._drawing.logic.SetSliceOffset(2)
+        host.process_events()
+        assert view("Red").grab().toImage() == before
+    host.process_events()
+    assert view("Red").grab().toImage() != before

@@ -41,8 +41,10 @@ def adapted_model(tiny_model, tiny_study, engine, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def module(running_host):  # noqa: F811
-    """The module, loaded once."""
-    return running_host.load_module(MODULE)
+    """The module, loaded once; its engine ends with the tests."""
+    yield running_host.load_module(MODULE)
+    running_host.leave()
+    running_host.widget.cleanup()
 
 
 @pytest.fixture

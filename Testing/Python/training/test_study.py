@@ -1,4 +1,4 @@
-"""The study folder: cases come whole or not at all, nothing is lost, and what lies there is what a fine-tuning takes."""
+"""The study folder: cases come whole or not at all, nothing is lost, a fine-tuning takes what lies there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,195 @@
+"""The command line of the quality benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from DGSTSegmentLib.cli.progress import clock
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.networks.catalogue import STARTER
+from DGSTSegmentLib.training.case import COMPLETENESS
+from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
+
+from .circumstances import usable_cores
+from .data import Sizes
+from .entrants import known_entrants
+from .measures import mean_of
+from .protocol import Protocol, open_pieces, pieces
+from .report import REPORT_FILE, number_text, write_report
+from .settings import Settings, open_benchmark
+from .work import Pace, Progress, work
+
+QUICK = {
+    "strategies": ("dgst", "full", "static", "lora"),
+    "factors": (0.4, 1.0),
+    "sizes": Sizes(training=20, validation=2, test=4, source_validation=1, source_test=2),
+    "protocol": Protocol(
+        steps=40, shots=(5,), completeness=("marked",), choosing_draws=1, draws=3, many_draws=3
+    ),
+}  # fmt: skip
+QUICK_MINUTES = 14.0
+SPARE_MINUTES = 0.2
+"""For the report."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 0 when it went as asked, though it may not be finished."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = settings_of(options)
+        if not options.report_only:
+            _carry_out(settings, _minutes(options))
+        return _report(settings)
+    except InputError as problem:
+        print(f"bench quality: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench quality: stopped; the same command goes on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench quality", description=__doc__)
+    scope = parser.add_mutually_exclusive_group(required=True)
+    scope.add_argument("--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores")
+    scope.add_argument("--full", action="store_true", help="everything: many hours on 2 cores, run after run")
+    parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
+    parser.add_argument("--label", help="label to segment, where a data set has several")
+    parser.add_argument("--source", help="scans of the model's own domain: phantoms, none, or a folder")
+    parser.add_argument("--model", default=STARTER, help="the foundation model: starter, a folder or a zip")
+    parser.add_argument("--fold", help="of an ensemble of folds")
+    parser.add_argument("--out", type=Path, help="folder for rows and report; the same folder goes on")
+    parser.add_argument("--minutes", type=float, help="for this run; the same command goes on afterwards")
+    parser.add_argument("--jobs", type=int, help="processes at work at once; one a core by default, one on a GPU")
+    parser.add_argument("--strategies", nargs="+", metavar="NAME", help=f"of {', '.join(known_entrants())}")
+    parser.add_argument("--shots", type=int, nargs="+", help="numbers of cases to learn from")
+    parser.add_argument("--completeness", nargs="+", choices=[name for name in COMPLETENESS if name != "region"])
+    parser.add_argument("--steps", type=int, help="of each fine-tuning")
+    parser.add_argument("--choosing-draws", type=int, help="draws that every configuration is tried on")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    parser.add_argument("--precision", default="auto", choices=PRECISIONS)
+    parser.add_argument("--report-only", action="store_true", help="write the report anew from the rows that there are")
+    return parser
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What the command line means."""
+    scope = "quick" if options.quick else "full"
+    processes = options.jobs or (1 if _uses_gpu(options.device) else usable_cores())
+    data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).name
+    settings = Settings(
+        data=options.data,
+        out=options.out or Path("build") / f"quality-{data_name}-{scope}",
+        model=options.model,
+        fold=options.fold,
+        source=_source(options),
+        label=options.label,
+        device=options.device,
+        precision=options.precision,
+        threads=max(1, usable_cores() // processes),
+        processes=processes,
+    )
+    settings = replace(settings, **QUICK) if options.quick else settings
+    asked = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name in ("shots", "completeness", "steps", "choosing_draws")
+        if (value := getattr(options, name)) is not None
+    }
+    strategies = tuple(options.strategies) if options.strategies else settings.strategies
+    return replace(settings, strategies=strategies, protocol=replace(settings.protocol, **asked))
+
+
+def _source(options: argparse.Namespace) -> str | None:
+    """Phantoms show what the starter forgets; of another model's own domain nothing is known."""
+    if options.source is None:
+        return "phantoms" if options.model == STARTER else None
+    return None if options.source == "none" else options.source
+
+
+def _uses_gpu(device: str) -> bool:
+    return device != "cpu" and torch.cuda.is_available()
+
+
+def _minutes(options: argparse.Namespace) -> float | None:
+    return QUICK_MINUTES if options.minutes is None and options.quick else options.minutes
+
+
+def _carry_out(settings: Settings, minutes: float | None) -> None:
+    _silence_monai()
+    deadline = None if minutes is None else time.monotonic() + 60 * (minutes - SPARE_MINUTES)
+    benchmark = open_benchmark(settings)
+    left = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
+    shots = " and ".join(str(n) for n in benchmark.protocol.shots)
+    print(f"{left} pieces of work left, of {shots} shots, in {settings.out}", file=sys.stderr, flush=True)
+    if settings.processes == 1:
+        work(benchmark, deadline, _tell)
+    elif left:
+        _work_together(settings, deadline)
+
+
+def _work_together(settings: Settings, deadline: float | None) -> None:
+    """
+    Raises:
+        InputError: a process ended with an error, which it printed.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work_alone, args=(settings, deadline)) for _ in range(settings.processes)]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.terminate()
+    if any(worker.exitcode for worker in workers):
+        raise InputError("a process ended early for the reason above; what was finished is kept.")
+
+
+def _work_alone(settings: Settings, deadline: float | None) -> None:
+    _silence_monai()
+    try:
+        work(open_benchmark(settings), deadline, _tell)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _silence_monai() -> None:
+    """MONAI warns of an argument that it gives itself, whenever surfaces are compared."""
+    warnings.filterwarnings("ignore", message=".*always_return_as_numpy.*", category=FutureWarning)
+
+
+def _tell(progress: Progress) -> None:
+    row = progress.row
+    told = row.get("refused") or _numbers(row)
+    place = " ".join(str(row[name]) for name in ("strategy", "completeness", "shots") if row.get(name) is not None)
+    left = "time left not known yet" if progress.seconds_left is None else f"about {clock(progress.seconds_left)} left"
+    line = f"[{progress.done}/{progress.total}] {row['stage']} {place} draw {row['draw']}: {told}; {left}"
+    print(line, file=sys.stderr, flush=True)
+
+
+def _numbers(row: dict) -> str:
+    source = f", source {number_text(mean_of(row['source']['dice']))}" if row["source"] else ""
+    return f"target {number_text(mean_of(row['target']['dice']))}{source}, {row['seconds']['total']:.0f} s"
+
+
+def _report(settings: Settings) -> int:
+    benchmark = open_benchmark(settings)
+    missing = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
+    write_report(settings.out, missing)
+    state = "finished"
+    if missing:
+        each = Pace(benchmark.rows.read().values()).mean("test")
+        state = f"{missing} pieces of work of about {clock(each)} each are left; the same command goes on"
+    print(f"{state}: {settings.out / REPORT_FILE}", flush=True)
+    return 0

@@ -1,0 +1,97 @@
+"""Who is compared: strategies, the configurations each may be tried with, and how many draws each gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from DGSTSegmentLib.dgst.registry import STRATEGIES
+from DGSTSegmentLib.dgst.strategies import Strategy, make_strategy
+from DGSTSegmentLib.errors import InputError
+
+Configuration = dict[str, Any]
+
+LEARNING_RATE_FACTORS = (0.16, 0.4, 1.0, 2.5)
+"""Of a strategy's own learning rate, the same for all strategies: a factor of 16 from the least to the most."""
+
+REFERENCE = "full"
+"""The strategy that the others are compared with."""
+
+MANY_DRAWS = ("dgst", "full", "static", "lora")
+"""Strategies with draws enough for a test; five pairs cannot reach p < .05."""
+
+NOT_OF_THE_STRATEGY = ("distillation",)
+"""Parts of a configuration that belong to the loss, not to the strategy."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One way of fine-tuning that takes part.
+
+    Args:
+        name: in rows and report.
+        title: for people.
+        law: name of the strategy (``dgst.registry.STRATEGIES``) whose freedom it claims and is held to.
+        configurations: what is tried on the validation split: arguments of ``make``, and ``distillation`` (weight of
+            the loss where nothing is known). As many for every entrant.
+        make: makes the strategy, called as ``make_strategy`` is.
+    """
+
+    name: str
+    title: str
+    law: str
+    configurations: tuple[Configuration, ...]
+    make: Callable[..., Strategy] = make_strategy
+
+    def described(self) -> dict[str, Any]:
+        """Plain values, to recognise the entrant when a benchmark goes on."""
+        return {"law": self.law, "configurations": list(self.configurations)}
+
+
+def entrant(name: str, law: str, title: str, lr: float, factors: Sequence[float], **fixed: Any) -> Entrant:
+    """A strategy tried with ``factors`` times the learning rate ``lr``, all else fixed."""
+    return Entrant(name, title, law, tuple({**fixed, "lr": float(f"{lr * factor:.3g}")} for factor in factors))
+
+
+def known_entrants(factors: Sequence[float] = LEARNING_RATE_FACTORS) -> dict[str, Entrant]:
+    """All strategies of the registry with the project's rule, and DGST with the paper's, by name."""
+    known = {
+        info.name: entrant(info.name, info.name, info.title, info.default_lr, factors) for info in STRATEGIES.values()
+    }
+    paper = entrant("dgst-paper", "dgst", "DGST, the paper's rule", STRATEGIES["dgst"].sgd_lr, factors, update="sgd")
+    return {"dgst": known.pop("dgst"), paper.name: paper, **known}
+
+
+def chosen_entrants(names: Sequence[str] | None, factors: Sequence[float]) -> dict[str, Entrant]:
+    """The entrants called so, in their order, the one they are compared with always among them; all when None.
+
+    Raises:
+        InputError: a name is not known.
+    """
+    known = known_entrants(factors)
+    unknown = set(names or ()) - known.keys()
+    if unknown:
+        raise InputError(f"There is no strategy {sorted(unknown)[0]!r}; there are {', '.join(known)}.")
+    return {name: one for name, one in known.items() if names is None or name in names or name == REFERENCE}
+
+
+def refuse_unequal_effort(entrants: Sequence[Entrant]) -> None:
+    """
+    Raises:
+        InputError: one is tried with more configurations than another, or with one twice.
+    """
+    for one in entrants:
+        if len(one.configurations) != len(entrants[0].configurations):
+            raise InputError(
+                f"{one.name} is tried with {len(one.configurations)} configurations and {entrants[0].name} with "
+                f"{len(entrants[0].configurations)}; give every strategy as many."
+            )
+        if len({as_text(configuration) for configuration in one.configurations}) != len(one.configurations):
+            raise InputError(f"{one.name} is tried with the same configuration twice; make them differ.")
+
+
+def as_text(configuration: Configuration) -> str:
+    """A configuration in one word of a key."""
+    return ",".join(f"{name}={json.dumps(configuration[name])}" for name in sorted(configuration))

@@ -1,0 +1,155 @@
+"""The report's figures, as SVG that stands in the page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from DGSTSegmentLib.imaging.matching import SIZE_CLASSES
+
+from .entrants import REFERENCE
+
+COLOURS = {
+    "dgst": "#c2410c",
+    "dgst-paper": "#f59e0b",
+    "random": "#a3a3a3",
+    "static": "#7c3aed",
+    "full": "#1d4ed8",
+    "lora": "#0f766e",
+    "bias": "#65a30d",
+    "norm": "#84cc16",
+    "head": "#be185d",
+    "decoder": "#0891b2",
+}
+MARKERS = {"dgst": "o", "dgst-paper": "D", "full": "s", "static": "^", "lora": "v"}
+BEFORE_COLOUR = "#111827"
+_PANEL_INCHES = (4.2, 3.4)
+
+Setting = Mapping[str, Any]
+Draw = Callable[[Axes, Setting], None]
+
+
+def curves(summary: Mapping[str, Any]) -> str | None:
+    """Target against source Dice on the validation scans, one line a strategy over what it was tried with."""
+    before = summary["before"].get("choose")
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        for name, points in setting["curve"].items():
+            known = [p for p in points if p["source_dice"] is not None and p["target_dice"] is not None]
+            places = [[p[key] for p in known] for key in ("source_dice", "target_dice")]
+            axes.plot(*places, label=name, linewidth=1.2, markersize=5, **_style(name))
+        _mark_before(axes, before)
+        _label(axes, setting, "source Dice (validation)", "target Dice (validation)")
+
+    return _panels(summary, draw) if before and before["source_dice"] is not None else None
+
+
+def tested(summary: Mapping[str, Any]) -> str | None:
+    """Target against source Dice on the test scans with 95 % intervals, one point a strategy."""
+    before = summary["before"].get("test")
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        for one in setting["strategies"]:
+            source, target = (one["quantities"][name] for name in ("source_dice", "target_dice"))
+            if source and target:
+                reach = [[_reach(estimate)] for estimate in (source, target)]
+                axes.errorbar(
+                    source["mean"], target["mean"], xerr=reach[0], yerr=reach[1], label=one["strategy"],
+                    linewidth=1, markersize=6, **_style(one["strategy"]),
+                )  # fmt: skip
+        _mark_before(axes, before)
+        _label(axes, setting, "source Dice (test)", "target Dice (test)")
+
+    return _panels(summary, draw) if before and before["source_dice"] is not None else None
+
+
+def differences(summary: Mapping[str, Any]) -> str | None:
+    """Paired differences of target Dice to full fine-tuning with 95 % intervals."""
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        compared = [one for one in setting["strategies"] if "target_dice" in one["compared"]]
+        for place, one in enumerate(reversed(compared)):
+            difference = one["compared"]["target_dice"]["difference"]
+            axes.errorbar(
+                difference["mean"], place, xerr=_reach(difference), linewidth=1.2, markersize=6,
+                **_style(one["strategy"]),
+            )  # fmt: skip
+        axes.set_yticks(range(len(compared)), [one["strategy"] for one in reversed(compared)])
+        axes.axvline(0, color="#6b7280", linewidth=0.8)
+        _label(axes, setting, f"target Dice minus that of {REFERENCE} (test)", "")
+
+    some = any(one["compared"] for setting in summary["settings"] for one in setting["strategies"])
+    return _panels(summary, draw) if some else None
+
+
+def recalls(summary: Mapping[str, Any]) -> str | None:
+    """Recall by the nodes' short axis."""
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        for one in setting["strategies"]:
+            found = [one["quantities"][f"recall {size} mm"] for size in SIZE_CLASSES]
+            known = [(place, estimate["mean"]) for place, estimate in enumerate(found) if estimate]
+            axes.plot(*zip(*known, strict=True), label=one["strategy"], linewidth=1.2, **_style(one["strategy"]))
+        axes.set_xticks(range(len(SIZE_CLASSES)), [f"{size} mm" for size in SIZE_CLASSES])
+        axes.set_ylim(0, 1.02)
+        _label(axes, setting, "short axis", "recall (test)")
+
+    return _panels(summary, draw) if any(setting["strategies"] for setting in summary["settings"]) else None
+
+
+def _panels(summary: Mapping[str, Any], draw: Draw) -> str | None:
+    settings = summary["settings"]
+    if not settings:
+        return None
+    columns = min(2, len(settings))
+    rows = -(-len(settings) // columns)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "quality", "font.size": 9}):
+        figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows), layout="constrained")
+        for place, setting in enumerate(settings):
+            draw(figure.add_subplot(rows, columns, place + 1), setting)
+        shown = {
+            label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if shown:
+            figure.legend(shown.values(), shown.keys(), loc="outside right upper", fontsize=8, frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = text.getvalue()
+    return drawing[drawing.index("<svg") :]
+
+
+def _style(name: str) -> dict[str, Any]:
+    return {"color": COLOURS.get(name, "#374151"), "marker": MARKERS.get(name, ".")}
+
+
+def _reach(estimate: Mapping[str, Any]) -> float:
+    return 0.0 if estimate["high"] is None else estimate["high"] - estimate["mean"]
+
+
+def _mark_before(axes: Axes, before: Mapping[str, Any] | None) -> None:
+    if before is not None:
+        place = (before["source_dice"], before["target_dice"])
+        axes.plot(*place, "*", color=BEFORE_COLOUR, markersize=11, label="before", linestyle="none")
+
+
+def _explain(figure: Figure) -> None:
+    """One legend for all panels, beside them."""
+    shown: dict[str, Any] = {}
+    for axes in figure.axes:
+        lines, labels = axes.get_legend_handles_labels()
+        shown |= dict(zip(labels, lines, strict=True))
+    if shown:
+        figure.legend(shown.values(), shown.keys(), loc="outside right upper", fontsize=8, frameon=False)
+
+
+def _label(axes: Axes, setting: Setting, x: str, y: str) -> None:
+    axes.set_title(setting["title"], fontsize=9)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)

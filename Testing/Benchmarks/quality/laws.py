@@ -1,0 +1,196 @@
+"""What a strategy's name allows to move, checked on the weights themselves and not on what the strategy says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from DGSTSegmentLib.dgst.identity import bits
+from DGSTSegmentLib.dgst.partition import Member, members, names_below
+from DGSTSegmentLib.dgst.rows import RowLayout
+from DGSTSegmentLib.dgst.stepping import StepReport
+from DGSTSegmentLib.dgst.strategies import Strategy
+
+from .guard import Refused
+
+LORA_RANK = 8
+_ROUNDING = torch.finfo(torch.float32).eps
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much of one parameter may move.
+
+    Args:
+        layout: its rows; None where it has none.
+        at_a_step: weights of each row that may move at a step; None for all of them, whether in rows or not.
+        in_all: weights of each row that may differ at the end; None for all.
+        rank: of the whole change at the end; None for any.
+    """
+
+    layout: RowLayout | None
+    at_a_step: int | None
+    in_all: int | None
+    rank: int | None = None
+
+
+def allowances(
+    law: str, network: nn.Module, head: Sequence[str], decoder: Sequence[str], gamma: int = 2, rank: int = LORA_RANK
+) -> dict[str, Allowance]:
+    """What the strategy called ``law`` may move of each parameter of ``network``, by name.
+
+    Raises:
+        KeyError: no strategy is called so.
+    """
+    in_head = names_below(network, head)
+    in_decoder = names_below(network, decoder, only_there=True)
+    moves: dict[str, Callable[[Member], bool]] = {
+        "full": lambda member: True,
+        "bias": lambda member: member.is_bias or member.name in in_head,
+        "norm": lambda member: member.of_norm or member.name in in_head,
+        "head": lambda member: member.name in in_head,
+        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
+    }
+    sparse = {"dgst": None, "random": None, "static": gamma}
+
+    def of(member: Member) -> Allowance:
+        layout = member.layout if member.has_rows else None
+        if law == "lora":
+            return Allowance(layout, 0, None if layout else 0, rank if layout else None)
+        if law in sparse:
+            in_rows = layout is not None and member.name not in in_head
+            return Allowance(layout, gamma, sparse[law]) if in_rows else Allowance(layout, None, None)
+        return Allowance(layout, None, None) if moves[law](member) else Allowance(layout, 0, 0)
+
+    return {member.name: of(member) for member in members(network)}
+
+
+class Watch:
+    """Looks at every weight of a network before, at and after each step of a strategy.
+
+    Args:
+        law: name of the strategy whose freedom is claimed.
+        network: with the foundation model's weights, before any strategy has seen it.
+        head, decoder: names of its modules.
+        gamma: of dgst, random and static.
+    """
+
+    def __init__(self, law: str, network: nn.Module, head: Sequence[str], decoder: Sequence[str], gamma: int = 2):
+        self.law, self.network, self.steps = law, network, 0
+        self._allowed = allowances(law, network, head, decoder, gamma)
+        self._parameters = {member.name: member.parameter for member in members(network)}
+        self._base = {name: _copy(parameter) for name, parameter in self._parameters.items()}
+        self._buffers = {name: _copy(buffer) for name, buffer in network.named_buffers()}
+        self._last = dict(self._base)
+
+    def over(self, strategy: Strategy) -> WatchedStrategy:
+        """The strategy, watched."""
+        return WatchedStrategy(strategy, self)
+
+    def check_unmoved(self, when: str) -> None:
+        """
+        Raises:
+            Refused: a weight moved since the last step.
+        """
+        for name, parameter in self._parameters.items():
+            if _differs(parameter, self._last[name]):
+                raise Refused(f"{self.law} moved {name} {when}.")
+
+    def check_step(self) -> None:
+        """Judge what moved since the last step, by what one step may move.
+
+        Raises:
+            Refused: more moved.
+        """
+        for name, parameter in self._parameters.items():
+            before, allowed = self._last[name], self._allowed[name]
+            if not _differs(parameter, before):
+                continue
+            self._judge(name, before, parameter, allowed.layout, allowed.at_a_step, f"at step {self.steps + 1}")
+            self._last[name] = _copy(parameter)
+        self.steps += 1
+
+    def check_finished(self, steps: int) -> None:
+        """Judge the finished network: what differs from the foundation model in all, and that nothing slipped by.
+
+        Args:
+            steps: how many there must have been.
+
+        Raises:
+            Refused: a weight differs that may not, or differs otherwise than the steps moved it.
+        """
+        if self.steps != steps:
+            raise Refused(f"{self.law} made {self.steps} steps where every strategy makes {steps}.")
+        finished = {member.name: member.parameter for member in members(self.network)}
+        if finished.keys() != self._base.keys():
+            raise Refused(f"{self.law} left a network of another structure.")
+        for name, buffer in self.network.named_buffers():
+            if _differs(buffer, self._buffers[name]):
+                raise Refused(f"{self.law} changed the statistics {name}.")
+        for name, parameter in finished.items():
+            allowed = self._allowed[name]
+            if self.law != "lora" and _differs(parameter, self._last[name]):
+                raise Refused(f"{self.law} moved {name} after the last step.")
+            self._judge(name, self._base[name], parameter, allowed.layout, allowed.in_all, "in all")
+            if allowed.rank is not None and not _has_rank(self._base[name], parameter, allowed.layout, allowed.rank):
+                raise Refused(f"{self.law} changed {name} by more than rank {allowed.rank}.")
+
+    def _judge(
+        self, name: str, before: Tensor, after: Tensor, layout: RowLayout | None, most: int | None, when: str
+    ) -> None:
+        if most is None:
+            return
+        changed = (bits(after) != bits(before)).view(before.shape)
+        if most == 0 or layout is None:
+            if changed.any():
+                raise Refused(f"{self.law} moved {name} {when}, which it must leave as it is.")
+            return
+        moved = int(layout.to_rows(changed).sum(dim=1).max())
+        if moved > most:
+            raise Refused(f"{self.law} moved {moved} weights of a row of {name} {when}, where {most} may move.")
+
+
+class WatchedStrategy:
+    """A strategy under watch; the trainer uses it like the strategy itself."""
+
+    def __init__(self, strategy: Strategy, watch: Watch):
+        self._strategy, self._watch = strategy, watch
+        watch.check_unmoved("before training")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        self._strategy.observe(scaler)
+        self._watch.check_unmoved("while it only observed")
+
+    def step(self, lr_factor: float = 1.0, scaler: torch.amp.GradScaler | None = None) -> StepReport:
+        self._watch.check_unmoved("between steps")
+        report = self._strategy.step(lr_factor=lr_factor, scaler=scaler)
+        self._watch.check_step()
+        return report
+
+    def finish(self) -> None:
+        self._watch.check_unmoved("after the last step")
+        self._strategy.finish()
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone()
+
+
+def _differs(one: Tensor, other: Tensor) -> bool:
+    return not torch.equal(bits(one), bits(other.to(one.device)))
+
+
+def _has_rank(before: Tensor, after: Tensor, layout: RowLayout, rank: int) -> bool:
+    """Whether the change is of ``rank`` at most, but for the rounding of the sum that made the new weights."""
+    change = layout.to_rows(after.detach().double() - before.double()).cpu()
+    if min(change.shape) <= rank:
+        return True
+    noise = 2 * _ROUNDING * float(torch.linalg.vector_norm(after.detach().double()))
+    return float(torch.linalg.svdvals(change)[rank]) <= noise

@@ -1,0 +1,187 @@
+"""Who does what on which cases: strategies x completeness x shots x draws, the same for every strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .entrants import MANY_DRAWS, Configuration, Entrant, as_text
+from .guard import choice_key, measured_key
+from .measures import mean_of
+from .rows import Row
+
+BEFORE = "before"
+"""Cell of the foundation model as it is."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What every strategy is given alike.
+
+    Args:
+        steps: of a fine-tuning.
+        batch_size: patches a step.
+        shots: numbers of cases to learn from.
+        completeness: of their annotation, ``all`` or ``marked``.
+        marked_nodes: how many nodes are marked in a case of completeness ``marked``.
+        choosing_draws: draws of cases that each configuration is tried on.
+        draws: draws that the chosen configuration is measured on; other ones than those it was chosen on.
+        many_draws: the same for the strategies in ``MANY_DRAWS``.
+    """
+
+    steps: int = 200
+    batch_size: int = 2
+    shots: tuple[int, ...] = (1, 5)
+    completeness: tuple[str, ...] = ("all", "marked")
+    marked_nodes: int = 2
+    choosing_draws: int = 2
+    draws: int = 5
+    many_draws: int = 10
+
+    def draws_of(self, entrant: str) -> int:
+        return self.many_draws if entrant in MANY_DRAWS else self.draws
+
+    def fixed(self) -> dict[str, Any]:
+        """What must not change while a benchmark goes on; shots, completeness and draws may be added."""
+        names = ("steps", "batch_size", "marked_nodes", "choosing_draws")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A strategy in one setting, for which one configuration is chosen."""
+
+    entrant: str
+    completeness: str
+    shots: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.entrant}/{self.completeness}/{self.shots}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of work that ends in one row.
+
+    Args:
+        stage: ``choose`` measures on the validation split, ``test`` on the test split.
+        cell: None for the foundation model as it is.
+        draw: of the stage's own draws.
+        configuration: for ``choose`` the one to try; else None.
+    """
+
+    stage: str
+    cell: Cell | None
+    draw: int = 0
+    configuration: Configuration | None = None
+
+    @property
+    def key(self) -> str:
+        cell = self.cell.name if self.cell else BEFORE
+        if self.stage == "test":
+            return measured_key(cell, self.draw)
+        tried = f"{as_text(self.configuration)}/" if self.configuration is not None else ""
+        return f"choose/{cell}/{tried}{self.draw}"
+
+    def case_draw(self, protocol: Protocol) -> int:
+        """Number of the draw of cases, by which batches are seeded as well; no stage sees the other's."""
+        return self.draw if self.stage == "choose" else protocol.choosing_draws + self.draw
+
+    def described(self) -> dict[str, Any]:
+        """The piece's own columns of a row."""
+        place = {"strategy": BEFORE, "completeness": None, "shots": None}
+        if self.cell is not None:
+            place = {
+                "strategy": self.cell.entrant,
+                "completeness": self.cell.completeness,
+                "shots": self.cell.shots,
+            }
+        return {"key": self.key, "stage": self.stage, **place, "draw": self.draw}
+
+
+def pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> list[Piece]:
+    """All pieces of work in the order in which they are begun.
+
+    Draw by draw over all strategies, so that what a stopped benchmark has done can be compared already.
+    """
+    return list(_pieces(protocol, entrants))
+
+
+def _pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> Iterator[Piece]:
+    yield Piece("choose", None)
+    yield Piece("test", None)
+    for completeness in reversed(protocol.completeness):
+        for shots in reversed(protocol.shots):
+            cells = [Cell(name, completeness, shots) for name in entrants]
+            for draw in range(protocol.choosing_draws):
+                for cell in cells:
+                    for configuration in entrants[cell.entrant].configurations:
+                        yield Piece("choose", cell, draw, configuration)
+            for draw in range(max(protocol.draws, protocol.many_draws)):
+                for cell in cells:
+                    if draw < protocol.draws_of(cell.entrant):
+                        yield Piece("test", cell, draw)
+
+
+def cells(protocol: Protocol, entrants: Mapping[str, Entrant]) -> list[Cell]:
+    """All cells, in the order of the tables."""
+    return [
+        Cell(name, completeness, shots)
+        for completeness in protocol.completeness
+        for shots in protocol.shots
+        for name in entrants
+    ]
+
+
+def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, Row]) -> Row | None:
+    """The row that fixes a cell's configuration: the highest mean Dice on the target validation scans.
+
+    Of equal ones the first is taken. None while a configuration is still to be tried, or one of them was refused.
+    """
+    tried = []
+    for configuration in entrant.configurations:
+        keys = [Piece("choose", cell, draw, configuration).key for draw in range(protocol.choosing_draws)]
+        found = [rows[key] for key in keys if key in rows]
+        if len(found) < len(keys) or any("refused" in row for row in found):
+            return None
+        dice = mean_of(mean_of(row["target"]["dice"]) for row in found)
+        tried.append({"configuration": configuration, "target_dice": -1.0 if dice is None else dice})
+    best = max(tried, key=lambda one: one["target_dice"])
+    place = tried.index(best)
+    return {
+        "key": choice_key(cell.name),
+        "stage": "choice",
+        "strategy": cell.entrant,
+        "completeness": cell.completeness,
+        "shots": cell.shots,
+        "configuration": best["configuration"],
+        "tried": tried,
+        "at_edge": len(tried) > 1 and place in (0, len(tried) - 1),
+    }
+
+
+def nothing_to_choose() -> Row:
+    """The choice of the foundation model as it is."""
+    return {"key": choice_key(BEFORE), "stage": "choice", "strategy": BEFORE, "configuration": {}}
+
+
+def refused_cells(rows: Mapping[str, Row]) -> dict[str, str]:
+    """Cells that a strategy was refused in, and why: they take no further part."""
+    return {
+        Cell(row["strategy"], row["completeness"], row["shots"]).name: row["refused"]
+        for row in rows.values()
+        if "refused" in row
+    }
+
+
+def open_pieces(todo: Sequence[Piece], rows: Mapping[str, Row]) -> list[Piece]:
+    """Pieces that are still to be done."""
+    refused = refused_cells(rows)
+    return [piece for piece in todo if piece.key not in rows and (piece.cell is None or piece.cell.name not in refused)]
+
+
+def is_ready(piece: Piece, rows: Mapping[str, Row]) -> bool:
+    """Whether a piece can be begun: to be tested, its configuration has to be chosen."""
+    return piece.stage == "choose" or choice_key(piece.cell.name if piece.cell else BEFORE) in rows

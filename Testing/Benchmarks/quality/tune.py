@@ -1,0 +1,134 @@
+"""One fine-tuning in this process, under watch."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from filelock import FileLock
+
+from DGSTSegmentLib.cli.demo_study import a_few_of
+from DGSTSegmentLib.imaging.findings import find
+from DGSTSegmentLib.networks.model import FoundationModel
+from DGSTSegmentLib.training.case import Case
+from DGSTSegmentLib.training.events import Reporter
+from DGSTSegmentLib.training.patches import PreparedCase
+from DGSTSegmentLib.training.predict import Predictor
+from DGSTSegmentLib.training.preparation import prepare_case
+from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.trainer import Trainer
+
+from .entrants import NOT_OF_THE_STRATEGY, Configuration, Entrant
+from .laws import Watch
+from .memory import PeakMemory
+
+if TYPE_CHECKING:
+    from .data import Scan
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How everything of a benchmark is computed.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        threads: of one process.
+    """
+
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A finished fine-tuning.
+
+    Args:
+        network: on the CPU, in its plain structure.
+        weights_changed: fraction of the weights that differ from the foundation model's.
+        seconds: of training.
+        peak_memory_mb: more than before training, MB.
+    """
+
+    network: torch.nn.Module
+    weights_changed: float
+    seconds: float
+    peak_memory_mb: float
+
+
+class _Unsaved(Run):
+    """A run that leaves nothing on disk: a piece of work is done whole or again."""
+
+    def save_checkpoint(self, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+        pass
+
+    def load_checkpoint(self) -> None:
+        return None
+
+
+def training_case(scan: Scan, completeness: str, marked_nodes: int) -> Case:
+    """A case as an annotator leaves it: with every node (``all``) or a few of them (``marked``), always the same."""
+    ct, nodes = scan.read()
+    if completeness == "marked":
+        nodes, _ = a_few_of(find(nodes).instances, marked_nodes, zlib.crc32(scan.name.encode()))
+    return Case(scan.name, ct, nodes, completeness)
+
+
+def prepared_case(
+    scan: Scan, completeness: str, marked_nodes: int, foundation: Predictor, folder: Path
+) -> PreparedCase:
+    """The case in the foundation model's grid, kept in ``folder`` for every later fine-tuning and process."""
+    name = hashlib.sha256(f"{scan.name}/{completeness}/{marked_nodes}".encode()).hexdigest()[:32]
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):
+        return prepare_case(training_case(scan, completeness, marked_nodes), foundation, folder / name)
+
+
+def tune(
+    entrant: Entrant,
+    configuration: Configuration,
+    model: FoundationModel,
+    cases: Sequence[PreparedCase],
+    computing: Computing,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+) -> Tuned:
+    """Fine-tune ``model`` by ``entrant`` on ``cases``.
+
+    Steps, batches and augmentation follow from the other arguments alone, whoever the entrant is.
+
+    Raises:
+        Refused: it moved what its strategy's name forbids.
+    """
+    loss = {name: value for name, value in configuration.items() if name in NOT_OF_THE_STRATEGY}
+    options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
+    network = model.network().to(computing.device)
+    watch = Watch(entrant.law, network, model.head, model.decoder, options.get("gamma", 2))
+    began = time.monotonic()
+    with PeakMemory(torch.device(computing.device)) as memory:
+        made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
+        strategy = watch.over(made)
+        request = FinetuneRequest(
+            model.card.name, [], "", strategy=entrant.law, steps=steps, batch_size=batch_size, seed=seed, **loss
+        )
+        run = _Unsaved(Path(), request, {"device": computing.device, "precision": computing.precision})
+        trainer = Trainer(run, strategy, list(cases), model.plan.patch_size_kji, Reporter())
+        with ThreadPoolExecutor(1) as prefetcher:
+            trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)
+    strategy.finish()
+    watch.check_finished(steps)
+    seconds = time.monotonic() - began
+    network.cpu()
+    return Tuned(network, model.delta_to(network).fraction_changed, seconds, memory.mb)

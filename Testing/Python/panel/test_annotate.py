@@ -1,0 +1,218 @@
+"""Section 2: marking, completeness, and the training set."""
+
+from __future__ import annotations
+
+import stat
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.training.case import read_case
+
+from ..conftest import tiny_case
+from .conftest import mark, open_scan, until
+
+
+def ball():
+    return tiny_case(0)[1].array > 0
+
+
+def test_a_new_lymph_node_has_the_terminology_and_arms_a_ball_that_sticks_to_soft_tissue(ui, panel, scan):
+    import vtk
+
+    from DGSTSegmentLib.panel import roles
+
+    ui.newNodeButton.click()
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    segment = annotation.GetSegmentation().GetNthSegment(0)
+    tag = vtk.mutable("")
+    assert segment.GetTag(segment.GetTerminologyEntryTagName(), tag)
+    assert "59441001^Lymph node" in str(tag.get())
+    node, effect = panel.annotate.editor.node, ui.segmentEditor.activeEffect()
+    assert effect.name == "Paint" and effect.integerParameter("BrushSphere") == 1
+    assert node.GetSourceVolumeIntensityMask()
+    assert tuple(node.GetSourceVolumeIntensityMaskRange()) == (-50, 250)
+    assert node.GetOverwriteMode() == node.OverwriteNone
+    assert ui.segmentEditor.segmentationNode() is annotation
+    assert ui.segmentEditor.sourceVolumeNode() is scan
+
+
+def test_names_of_lymph_nodes_are_not_given_twice(logic, scan):
+    from DGSTSegmentLib.panel import bridge, lymphnode, roles
+
+    for _ in range(3):
+        mark(logic, scan, ball())
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    segmentation = annotation.GetSegmentation()
+    segmentation.RemoveSegment(bridge.segmentIds(annotation)[0])
+    lymphnode.addLymphNode(annotation)
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    assert len(set(names)) == 3
+
+
+def test_an_empty_annotation_does_not_become_a_case(ui, logic, scan):
+    from preview_host import answers
+
+    ui.newNodeButton.click()
+    ui.addCaseButton.click()
+    assert any("No lymph node is marked" in text for text in answers.shown)
+    assert logic.trainingSet.cases() == []
+
+
+def test_a_scan_without_nodes_is_a_case_when_the_user_says_that_all_are_marked(ui, logic, scan):
+    ui.allRadio.click()
+    ui.addCaseButton.click()
+    case = logic.trainingSet.cases()[0]
+    assert (case.marked, case.completeness) == (0, "all")
+    assert not read_case(logic.study.case_files()[0]).annotation.array.any()
+
+
+def test_the_choice_of_completeness_belongs_to_the_scan(host, panel, ui, logic, scan):
+    mark(logic, scan, ball())
+    ui.allRadio.click()
+    other = open_scan(panel, host, tiny_case(1)[0], "Other scan")
+    assert ui.markedRadio.checked
+    ui.inputVolumeSelector.setCurrentNode(scan)
+    assert ui.allRadio.checked
+    assert other is not scan
+
+
+def test_a_box_is_placed_around_what_is_marked_and_can_be_moved(host, ui, logic, scan):
+    from DGSTSegmentLib.panel import roles
+
+    mask = ball()
+    mark(logic, scan, mask)
+    ui.regionRadio.click()
+    roi = roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION))
+    assert roi.GetDisplayNode().GetVisibility()
+    ui.addCaseButton.click()
+    read = read_case(logic.study.case_files()[0])
+    assert read.region.array[mask].all() and not read.region.array.all()
+    roi.SetCenter(*(np.asarray(roi.GetCenter()) + [0, 0, 6.0]))
+    until(host, lambda: ui.addCaseButton.text == "Update in training set")
+    ui.markedRadio.click()
+    assert not roi.GetDisplayNode().GetVisibility()
+
+
+def test_a_turned_box_is_refused_because_it_would_mean_another_region(ui, logic, scan):
+    import vtk
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    ui.regionRadio.click()
+    turn = vtk.vtkTransform()
+    turn.RotateZ(30)
+    roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)).SetAndObserveObjectToNodeMatrix(turn.GetMatrix())
+    ui.addCaseButton.click()
+    assert any("is turned" in text for text in answers.shown)
+    assert logic.trainingSet.cases() == []
+
+
+def test_painting_after_it_was_saved_offers_to_update(host, panel, ui, logic, scan):
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    assert ui.addCaseButton.text == "In the training set" and not ui.addCaseButton.enabled
+    panel.annotate.showScan()
+    mark(logic, scan, ball())
+    until(host, lambda: ui.addCaseButton.enabled)
+    assert ui.addCaseButton.text == "Update in training set"
+    assert panel.nextStep.step().button == "addCaseButton"
+    ui.addCaseButton.click()
+    assert [case.marked for case in logic.trainingSet.cases()] == [2]
+
+
+def test_a_finished_case_is_opened_again_in_an_empty_scene(host, panel, ui, logic, scan):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    mask = ball()
+    mark(logic, scan, mask)
+    ui.allRadio.click()
+    ui.addCaseButton.click()
+    host.close_scene()
+    ui.caseTable.setCurrentCell(0, 0)
+    ui.openCaseButton.click()
+    reopened = panel.state.scan
+    assert reopened.GetName() == "Tiny scan"
+    assert bridge.unionMask(roles.nodeOf(reopened, roles.ANNOTATION), reopened).sum() == mask.sum()
+    assert ui.allRadio.checked
+    assert ui.addCaseButton.text == "In the training set"
+
+
+def test_opening_a_case_that_is_open_shows_it_with_the_unsaved_marks(host, panel, ui, logic, scan):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    mark(logic, scan, ball())
+    open_scan(panel, host, tiny_case(1)[0], "Other scan")
+    ui.caseTable.setCurrentCell(0, 0)
+    ui.openCaseButton.click()
+    assert panel.state.scan is scan
+    assert len(bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION))) == 2
+
+
+def test_removing_a_case_asks_first_and_keeps_its_files(ui, logic, scan):
+    from preview_host import answers
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    ui.caseTable.setCurrentCell(0, 0)
+    answers.give("No")
+    ui.removeCaseButton.click()
+    assert ui.caseTable.rowCount == 1
+    answers.give("Yes")
+    ui.removeCaseButton.click()
+    assert ui.caseTable.rowCount == 0 and logic.trainingSet.cases() == []
+    assert len(list((logic.study.folder / "removed").iterdir())) == 1
+    assert ui.addCaseButton.text == "Add to training set"
+
+
+def test_a_study_folder_that_cannot_be_written_is_said_and_nothing_is_lost(ui, logic, scan, tmp_path, monkeypatch):
+    from preview_host import answers
+
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    monkeypatch.setattr(logic.study, "folder", blocker / "study")
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    assert any("choose another study folder" in text for text in answers.shown)
+    assert ui.addCaseButton.text == "Add to training set"
+
+
+def test_a_study_folder_that_is_gone_is_an_empty_training_set(ui, logic, scan):
+    import shutil
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    shutil.rmtree(logic.study.folder)
+    logic.trainingSet.changed()
+    assert ui.caseTable.rowCount == 0
+    assert ui.addCaseButton.text == "Add to training set"
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    assert len(logic.trainingSet.cases()) == 1
+
+
+@pytest.mark.skipif(not hasattr(stat, "S_IWUSR"), reason="needs file modes")
+def test_saving_a_case_leaves_the_scans_own_file_where_the_user_has_it(logic, scan, tmp_path):
+    import slicer
+
+    path = tmp_path / "mine.nrrd"
+    slicer.util.saveNode(scan, str(path))
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    assert scan.GetStorageNode().GetFileName() == str(path)
+
+
+def test_another_study_folder_brings_its_own_training_set(ui, logic, scan, tmp_path):
+    from preview_host import answers
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    answers.give(str(tmp_path / "other"))
+    ui.studyFolderButton.click()
+    assert ui.caseTable.rowCount == 0
+    assert logic.settings.studyFolder == str(tmp_path / "other")
+    assert ui.addCaseButton.text == "Add to training set"

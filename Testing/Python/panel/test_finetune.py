@@ -1,0 +1,248 @@
+"""Section 3: starting, watching, stopping, cancelling, losing and resuming a fine-tuning, and choosing a model."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, StudyCase
+
+from ..conftest import tiny_case
+from .conftest import mark, until
+
+
+@pytest.fixture
+def cases(logic):
+    """Three tiny scans in the training set."""
+    for seed in range(3):
+        image, annotation = tiny_case(seed)
+        writers = {
+            IMAGE_FILE: lambda path, image=image: write_volume(image, path),
+            ANNOTATION_FILE: lambda path, annotation=annotation: write_volume(annotation, path),
+        }
+        logic.study.add(StudyCase("", f"Scan {seed}", "all", marked=2), writers)
+    logic.trainingSet.changed()
+
+
+@pytest.fixture
+def tiny_base(logic, tiny_models):
+    logic.models.use(tiny_models[0])
+    return tiny_models[0]
+
+
+def start(ui, steps):
+    ui.stepsSpinBox.value = steps
+    ui.startButton.click()
+
+
+def trained(panel):
+    return len(panel.finetune.plot.points("loss")) if panel.finetune.plot is not None else 0
+
+
+def test_nothing_is_learned_from_an_empty_training_set(ui):
+    assert not ui.startButton.enabled and "Add a scan" in ui.startButton.toolTip
+
+
+def test_the_panels_fields_are_the_request(ui, panel):
+    ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("static"))
+    ui.gammaSpinBox.value = 8
+    ui.updateSelector.setCurrentIndex(ui.updateSelector.findData("sgd"))
+    ui.learningRateSpinBox.value = 0.05
+    ui.minutesSpinBox.value = 12
+    ui.heldOutSpinBox.value = 1
+    ui.seedSpinBox.value = 3
+    assert panel.finetune.options() == {
+        "strategy": "static",
+        "gamma": 8,
+        "update": "sgd",
+        "lr": 0.05,
+        "minutes": 12,
+        "holdout": 1,
+        "seed": 3,
+    }
+    ui.stepsSpinBox.value = 40
+    assert panel.finetune.options()["steps"] == 40 and "minutes" not in panel.finetune.options()
+
+
+def test_what_needs_no_gamma_does_not_offer_it(ui):
+    ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("full"))
+    assert not ui.gammaSpinBox.enabled and not ui.updateSelector.enabled
+    assert "Every weight" in ui.strategyLabel.text
+
+
+def test_dgst_comes_first_and_every_method_says_what_it_does(ui):
+    from DGSTSegmentLib.dgst.registry import STRATEGIES
+
+    assert ui.strategySelector.itemData(0) == "dgst"
+    assert ui.strategySelector.count == len(STRATEGIES)
+
+
+def test_a_run_shows_progress_and_ends_in_a_choice(host, panel, ui, logic, cases, tiny_base):
+    ui.heldOutSpinBox.value = 1
+    start(ui, 12)
+    assert ui.trainingWidget.isVisibleTo(ui.finetuneSection)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    loss, held_out = panel.finetune.plot.points("loss"), panel.finetune.plot.points("held-out Dice")
+    assert [step for step, _ in loss] == list(range(1, 13))
+    assert [step for step, _ in held_out] == [0, 12]
+    result = json.loads((panel.finetune.finishedRun / "result.json").read_text())
+    assert f"{result['held_out']['dice_after']:.2f}" in ui.resultLabel.text
+    assert "1 held-out scans" in ui.resultLabel.text
+    assert logic.models.current.spec == tiny_base, "no model comes into use without the user's word"
+    assert panel.nextStep.step().button == "useModelButton"
+
+
+def test_going_back_to_the_previous_model_is_one_choice(host, panel, ui, logic, cases, tiny_base):
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    ui.useModelButton.click()
+    assert logic.models.current.title.startswith("Adapted model 1")
+    assert "fine-tuned from tiny" in ui.cardLabel.text
+    index = ui.modelSelector.findData(tiny_base)
+    ui.modelSelector.setCurrentIndex(index)
+    panel.scan.onModelChosen(index)
+    assert logic.models.current.spec == tiny_base
+    assert ui.modelSelector.findData(str(logic.study.runs()[0].folder)) >= 0, "the version stays in the list"
+
+
+def test_keeping_the_previous_model_keeps_the_new_version_in_the_list(host, panel, ui, logic, cases, tiny_base):
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    ui.keepPreviousButton.click()
+    assert logic.models.current.spec == tiny_base
+    assert any(entry.origin == "study" for entry in logic.models.entries())
+    assert not ui.resultFrame.isVisibleTo(ui.finetuneSection)
+
+
+def test_where_nothing_could_be_held_out_it_is_said_plainly(host, panel, ui, cases, tiny_base):
+    ui.heldOutSpinBox.value = 0
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert "Nothing was measured" in ui.resultLabel.text
+
+
+def test_stop_and_keep_gives_a_model_that_can_go_on(host, panel, ui, logic, cases, tiny_base):
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 3)
+    ui.stopAndKeepButton.click()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert "stopped early" in ui.resultLabel.text
+    assert ui.resumeButton.isVisibleTo(ui.finetuneSection)
+    done = json.loads((panel.finetune.finishedRun / "result.json").read_text())["steps"]
+    ui.resumeButton.click()
+    until(host, lambda: trained(panel) >= 2)
+    assert panel.finetune.plot.points("loss")[0][0] == done + 1
+    ui.stopAndKeepButton.click()
+    until(host, lambda: not logic.engine.busy)
+
+
+def test_cancel_asks_and_leaves_nothing(host, panel, ui, logic, cases, tiny_base):
+    from preview_host import answers
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 1)
+    answers.give("No")
+    ui.cancelButton.click()
+    assert logic.engine.busy
+    answers.give("Yes")
+    ui.cancelButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert logic.study.runs() == []
+    assert not ui.resultFrame.isVisibleTo(ui.finetuneSection)
+    assert not ui.resumeButton.isVisibleTo(ui.finetuneSection)
+    assert ui.startButton.isVisibleTo(ui.finetuneSection)
+
+
+def test_a_killed_engine_is_told_once_and_the_run_goes_on_to_the_same_end(host, panel, ui, logic, cases, tiny_base):
+    from preview_host import answers
+
+    start(ui, 400)
+    until(host, lambda: any((logic.study.folder / "runs" / "0001").glob("checkpoint*")) or not logic.engine.busy)
+    assert logic.engine.busy, "the run ended before it could be killed"
+    logic.engine.kill()
+    until(host, lambda: not logic.engine.busy)
+    assert len(answers.shown) == 1 and "ended unexpectedly" in answers.shown[0] and "Resume" in answers.shown[0]
+    assert ui.resumeButton.isVisibleTo(ui.finetuneSection)
+    ui.resumeButton.click()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert panel.finetune.plot.points("loss")[0][0] > 1, "it went on where it was saved"
+    assert panel.finetune.plot.points("loss")[-1][0] == 400
+
+
+def test_unsaved_marks_are_asked_about_before_learning(host, panel, ui, logic, scan, tiny_base):
+    from preview_host import answers
+
+    mask = tiny_case(0)[1].array > 0
+    mark(logic, scan, mask)
+    ui.addCaseButton.click()
+    mark(logic, scan, mask)
+    answers.give("Yes")
+    start(ui, 2)
+    assert "changed since it was saved" in answers.asked[0]
+    assert [case.marked for case in logic.trainingSet.cases()] == [2]
+    until(host, lambda: not logic.engine.busy)
+
+
+def test_slicer_stays_responsive_and_no_handler_waits_while_the_model_learns(
+    host, panel, ui, logic, cases, tiny_base, monkeypatch
+):
+    def waits(*_args, **_kwargs):
+        raise AssertionError("a handler waited while the model was learning")
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 1)
+    with monkeypatch.context() as patched:
+        import qt
+
+        patched.setattr(time, "sleep", waits)
+        for name in ("waitForFinished", "waitForReadyRead", "waitForBytesWritten", "waitForStarted"):
+            patched.setattr(qt.QProcess, name, waits)
+        seen = trained(panel)
+        while trained(panel) < seen + 20:
+            host.process_events()
+        ui.stopAndKeepButton.click()
+        while logic.engine.busy:
+            host.process_events()
+    assert panel.finetune.finishedRun is not None
+
+
+def test_a_scan_can_be_marked_while_the_model_learns(host, panel, ui, logic, scan, cases, tiny_base):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 1)
+    ui.newNodeButton.click()
+    mark(logic, scan, tiny_case(0)[1].array > 0)
+    assert len(bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION))) == 2
+    assert not ui.findButton.enabled and "at work" in ui.findButton.toolTip
+    ui.stopAndKeepButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert ui.findButton.enabled
+
+
+def test_the_scan_may_go_and_the_scene_close_while_the_model_learns(host, panel, ui, logic, scan, cases, tiny_base):
+    import slicer
+
+    start(ui, 60)
+    until(host, lambda: trained(panel) >= 1)
+    slicer.mrmlScene.RemoveNode(scan)
+    host.close_scene()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert ui.resultFrame.isVisibleTo(ui.finetuneSection)
+    assert len(logic.study.runs()) == 1
+
+
+def test_a_module_reloaded_during_a_run_offers_to_resume_it(host, panel, ui, logic, cases, tiny_base):
+    start(ui, 100000)
+    until(host, lambda: any((logic.study.folder / "runs" / "0001").glob("checkpoint*")))
+    reloaded = host.reload_module()
+    assert not reloaded.logic.engine.busy
+    assert reloaded.logic.resumableRun() is not None
+    assert reloaded.panel.ui.resumeButton.isVisibleTo(reloaded.panel.ui.finetuneSection)
+    reloaded.panel.ui.resumeButton.click()
+    until(host, lambda: trained(reloaded.panel) >= 1)
+    reloaded.panel.ui.stopAndKeepButton.click()
+    until(host, lambda: not reloaded.logic.engine.busy)

@@ -1,0 +1,283 @@
+"""Section 4: walking through findings, deciding, undoing, filtering, saving."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import read_segmentation
+from DGSTSegmentLib.imaging.findings import find as measure
+
+from .conftest import open_scan, press
+
+
+def balls(shape, centers, radius):
+    kji = np.indices(shape).transpose(1, 2, 3, 0)
+    array = np.zeros(shape, np.uint16)
+    for n, (center, r) in enumerate(zip(centers, radius, strict=True), start=1):
+        array[((kji - center) ** 2).sum(-1) <= r * r] = n
+    return array
+
+
+def predicted(panel, host, numbers, name="Scan", role="before"):
+    """A prediction with the given nodes on a scan of its own, chosen in the panel."""
+    from DGSTSegmentLib.panel.prediction import makePrediction
+
+    hu = np.where(numbers.array > 0, 60, -80).astype(np.int16)
+    scan = open_scan(panel, host, numbers.with_array(hu), name)
+    found = measure(
+        numbers, numbers.with_array(hu), numbers.with_array((numbers.array > 0) * np.float32(0.9)), "values"
+    )
+    items = [item.to_json() for item in found.items]
+    made = makePrediction(scan, role, found.instances, items, "starter", "Starter", f"token{name}")
+    panel.logic.predicted(made)
+    host.process_events()
+    return made
+
+
+@pytest.fixture
+def review(panel, host):
+    """Five findings of falling size, one below 5 mm, on a scan of 1 mm voxels."""
+    shape = (40, 60, 60)
+    centers = [(20, 15, 15), (20, 15, 45), (20, 45, 15), (20, 45, 45), (6, 30, 30)]
+    array = balls(shape, centers, [8, 6, 5, 3.5, 2])
+    geometry = Geometry.from_parts(shape, (1, 1, 1), (-30, -30, 0))
+    predicted(panel, host, Volume(array, geometry))
+    return panel.review
+
+
+def test_findings_come_by_size_and_the_first_is_chosen_and_in_the_middle(review, ui):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+
+    assert ui.findingsTable.rowCount == 4 and "1 smaller ones hidden" in ui.countLabel.text
+    shorts = [float(ui.findingsTable.item(row, 1).text()) for row in range(4)]
+    assert shorts == sorted(shorts, reverse=True)
+    finding = review.review.prediction.finding(review.table.chosen).finding
+    node = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+    np.testing.assert_allclose(matrix[:3, 3], bridge.toRas(finding.centroid), atol=1e-6)
+
+
+def test_ten_millimetres_and_more_stand_out(ui, review):
+    bold = [ui.findingsTable.item(row, 1).font().bold() for row in range(4)]
+    assert bold == [True, True, True, False]
+
+
+def test_arrow_keys_walk_the_table_and_the_views_follow(host, review, ui):
+    import slicer
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    first = review.table.chosen
+    before = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSliceToRAS().GetElement(0, 3)
+    ui.findingsTable.setFocus()
+    QTest.keyClick(ui.findingsTable, Qt.Key_Down)
+    host.process_events()
+    assert review.table.chosen != first
+    after = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSliceToRAS().GetElement(0, 3)
+    assert abs(after - before) > 5
+
+
+def test_smaller_findings_show_when_the_limit_is_lowered(review, ui):
+    ui.leastShortAxisSpinBox.value = 0
+    assert ui.findingsTable.rowCount == 5
+    display = review.review.prediction.node.GetDisplayNode()
+    ids = {item.number: item.segmentId for item in review.review.prediction.findings()}
+    assert all(display.GetSegmentVisibility(id_) for id_ in ids.values())
+    ui.leastShortAxisSpinBox.value = 9
+    visible = [number for number, id_ in ids.items() if display.GetSegmentVisibility(id_)]
+    assert sorted(visible) == sorted(review.table.numbers) and len(visible) == 3
+
+
+def test_keys_decide_and_pressing_again_takes_back(host, review):
+    number = review.table.chosen
+    prediction = review.review.prediction
+    for key, state in (("a", "accepted"), ("a", "undecided"), ("r", "rejected"), ("a", "accepted")):
+        press(host, key)
+        assert prediction.finding(number).state == state
+
+
+def test_next_goes_to_what_has_no_decision_and_ends_when_all_have(host, review):
+    walked = []
+    for _ in range(4):
+        walked.append(review.table.chosen)
+        press(host, "a")
+        press(host, "n")
+    assert walked == review.table.numbers
+    assert review.table.chosen == walked[-1]
+    assert len(review.review.pending()) == 4
+
+
+def test_keys_are_silent_while_another_module_is_shown(host, review):
+    host.leave()
+    press(host, "a")
+    assert all(item.state == "undecided" for item in review.review.prediction.findings())
+    host.enter()
+    press(host, "a")
+    assert len(review.review.pending()) == 1
+
+
+def test_accepted_findings_become_segments_of_their_own_and_undo_takes_them_back(host, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    numbers = review.table.numbers[:2]
+    for number in numbers:
+        review.goTo(number)
+        press(host, "a")
+    ui.applyButton.click()
+    scan = review.review.scan
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    for id_, number in zip(bridge.segmentIds(annotation), numbers, strict=True):
+        wanted = bridge.segmentMask(
+            review.review.prediction.node, review.review.prediction.finding(number).segmentId, scan
+        )
+        np.testing.assert_array_equal(bridge.segmentMask(annotation, id_, scan), wanted)
+    assert not ui.applyButton.enabled
+    ui.segmentEditor.undo()
+    host.process_events()
+    assert bridge.segmentIds(annotation) == []
+    assert len(review.review.pending()) == 2
+
+
+def test_rejected_findings_become_known_background_of_the_case(host, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.training.case import read_case
+
+    press(host, "a")
+    press(host, "n")
+    rejected = review.table.chosen
+    press(host, "r")
+    ui.applyButton.click()
+    ui.addCaseButton.click()
+    scan = review.review.scan
+    mask = bridge.segmentMask(review.review.prediction.node, review.review.prediction.finding(rejected).segmentId, scan)
+    case = read_case(logic.study.case_files()[0])
+    np.testing.assert_array_equal(case.rejected.array, mask)
+    assert not roles.nodeOf(scan, roles.REJECTED).GetDisplayNode().GetVisibility()
+
+
+def test_a_decision_that_is_changed_moves_from_background_to_annotation(host, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    press(host, "r")
+    ui.applyButton.click()
+    press(host, "a")
+    ui.applyButton.click()
+    scan = review.review.scan
+    assert bridge.segmentIds(roles.nodeOf(scan, roles.REJECTED)) == []
+    assert len(bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION))) == 1
+    press(host, "a")
+    ui.applyButton.click()
+    assert bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION)) == []
+
+
+def test_deciding_twice_does_not_annotate_twice(host, review, ui):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    press(host, "a")
+    ui.applyButton.click()
+    review.review.apply()
+    assert len(bridge.segmentIds(roles.nodeOf(review.review.scan, roles.ANNOTATION))) == 1
+
+
+def test_edit_takes_the_finding_into_the_annotation_and_arms_the_brush(host, review, ui):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    press(host, "e")
+    annotation = roles.nodeOf(review.review.scan, roles.ANNOTATION)
+    assert ui.segmentEditor.currentSegmentID() == bridge.segmentIds(annotation)[0]
+    assert ui.segmentEditor.activeEffect().name == "Paint"
+    assert not review.review.pending()
+
+
+def test_the_overlap_with_the_annotation_is_told(host, review, ui):
+    press(host, "a")
+    ui.applyButton.click()
+    column = [ui.findingsTable.item(row, 6).text() for row in range(4)]
+    assert column == ["100 %", "0 %", "0 %", "0 %"]
+
+
+def test_the_overlay_is_seen_and_outline_only_leaves_the_inside_free(host, review, ui):
+    from preview_host.probes import pixels
+
+    def inside():
+        picture = pixels("Red").astype(int)
+        middle = picture[picture.shape[0] // 2 - 2 : picture.shape[0] // 2 + 2, picture.shape[1] // 2 - 2 :][:, :4]
+        return middle.mean(axis=(0, 1))
+
+    filled = inside()
+    assert filled[0] - filled[2] > 20, "before fine-tuning findings are orange"
+    ui.outlineCheckBox.click()
+    free = inside()
+    assert abs(free[0] - free[2]) < 3
+    picture = pixels("Red").astype(int)
+    assert ((picture[..., 0] - picture[..., 2]) > 60).any(), "the outline itself is there"
+
+
+def test_the_opacity_slider_dims_the_fill(host, review, ui):
+    display = review.review.prediction.node.GetDisplayNode()
+    ui.opacitySlider.value = 0.8
+    assert display.GetOpacity2DFill() == pytest.approx(0.8)
+    ui.opacitySlider.value = 0.1
+    assert display.GetOpacity2DFill() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", ["found.seg.nrrd", "found.nii.gz"])
+def test_findings_are_saved_where_they_lie(review, ui, tmp_path, name):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import bridge
+
+    answers.give(str(tmp_path / name))
+    ui.exportSegmentationButton.click()
+    saved = read_segmentation(tmp_path / name)
+    scan = review.review.scan
+    geometry = bridge.geometryOf(scan)
+    union = np.zeros(geometry.shape, bool)
+    for item in review.review.prediction.findings():
+        if item.number in review.table.numbers:
+            union |= bridge.segmentMask(review.review.prediction.node, item.segmentId, scan)
+    points = np.sort(saved.geometry.to_world(np.argwhere(saved.array > 0)), axis=0)
+    np.testing.assert_allclose(points, np.sort(geometry.to_world(np.argwhere(union)), axis=0), atol=1e-3)
+    assert len(np.unique(saved.array)) == 5
+
+
+def test_the_table_is_saved_with_units_and_decisions(host, review, ui, tmp_path):
+    from preview_host import answers
+
+    press(host, "a")
+    answers.give(str(tmp_path / "t.csv"))
+    ui.exportFindingsButton.click()
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert [row["decision"] for row in rows].count("accepted") == 1
+    assert float(rows[0]["confidence"]) == pytest.approx(0.9, abs=1e-3)
+
+
+def test_a_file_that_cannot_be_written_is_said_in_a_sentence(review, ui, tmp_path):
+    from preview_host import answers
+
+    answers.give(str(tmp_path / "nowhere" / "t.csv"), str(tmp_path / "t.stl"))
+    ui.exportFindingsButton.click()
+    ui.exportSegmentationButton.click()
+    assert any("could not be written" in text for text in answers.shown)
+    assert any("no segmentation that can be written" in text for text in answers.shown)
+    assert list(tmp_path.glob("t*")) == []
+
+
+def test_two_hundred_findings_are_all_in_the_table(host, panel, ui):
+    shape = (60, 160, 160)
+    centers = [(k, j, i) for k in (10, 30, 50) for j in range(10, 160, 18) for i in range(10, 160, 18)][:200]
+    array = balls(shape, centers, [4 + n % 4 for n in range(200)])
+    made = predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))), "Crowded")
+    assert len(made.findings()) == 200
+    assert ui.findingsTable.rowCount == 200
+    press(host, "a")
+    press(host, "n")
+    assert len(panel.review.review.pending()) == 1
