@@ -225,14 +225,14 @@ class FinetuneSection:
             self.ui.stopAndKeepButton.setEnabled(False)
             self.ui.cancelButton.setEnabled(False)
             self.ui.trainingLabel.setText(_("Cancelling ..."))
-            self.logic.cancel(self.task, self.task.folder)
+            self.logic.cancel(self.task)
 
     # -------------------------------------------------------------------------------------------------------- ending
 
     def _onFinished(self, result: dict) -> None:
-        folder, self.task = self.task.folder, None
-        if folder.exists() and result.get("model"):
-            self.finishedRun = folder
+        task, self.task = self.task, None
+        if result.get("model") and not task.dropped:
+            self.finishedRun = task.folder
             self._showResult(result)
         else:
             self.ui.plotFrame.hide()
@@ -262,7 +262,11 @@ class FinetuneSection:
         self._settled()
 
     def _settled(self) -> None:
-        self.finishedRun = None
-        self.ui.resultFrame.hide()
+        self.forgetRun()
         self.refresh()
         self.state.stepChanged()
+
+    def forgetRun(self) -> None:
+        """Offer no choice any more: it is made, or another study is open."""
+        self.finishedRun = None
+        self.ui.resultFrame.hide()

@@ -217,13 +217,14 @@ class DGSTSegmentCore:
         """End the fine-tuning early; what it learned becomes a model, and it can be resumed."""
         self.engine.stop()
 
-    def cancel(self, task: Task, folder: Path) -> None:
+    def cancel(self, task: Task) -> None:
         """End the fine-tuning and drop what it learned, once the engine has let go of it."""
 
         def drop(_outcome: Any) -> None:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(task.folder, ignore_errors=True)
             self.models.changed()
 
+        task.dropped = True
         task.finished.connect(drop)
         task.failed.connect(drop)
         self.engine.stop()

@@ -20,6 +20,7 @@ class Task:
         finished: signal with the result, a dictionary.
         failed: signal with the exception (``InputError``, ``EngineError``).
         folder: of the run, for a fine-tuning.
+        dropped: the user does not want the result.
 
     Example, in Slicer's Python console:
         >>> task = logic.findLymphNodes(volumeNode)
@@ -33,6 +34,7 @@ class Task:
         self.result: Any = None
         self.error: Exception | None = None
         self.folder: Path | None = None
+        self.dropped = False
 
     def hear(self, event: dict[str, Any]) -> None:
         """Pass on an event of the engine."""

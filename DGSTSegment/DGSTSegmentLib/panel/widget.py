@@ -195,6 +195,7 @@ class Panel:
         self.nextStep.refresh()
 
     def _onStudyChanged(self) -> None:
+        self.finetune.forgetRun()
         self.scan.refreshModels()
         self._onTrainingSetChanged()
         self.refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import qt
 import slicer
 
+from .observing import observe
 from .pythonqt_signals import HostSignal
 
 Scene = slicer.vtkMRMLScene
@@ -82,7 +83,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         for tag in self._scene_tags:
             self._scene.RemoveObserver(tag)
         self._scene = scene
-        self._scene_tags = [scene.AddObserver(e, lambda *_: self._refresh()) for e in SCENE_EVENTS] if scene else []
+        self._scene_tags = [observe(self, scene, event, self._refresh) for event in SCENE_EVENTS] if scene else []
         self._refresh()
 
     def currentNode(self):
@@ -167,15 +168,16 @@ class qMRMLNodeComboBox(qt.QWidget):
         nodes = self._nodes()
         for node, tag in self._named:
             node.RemoveObserver(tag)
-        self._named = [
-            (node, node.AddObserver("ModifiedEvent", lambda *_: self._show(self._nodes()))) for node in nodes
-        ]
+        self._named = [(node, observe(self, node, "ModifiedEvent", self._show_names)) for node in nodes]
         self.setEnabled(self._scene is not None)
         listed = [node.GetID() for node in nodes]
         if self._current_id in listed or (self.noneEnabled and not self._current_id):
             self._show(nodes)
         else:
             self._select(listed[0] if listed and not self.noneEnabled else "")
+
+    def _show_names(self) -> None:
+        self._show(self._nodes())
 
     def _select(self, node_id: str) -> None:
         changed, self._current_id = node_id != self._current_id, node_id

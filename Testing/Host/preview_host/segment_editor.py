@@ -11,6 +11,7 @@ import logging
 import slicer
 
 from .effects import EFFECTS, Effect
+from .observing import observe
 from .pythonqt_signals import HostSignal
 from .segment_editor_form import SegmentEditorForm
 from .segment_editor_options import SegmentEditorOptions
@@ -41,7 +42,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._form = SegmentEditorForm(self)
         self._connect_form()
         self.updateEffectList()
-        self._logic.AddObserver(self._logic.SegmentationHistoryChangedEvent, lambda *_: self._show_undo())
+        observe(self, self._logic, self._logic.SegmentationHistoryChangedEvent, self._show_undo)
         self.updateWidgetFromMRML()
 
     # what is edited
@@ -59,7 +60,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._node = node
         self._logic.SetSegmentEditorNode(node)
         if node is not None:
-            self._node_tag = node.AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRML())
+            self._node_tag = observe(self, node, "ModifiedEvent", self.updateWidgetFromMRML)
         self.updateWidgetFromMRML()
 
     def mrmlSegmentEditorNode(self):

@@ -8,6 +8,8 @@ import qt
 import slicer
 from vtkmodules.vtkCommonCore import vtkStringArray
 
+from .observing import observe
+
 EYE, COLOR, NAME = range(3)
 SMALL_PIXELS, SWATCH_PIXELS = 26, 16
 SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified")
@@ -49,9 +51,9 @@ class SegmentTable(qt.QTableWidget):
         if node is not None:
             segmentation = node.GetSegmentation()
             events = [getattr(slicer.vtkSegmentation, name) for name in SEGMENT_EVENTS]
-            self._observed = [(segmentation, segmentation.AddObserver(e, lambda *_: self.fill())) for e in events]
+            self._observed = [(segmentation, observe(self, segmentation, event, self.fill)) for event in events]
             display_modified = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
-            self._observed.append((node, node.AddObserver(display_modified, lambda *_: self.fill())))
+            self._observed.append((node, observe(self, node, display_modified, self.fill)))
         self.fill()
 
     def select(self, segment_id: str) -> None:
