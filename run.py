@@ -3,7 +3,8 @@
 
 python3 run.py demo [...]      marks, fine-tunes, predicts and reports on phantoms or on a CT of yours
 python3 run.py test [...]      runs the tests; what follows goes to pytest
-python3 run.py preview [...]   opens the panel on a made-up scan without 3D Slicer; --screenshot FILE.png draws it to a file
+python3 run.py preview [...]   opens the panel without 3D Slicer; --screenshot FILE.png draws it to a file
+python3 run.py bench quality   compares the strategies on unseen scans; --help tells of its options
 python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate
 
 Standard library only. Written so that Pythons older than the project's own can still read it, and say so.
@@ -21,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
-PREVIEW = ROOT / "Testing" / "Host" / "preview_host"
+PREVIEW = ROOT / "Testing" / "Host"
+BENCHMARKS = {"quality": ROOT / "Testing" / "Benchmarks" / "quality"}
 OLDEST, NEWEST = (3, 10), (3, 13)
 PREFERRED = ("3.12", "3.11", "3.13", "3.10")
 
@@ -52,13 +54,18 @@ def main(arguments):
         prepare_environment()
         if arguments[0] in ("demo", "test", "preview"):
             prepare_view_libraries()
+        if arguments[0] == "bench":
+            benchmark(arguments[1:2])
     except Stop as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 2
     if arguments[0] == "test":
         return run([str(venv_program("python")), "-m", "pytest"] + arguments[1:], cwd=ROOT)
     if arguments[0] == "preview":
-        return run([str(venv_program("python")), str(PREVIEW)] + arguments[1:])
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PREVIEW), os.environ.get("PYTHONPATH")]))
+        return run([str(venv_program("python")), "-m", "preview_host"] + arguments[1:])
+    if arguments[0] == "bench":
+        return run([str(venv_program("python")), str(benchmark(arguments[1:2]))] + arguments[2:])
     return run([str(venv_program("dgst"))] + arguments)
 
 
@@ -70,6 +77,13 @@ def run(command, cwd=None):
     if cwd:
         os.chdir(str(cwd))
     os.execv(command[0], command)
+
+
+def benchmark(names):
+    """Path of the benchmark that the command line names."""
+    if not names or names[0] not in BENCHMARKS:
+        raise Stop("name a benchmark: python3 run.py bench {}".format("|".join(BENCHMARKS)))
+    return BENCHMARKS[names[0]]
 
 
 # ------------------------------------------------------------------------------------------------- which Python

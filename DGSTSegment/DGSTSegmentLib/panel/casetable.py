@@ -52,7 +52,7 @@ class CaseTable:
             texts = [case.name, str(case.marked), UNMARKED_MEANS.get(case.completeness, ""), changed]
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
-        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=self.logic.study.folder))
+        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=self.logic.study.folder.name))
         self.ui.studyFolderLabel.setToolTip(str(self.logic.study.folder))
         self.refresh()
 

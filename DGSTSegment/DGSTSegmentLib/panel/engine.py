@@ -31,6 +31,7 @@ class EngineSession:
         self._session: Session | None = None
         self.task: Task | None = None
         self.changed = Signal()
+        self.closing = False
 
     @property
     def busy(self) -> bool:
@@ -102,8 +103,10 @@ class EngineSession:
             end_process_tree(self.pid)
 
     def close(self, seconds: float = 3.0) -> None:
-        """End the engine and remove the session's files."""
+        """End the engine and remove the session's files. A task in its middle fails, with ``closing`` true."""
+        self.closing = True
         self._conversation.close(seconds)
+        self.closing = False
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -11,6 +11,7 @@ from . import lymphnode
 from .prediction import ACCEPTED, REJECTED, UNDECIDED, ReviewedFinding
 
 ENLARGED_SHORT_AXIS_MM = 10.0
+ROW_PIXELS = 24
 HEADERS = (
     _("No."),
     _("Short\nmm"),
@@ -44,6 +45,7 @@ class FindingsTable:
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(_DECISION, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         table.connect("itemSelectionChanged()", self._onSelection)
 
     def fill(self, items: list[ReviewedFinding], overlaps: dict[int, float], least: float) -> None:

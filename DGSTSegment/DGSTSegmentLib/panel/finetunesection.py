@@ -246,7 +246,9 @@ class FinetuneSection:
             self.ui.resultFrame.show()
 
     def _onFailed(self, error: Exception) -> None:
-        self.task = None
+        task, self.task = self.task, None
+        if self.logic.engine.closing or task.dropped:
+            return  # as the user wished
         self.refresh()
         self.state.stepChanged()
         resumable = isinstance(error, EngineError) and self.ui.resumeButton.isVisibleTo(self.ui.finetuneSection)

@@ -190,6 +190,8 @@ class ScanSection:
 
     def _onFailed(self, error: Exception) -> None:
         self._unfollow()
+        if self.logic.engine.closing:
+            return
         hint = _(" It starts again with the next request.") if isinstance(error, EngineError) else ""
         slicer.util.errorDisplay(f"{error}{hint}")
 

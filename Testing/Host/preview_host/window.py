@@ -43,5 +43,5 @@ class PreviewWindow(qt.QMainWindow):
 
     def show_panel(self, panel, title: str) -> None:
         """Put a module's panel in place of the last one."""
-        self._title.setText(title)
+        self._title.setText(f"{title} <small>(preview, not 3D Slicer)</small>")
         self._scroll.setWidget(panel)
