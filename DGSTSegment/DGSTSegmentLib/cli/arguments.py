@@ -8,9 +8,7 @@ from typing import NoReturn
 
 from ..errors import InputError
 from ..networks.catalogue import STARTER
-
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+from ..training.request import DEVICES, PRECISIONS
 
 
 class OneSentenceParser(argparse.ArgumentParser):

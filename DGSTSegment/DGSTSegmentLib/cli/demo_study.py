@@ -11,7 +11,8 @@ from ..atomic import write_text
 from ..imaging.files import write_volume
 from ..imaging.phantoms import Domain, make_phantom
 from ..imaging.volume import Volume
-from ..training.case import CaseFiles, read_case
+from ..training.case import read_case
+from ..training.case_files import CaseFiles
 
 _MOST_EMPTY_IN_A_ROW = 50
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .outputs import REQUEST_FILE
+from ..training.request import REQUEST_FILE
 from .progress import ProgressView, progress_view
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from ..dgst.registry import STRATEGIES
 from ..errors import InputError
+from ..training.request import REQUEST_FILE, stored_request
 from .arguments import add_computing, add_model, add_output, given, model_spec
 from .describe import measured_line
 from .engine import ask
-from .outputs import REQUEST_FILE, new_folder, print_json
+from .outputs import new_folder, print_json
 from .table import cases_of_options, read_table
 
 NAME = "finetune"
@@ -101,13 +101,10 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: there is no run, or an option says something else than the run's request.
     """
-    path = Path(options.out) / REQUEST_FILE
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["request"]
+        stored = stored_request(options.out)
     except FileNotFoundError as error:
         raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); begin a new run in another folder.") from error
     for name, value in given_fields(options).items():
         if name != "cases" and stored.get(name) != value:
             raise InputError(

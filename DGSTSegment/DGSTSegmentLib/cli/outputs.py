@@ -10,7 +10,6 @@ from typing import Any
 from ..errors import InputError
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
-REQUEST_FILE = "request.json"
 
 
 def print_json(value: Any) -> None:

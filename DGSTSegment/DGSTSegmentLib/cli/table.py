@@ -17,7 +17,7 @@ CaseFields = dict[str, Any]
 def read_table(path: str) -> list[CaseFields]:
     """The cases of a table: a row a case, columns ``COLUMNS`` of which ``REQUIRED`` must be there.
 
-    Paths are relative to the table's folder. Returns fields of ``training.case.CaseFiles``.
+    Paths are relative to the table's folder. Returns fields of ``training.case_files.CaseFiles``.
 
     Raises:
         InputError: the table cannot be read, lacks a column or has one that nothing knows, a row is incomplete, or a

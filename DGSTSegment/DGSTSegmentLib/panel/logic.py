@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..networks.catalogue import STARTER
-from ..training.request import FinetuneRequest
+from ..training.request import FinetuneRequest, stored_request
 from ..training.study import Study, StudyCase, StudyRun
 from . import bridge, roles
 from .engine import EngineSession
@@ -210,8 +209,7 @@ class DGSTSegmentCore:
         run = self.resumableRun()
         if run is None:
             raise InputError(_("No fine-tuning was left unfinished; start a new one."))
-        request = FinetuneRequest("", [], str(run.folder)).to_json()
-        return self._run(run.folder, {**_stored(run.folder, request), "out": str(run.folder), "resume": True})
+        return self._run(run.folder, {**stored_request(run.folder), "out": str(run.folder), "resume": True})
 
     def stopAndKeep(self) -> None:
         """End the fine-tuning early; what it learned becomes a model, and it can be resumed."""
@@ -270,11 +268,3 @@ class DGSTSegmentCore:
 
 def _place(folder: str) -> Path:
     return Path(folder).expanduser().absolute()
-
-
-def _stored(folder: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
-    """The request that a run was begun with; ``otherwise`` where it cannot be read, which the engine then says."""
-    try:
-        return json.loads((folder / "request.json").read_text(encoding="utf-8"))["request"]
-    except (OSError, ValueError, KeyError):
-        return otherwise

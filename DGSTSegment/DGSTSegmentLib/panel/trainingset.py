@@ -149,7 +149,7 @@ class TrainingSet:
 
 
 def completenessOf(annotation) -> str:
-    """What an unmarked voxel of the annotation means: a name in ``training.case.COMPLETENESS``."""
+    """What an unmarked voxel of the annotation means: a name in ``training.case_files.COMPLETENESS``."""
     return (annotation.GetAttribute(_COMPLETENESS) if annotation is not None else None) or "marked"
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,47 +10,7 @@ from ..errors import InputError
 from ..imaging.files import notes_on_ct, read_segments, read_volume
 from ..imaging.resample import onto_grid_of
 from ..imaging.volume import Volume
-
-COMPLETENESS = {
-    "marked": "Only some lymph nodes are marked; others may exist, so unmarked is unknown.",
-    "region": "Every lymph node inside the boxes is marked; outside is unknown.",
-    "all": "Every lymph node of the scan is marked.",
-}
-
-
-@dataclass(frozen=True)
-class CaseFiles:
-    """Where a case lies.
-
-    Args:
-        image: CT file or DICOM folder.
-        annotation: segmentation of marked nodes, any value above 0.
-        completeness: a name in ``COMPLETENESS``; nothing is assumed beyond what is marked by default.
-        region: for ``region``: boxes ``x0 y0 z0 x1 y1 z1`` (LPS mm), several separated by ``;``, or a mask file.
-        rejected: segmentation of findings that the user refused, known background from then on.
-        name: how messages call the case; the image's file name by default.
-    """
-
-    image: str
-    annotation: str
-    completeness: str = "marked"
-    region: str | None = None
-    rejected: str | None = None
-    name: str | None = None
-
-    @property
-    def title(self) -> str:
-        return self.name or Path(self.image).name
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> CaseFiles:
-        unknown = set(data) - {f.name for f in fields(cls)}
-        if unknown:
-            raise InputError(f"A case has no field {', '.join(sorted(unknown))}; remove it.")
-        return cls(**data)
+from .case_files import COMPLETENESS, CaseFiles
 
 
 @dataclass(frozen=True)

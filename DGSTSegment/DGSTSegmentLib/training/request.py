@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from ..dgst.registry import STRATEGIES
 from ..errors import InputError
-from .case import CaseFiles
+from .case_files import CaseFiles
+
+REQUEST_FILE, RESULT_FILE = "request.json", "result.json"
+"""In a run's folder: what was asked for, and what came of it."""
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -131,6 +137,22 @@ class FinetuneRequest:
     def from_json(cls, data: dict[str, Any]) -> FinetuneRequest:
         known = _known_fields(cls, data)
         return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known.get("cases", [])]})
+
+
+def stored_request(folder: str | os.PathLike) -> dict[str, Any]:
+    """Fields of the ``FinetuneRequest`` that the run in ``folder`` was begun with.
+
+    Raises:
+        FileNotFoundError: no run was begun there.
+        InputError: its request cannot be read.
+    """
+    path = Path(folder) / REQUEST_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["request"]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); begin a new run in another folder.") from error
 
 
 def _known_fields(cls: type, data: dict[str, Any]) -> dict[str, Any]:

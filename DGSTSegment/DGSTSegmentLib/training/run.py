@@ -14,14 +14,9 @@ from safetensors.torch import save_file
 
 from ..atomic import atomic_path, write_text
 from ..errors import InputError
-from .request import FinetuneRequest
+from .request import REQUEST_FILE, RESULT_FILE, FinetuneRequest
 
-REQUEST_FILE, RESULT_FILE, CHECKPOINT_FILE, CACHE_FOLDER = (
-    "request.json",
-    "result.json",
-    "checkpoint.safetensors",
-    "cache",
-)
+CHECKPOINT_FILE, CACHE_FOLDER = "checkpoint.safetensors", "cache"
 
 
 class Run:

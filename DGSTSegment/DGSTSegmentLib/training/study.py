@@ -26,11 +26,11 @@ from ..errors import InputError
 from ..networks.card import ModelCard
 from ..networks.catalogue import STARTER
 from ..networks.description import CARD_FILE, read_description
-from .case import COMPLETENESS, CaseFiles
+from .case_files import COMPLETENESS, CaseFiles
+from .request import REQUEST_FILE, RESULT_FILE
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
 IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
-_REQUEST_FILE, _RESULT_FILE = "request.json", "result.json"
 _PARTIAL = ".partial-"
 
 FileWriter = Callable[[Path], None]
@@ -43,7 +43,7 @@ class StudyCase:
     Args:
         id: name of its folder.
         name: how people call the scan.
-        completeness: a name in ``training.case.COMPLETENESS``.
+        completeness: a name in ``training.case_files.COMPLETENESS``.
         boxes: for ``region``, opposite corners ``[x0, y0, z0, x1, y1, z1]`` of each box, LPS mm.
         marked: how many lymph nodes are marked.
         rejected: how many findings the user refused.
@@ -186,7 +186,7 @@ class Study:
 
     def runs(self) -> list[StudyRun]:
         """All runs, oldest first."""
-        return [_run_of(folder) for folder in _subfolders(self.folder / "runs", _REQUEST_FILE)]
+        return [_run_of(folder) for folder in _subfolders(self.folder / "runs", REQUEST_FILE)]
 
     def new_run_folder(self) -> Path:
         """Where the next run goes; not made yet."""
@@ -267,7 +267,7 @@ class Study:
 
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
-    path = folder / _RESULT_FILE
+    path = folder / RESULT_FILE
     if not path.exists():
         return StudyRun(folder.name, folder, card, resumable=True)
     stopped = bool(_read_json(path).get("stopped"))

@@ -16,7 +16,7 @@ import torch
 from DGSTSegmentLib.cli.progress import clock
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.catalogue import STARTER
-from DGSTSegmentLib.training.case import COMPLETENESS
+from DGSTSegmentLib.training.case_files import COMPLETENESS
 from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .circumstances import usable_cores

@@ -25,6 +25,7 @@ TORCH_FREE = [
     "networks.catalogue",
     "networks.plan",
     "training.case",
+    "training.case_files",
     "training.request",
     "training.study",
     "views.pictures",

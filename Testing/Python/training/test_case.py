@@ -4,7 +4,8 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
-from DGSTSegmentLib.training.case import CaseFiles, boxes_mask, parse_boxes, read_case
+from DGSTSegmentLib.training.case import boxes_mask, parse_boxes, read_case
+from DGSTSegmentLib.training.case_files import CaseFiles
 
 from .conftest import scan
 
