@@ -43,14 +43,14 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         layout = self.layout()
         if self.collapsed or layout is None:
             return qt.QSize(self._title_width(), HEADER_HEIGHT)
-        return layout.sizeHint().expandedTo(qt.QSize(self._title_width(), HEADER_HEIGHT))
+        return layout.totalSizeHint().expandedTo(qt.QSize(self._title_width(), HEADER_HEIGHT))
 
     def minimumSizeHint(self):
         """As low as the title bar when collapsed."""
         layout = self.layout()
         if self.collapsed or layout is None:
             return qt.QSize(self._title_width(), HEADER_HEIGHT)
-        return layout.minimumSize().expandedTo(qt.QSize(self._title_width(), HEADER_HEIGHT))
+        return layout.totalMinimumSize().expandedTo(qt.QSize(self._title_width(), HEADER_HEIGHT))
 
     def hitButton(self, position) -> bool:
         """Only the bar is pressed, not the contents."""
