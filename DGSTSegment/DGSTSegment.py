@@ -1,5 +1,8 @@
 """DGSTSegment: adapt a lymph-node model to your own scans inside 3D Slicer, and review what it finds."""
 
+import sys
+
+import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -14,6 +17,8 @@ from slicer.util import VTKObservationMixin
 from DGSTSegmentLib.panel import sampledata
 from DGSTSegmentLib.panel.logic import DGSTSegmentCore
 
+OLDEST_PYTHON = (3, 10)
+
 
 class DGSTSegment(ScriptedLoadableModule):
     """What Slicer lists."""
@@ -22,7 +27,7 @@ class DGSTSegment(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("DGSTSegment")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = []
+        self.parent.dependencies = ["Segmentations", "Markups"]
         self.parent.contributors = ["DGSTSegment contributors"]
         self.parent.helpText = _(
             "Mark a few lymph nodes in a CT, adapt a lymph-node model to them on this machine, and review what it "
@@ -45,6 +50,9 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        if sys.version_info < OLDEST_PYTHON:
+            self.layout.addWidget(qt.QLabel(_("DGSTSegment needs Slicer 5.10 or newer; please update Slicer.")))
+            return
         from DGSTSegmentLib.panel.widget import Panel
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/DGSTSegment.ui"))
@@ -62,10 +70,18 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.cleanup()
 
     def enter(self):
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self):
-        self.panel.exit()
+        if self.panel is not None:
+            self.panel.exit()
+
+    def onReload(self):
+        """Import the module's package anew too; Slicer itself reads this file only."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "DGSTSegmentLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event):
         self.panel.onSceneStartClose()
@@ -77,7 +93,7 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.onSceneEndImport(self.parent.isEntered)
 
 
-class DGSTSegmentLogic(ScriptedLoadableModuleLogic, DGSTSegmentCore):
+class DGSTSegmentLogic(DGSTSegmentCore, ScriptedLoadableModuleLogic):
     """All that the module can do, without a widget; see ``DGSTSegmentLib.panel.logic``."""
 
     def __init__(self, studyFolder=None):

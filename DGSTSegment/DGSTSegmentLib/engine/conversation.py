@@ -20,6 +20,9 @@ from .transport import Exit, Transport
 Fields = dict[str, Any]
 _LOG_LINES = 200
 _LAST_WORDS = 5
+_LAUNCHER_OF_KILLED = "exit abnormally"
+"""Slicer's launcher says so, and ends with code 1, when the process that it started was killed."""
+
 _DOING = {"describe": "opening a model", "predict": "predicting", "finetune": "fine-tuning"}
 
 
@@ -79,7 +82,8 @@ class Conversation:
             try:
                 if self._transport is None:
                     self._start()
-                self._transport.send(request.to_line())
+                if self._transport is not None:  # else its end, which came at once, has been reported
+                    self._transport.send(request.to_line())
             except OSError as error:
                 failed = self._pending.pop(request.id, None)
                 problem = EngineError(f"The engine's process cannot be reached ({error}); try again.", "died")
@@ -117,9 +121,12 @@ class Conversation:
     def _start(self) -> None:
         self._log.clear()
         self._ready = None
-        transport = self._make_transport()
-        transport.start(self._hear, self._hear_log, lambda end: self._hear_end(transport, end))
-        self._transport = transport
+        transport = self._transport = self._make_transport()
+        try:
+            transport.start(self._hear, self._hear_log, lambda end: self._hear_end(transport, end))
+        except OSError:
+            self._transport = None
+            raise
 
     def _hear_log(self, line: str) -> None:
         self._log.append(line)
@@ -181,11 +188,12 @@ def death_sentence(end: Exit, was_ready: bool, doing: str | None, log: list[str]
     words = [line.strip() for line in log if line.strip()]
     if not was_ready:
         return f"The engine's process could not start ({end}): {words[-1] if words else 'it left no message'}"
+    killed = end.signal == 9 or (end.code == 1 and any(_LAUNCHER_OF_KILLED in word for word in words))
     sentence = f"The engine's process ended unexpectedly{f' while {doing}' if doing else ''} ({end}"
-    if end.signal == 9:
+    if killed:
         sentence += "; most likely the machine ran out of memory and the system ended it"
     sentence += ")"
-    if end.signal != 9 and words:
+    if not killed and words:
         sentence += f", its last words: {' | '.join(words[-_LAST_WORDS:])}"
     advice = "; what the run had saved is kept and can be resumed" if doing == _DOING["finetune"] else ""
     return f"{sentence}{advice}."

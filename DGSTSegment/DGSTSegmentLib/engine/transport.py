@@ -147,7 +147,12 @@ def worker_environment() -> dict[str, str]:
 def end_process_tree(pid: int) -> None:
     """End the process group that ``pid`` leads, or on Windows its process tree; nothing where it has ended already."""
     if os.name == "nt":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
+        subprocess.run(
+            ["taskkill", "/F", "/T", "/PID", str(pid)],
+            capture_output=True,
+            check=False,
+            creationflags=subprocess.CREATE_NO_WINDOW,
+        )
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers so for a group of ended processes
         os.killpg(pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from . import bridge, lymphnode, roles
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
-from .state import PanelState, allow, attempt
+from .state import PanelState, allow, attempt, tell
 from .trainingset import completenessOf, makeRegion, setCompleteness
 
 BOX_MARGIN_MM = 15.0
@@ -77,7 +77,7 @@ class AnnotateSection:
         button, scan = self.ui.addCaseButton, self.state.scan
         toolTip = _("Keep this scan with its marks in the study; the next fine-tuning learns from it.")
         case = None
-        with attempt(_("The study folder could not be read.")):
+        with tell(_("The study folder could not be read.")):
             case = self.logic.trainingSet.caseOf(scan) if scan is not None else None
         if case is None:
             button.setText(_("Add to training set"))
@@ -239,4 +239,5 @@ class AnnotateSection:
     def release(self) -> None:
         """Before the scene goes or the panel ends."""
         self._observe(None)
+        self.editor.edit(None, None)
         self.editor.letGo()

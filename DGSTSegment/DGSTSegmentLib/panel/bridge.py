@@ -66,19 +66,31 @@ def addVolume(volume: Volume, name: str):
 
 def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dict[int, str]:
     """Make each number above 0 of ``numbers`` a segment; returns the segments' ids by number."""
-    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "DGSTSegment import")
-    try:
-        labelmap.SetIJKToRASMatrix(vtk_matrix(LPS_TO_RAS @ numbers.geometry.ijk_to_world))
-        labelmap.SetAndObserveImageData(image_data(numbers.array.astype(np.int16)))
-        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(referenceVolumeNode)
-        before = set(segmentIds(segmentationNode))
-        if numbers.array.any():
-            slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, segmentationNode)
-    finally:
-        slicer.mrmlScene.RemoveNode(labelmap)
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(referenceVolumeNode)
+    if not numbers.array.any():
+        return {}
+    before = set(segmentIds(segmentationNode))
+    image = orientedImage(numbers.array.astype(np.int16), numbers.geometry)
+    slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(image, segmentationNode)
     segmentation = segmentationNode.GetSegmentation()
     new = [id_ for id_ in segmentIds(segmentationNode) if id_ not in before]
     return {int(segmentation.GetSegment(id_).GetLabelValue()): id_ for id_ in new}
+
+
+def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None):
+    """Voxels with their place, outside the scene.
+
+    Args:
+        array: [k, j, i], all voxels of ``box``.
+        geometry: the grid that the box lies in.
+        box: first voxel and the one after the last, along k, j, i; the whole grid where None.
+    """
+    (k0, k1), (j0, j1), (i0, i1) = box or tuple((0, n) for n in geometry.shape)
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    image.SetImageToWorldMatrix(vtk_matrix(LPS_TO_RAS @ geometry.ijk_to_world))
+    return image
 
 
 def labelmapOf(values: np.ndarray, volumeNode):
@@ -97,7 +109,7 @@ def segmentIds(segmentationNode) -> list[str]:
 
 def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
     """Bool [k, j, i] on the volume's grid: where the segment lies."""
-    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode) > 0
+    return numbersOf(segmentationNode, [segmentId], volumeNode) > 0
 
 
 def unionMask(segmentationNode, volumeNode) -> np.ndarray:
@@ -109,16 +121,18 @@ def unionMask(segmentationNode, volumeNode) -> np.ndarray:
 
 def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:
     """[k, j, i] on the volume's grid: 1 for the first segment of ``ids``, 2 for the second, ...; the later one wins."""
-    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "DGSTSegment export")
-    try:
-        slicer.modules.segmentations.logic().ExportSegmentsToLabelmapNode(segmentationNode, ids, labelmap, volumeNode)
-        return slicer.util.arrayFromVolume(labelmap).copy()
-    finally:
-        display = labelmap.GetDisplayNode()
-        colors = display.GetColorNode() if display is not None else None
-        slicer.mrmlScene.RemoveNode(labelmap)
-        if colors is not None and colors.GetName().startswith("DGSTSegment export"):
-            slicer.mrmlScene.RemoveNode(colors)
+    shape = geometryOf(volumeNode).shape
+    wanted = vtk.vtkStringArray()
+    for id_ in ids:
+        wanted.InsertNextValue(id_)
+    merged = slicer.vtkOrientedImageData()
+    slicer.vtkSlicerSegmentationsModuleLogic.GenerateMergedLabelmapInReferenceGeometry(
+        segmentationNode, volumeNode, wanted, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY, merged
+    )
+    scalars = merged.GetPointData().GetScalars()
+    if scalars is None or merged.GetDimensions()[::-1] != shape:
+        return np.zeros(shape, dtype=np.int16)
+    return vtk_to_numpy(scalars).reshape(shape).copy()
 
 
 def isEmpty(segmentationNode, segmentId: str) -> bool:
@@ -131,11 +145,7 @@ def isEmpty(segmentationNode, segmentId: str) -> bool:
 
 def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box, geometry: Geometry) -> None:
     """Fill a segment with ``mask`` (bool, the voxels of ``box``), which lies in a grid of ``geometry``."""
-    image = slicer.vtkOrientedImageData()
-    (k0, k1), (j0, j1), (i0, i1) = box
-    image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(mask, dtype=np.uint8).ravel(), deep=True))
-    image.SetImageToWorldMatrix(vtk_matrix(LPS_TO_RAS @ geometry.ijk_to_world))
+    image = orientedImage(np.asarray(mask, dtype=np.uint8), geometry, box)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE):
         raise RuntimeError(f"Segment {segmentId} of {segmentationNode.GetName()} took no voxels.")

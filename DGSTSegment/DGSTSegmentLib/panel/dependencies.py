@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from .state import attempt
 
 _IMPORT_NAMES = {
     "dynamic-network-architectures": "dynamic_network_architectures",
@@ -35,11 +36,7 @@ def missing() -> list[str]:
 
 
 def ensure() -> bool:
-    """Ask for what is missing and install it, with Slicer's own means; whether everything is there now.
-
-    Raises:
-        InputError: torch is missing and Slicer's PyTorch extension, which installs the right one, is not there.
-    """
+    """Ask for what is missing and install it, with Slicer's own means; whether everything is there now."""
     wanted = missing()
     if not wanted:
         return True
@@ -52,7 +49,7 @@ def ensure() -> bool:
         windowTitle=_("Install what is needed?"),
     ):
         return False
-    with slicer.util.tryWithErrorDisplay(_("The packages could not be installed."), waitCursor=True):
+    with attempt(_("The packages could not be installed.")):
         _install(wanted)
     return not missing()
 
@@ -65,10 +62,12 @@ def _install(wanted: list[str]) -> None:
     if not others:
         return
     slicer.util.showStatusMessage(_("Installing {packages} ...").format(packages=", ".join(others)))
-    if hasattr(slicer, "packaging") and hasattr(slicer.packaging, "pip_ensure"):  # Slicer 5.12 and newer
-        slicer.packaging.pip_ensure(others, requester=REQUESTER)
-    else:
+    try:
+        from slicer.packaging import pip_ensure  # Slicer 5.12 and newer
+    except ImportError:
         slicer.util.pip_install(others)
+    else:
+        pip_ensure(others, requester=REQUESTER, prompt_install=False)  # it was asked above, for all at once
 
 
 def _installTorch(line: str) -> None:

@@ -118,5 +118,7 @@ class EngineSession:
 
     def _end(self, task: Task, outcome: Fields | Exception) -> None:
         self.task = None
-        task.end(outcome)
-        self.changed()
+        try:
+            task.end(outcome)
+        finally:
+            self.changed()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -75,16 +77,9 @@ def _row(item: ReviewedFinding) -> list[str]:
 
 def _writeSegNrrd(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
     """A copy with the wanted segments only, through a storage node of its own."""
-    copy = slicer.vtkMRMLSegmentationNode()
-    copy.SetName(prediction.node.GetName())
-    copy.GetSegmentation().SetConversionParameter(
-        "Reference image geometry", prediction.node.GetSegmentation().GetConversionParameter("Reference image geometry")
-    )
-    for item in items:
-        copy.GetSegmentation().CopySegmentFromSegmentation(prediction.node.GetSegmentation(), item.segmentId)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not storage.WriteData(copy):
+    if not storage.WriteData(_copied(prediction, items, slicer.vtkMRMLSegmentationNode())):
         raise OSError(_("the disk may be full"))
 
 
@@ -92,10 +87,9 @@ def _writeNifti(prediction: Prediction, items: list[ReviewedFinding], path: Path
     """A labelmap by Slicer's own writer."""
     places = bridge.numbersOf(prediction.node, [item.segmentId for item in items], prediction.scan)
     values = np.array([0, *(item.number for item in items)], dtype=np.int16)
-    labelmap = bridge.labelmapOf(values[places], prediction.scan)
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
-    if not storage.WriteData(labelmap):
+    if not storage.WriteData(bridge.labelmapOf(values[places], prediction.scan)):
         raise OSError(_("the disk may be full"))
 
 
@@ -107,16 +101,39 @@ def _saveDicom(prediction: Prediction, items: list[ReviewedFinding], path: Path)
     study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(prediction.scan))
     if not study or study == hierarchy.GetSceneItemID():
         raise InputError(
-            _(
-                "{scan} was not loaded from DICOM, so no DICOM segmentation can refer to it; save .seg.nrrd instead."
-            ).format(scan=prediction.scan.GetName())
+            _("{scan} was not loaded from DICOM, so no DICOM segmentation can refer to it; save .seg.nrrd.").format(
+                scan=prediction.scan.GetName()
+            )
         )
-    item = hierarchy.GetItemByDataNode(prediction.node)
-    hierarchy.SetItemParent(item, study)
-    plugin = DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
-    exportables = plugin.examineForExport(item)
-    for exportable in exportables:
-        exportable.directory = str(path.parent)
-    reason = plugin.export(exportables) if exportables else _("the segmentation cannot be exported")
-    if reason:
-        raise InputError(_("The DICOM segmentation was not written: {reason}.").format(reason=reason))
+    node = _copied(prediction, items, slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+    try:
+        item = hierarchy.GetItemByDataNode(node)
+        hierarchy.SetItemParent(item, study)
+        _exportItem(DICOMSegmentationPlugin.DICOMSegmentationPluginClass(), item, path)
+    finally:
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def _exportItem(plugin, item: int, path: Path) -> None:
+    """The plugin names the file itself, so it works in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="dgst-dicom-") as folder:
+        exportables = plugin.examineForExport(item)
+        for exportable in exportables:
+            exportable.directory = folder
+        reason = plugin.export(exportables) if exportables else _("the segmentation cannot be exported")
+        made = sorted(Path(folder).rglob("*.dcm"))
+        if reason or not made:
+            raise InputError(_("The DICOM segmentation was not written: {reason}.").format(reason=reason or "?"))
+        with atomic_path(path) as partial:
+            shutil.copyfile(made[0], partial)
+
+
+def _copied(prediction: Prediction, items: list[ReviewedFinding], node):
+    """``node`` with copies of some of a prediction's segments."""
+    source, copy = prediction.node.GetSegmentation(), node.GetSegmentation()
+    node.SetName(prediction.node.GetName())
+    geometry = "Reference image geometry"
+    copy.SetConversionParameter(geometry, source.GetConversionParameter(geometry))
+    for item in items:
+        copy.CopySegmentFromSegmentation(source, item.segmentId)
+    return node

@@ -13,7 +13,7 @@ from ..engine.protocol import EngineError
 from . import dependencies
 from .comparison import comparison
 from .plot import TrainingPlot, plotViewNode
-from .state import PanelState, allow, attempt, clock
+from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = (("rms", _("relative to each row's size (DGSTSegment's own)")), ("sgd", _("as in the paper (SGD)")))
@@ -83,15 +83,16 @@ class FinetuneSection:
     def showPlotView(self) -> None:
         """Bind the plot to the scene, which may be a new one."""
         self.plotView.setMRMLScene(slicer.mrmlScene)
-        self.plotView.setMRMLPlotViewNode(plotViewNode())
+        viewNode = plotViewNode(self.state.parameters.parameterNode)
+        self.plotView.setMRMLPlotViewNode(viewNode)
         if self.plot is not None:
-            self.plot.show(plotViewNode())
+            self.plot.show(viewNode)
 
     def refresh(self) -> None:
         """Show what can be done now."""
         ui, running = self.ui, self.task is not None
         cases, resumable = [], None
-        with attempt(_("The study folder could not be read.")):
+        with tell(_("The study folder could not be read.")):
             cases, resumable = self.logic.trainingSet.cases(), self.logic.resumableRun()
         busy = _("The engine is at work; wait until it is done.") if self.logic.engine.busy else None
         empty = None if cases else _("Add a scan to the training set first.")
@@ -137,20 +138,23 @@ class FinetuneSection:
         }
 
     def onStart(self) -> None:
+        if not self._saveChanges() or not dependencies.ensure():
+            return
         with attempt(_("The fine-tuning was not started.")):
-            if not self._saveChanges() or not dependencies.ensure():
-                return
             self._follow(self.logic.fineTune(**self.options()))
 
     def onResume(self) -> None:
+        if not dependencies.ensure():
+            return
         with attempt(_("The fine-tuning was not resumed.")):
-            if dependencies.ensure():
-                self._follow(self.logic.resume())
+            self._follow(self.logic.resume())
 
     def _saveChanges(self) -> bool:
         """Whether to go on, after asking about marks that the training set does not have yet."""
-        scan = self.state.scan
-        if scan is None or not self.logic.trainingSet.hasChanges(scan):
+        scan, changed = self.state.scan, False
+        with tell(_("The study folder could not be read.")):
+            changed = scan is not None and self.logic.trainingSet.hasChanges(scan)
+        if not changed:
             return True
         question = _("{scan} was changed since it was saved. Update it in the training set first?")
         answer = slicer.util.messageBox(
@@ -158,9 +162,13 @@ class FinetuneSection:
             windowTitle=_("Learn from the latest marks?"),
             standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
         )
+        if answer == qt.QMessageBox.No:
+            return True
         if answer == qt.QMessageBox.Yes:
-            self.logic.addToTrainingSet(scan)
-        return answer != qt.QMessageBox.Cancel
+            with attempt(_("The training set was not updated.")):
+                self.logic.addToTrainingSet(scan)
+                return True
+        return False
 
     def _follow(self, task: Task) -> None:
         self.task = task
@@ -185,9 +193,11 @@ class FinetuneSection:
         isPoint = self.plot.add(event)
         if event.get("phase") != "train" and not isPoint:
             self._showPreparation(event)
-        elif event.get("steps") and self._last.elapsed() > _LEAST_MSEC_BETWEEN_UPDATES:
+        elif self._last.elapsed() > _LEAST_MSEC_BETWEEN_UPDATES:
             self._last.restart()
-            self._showStep(event)
+            self.plot.draw()
+            if event.get("steps"):
+                self._showStep(event)
 
     def _showPreparation(self, event: dict) -> None:
         steps = event.get("steps")
@@ -231,6 +241,7 @@ class FinetuneSection:
 
     def _onFinished(self, result: dict) -> None:
         task, self.task = self.task, None
+        self.plot.draw()
         if result.get("model") and not task.dropped:
             self.finishedRun = task.folder
             self._showResult(result)
@@ -251,7 +262,9 @@ class FinetuneSection:
             return  # as the user wished
         self.refresh()
         self.state.stepChanged()
-        resumable = isinstance(error, EngineError) and self.ui.resumeButton.isVisibleTo(self.ui.finetuneSection)
+        resumable = None
+        with tell(_("The study folder could not be read.")):
+            resumable = self.logic.resumableRun() if isinstance(error, EngineError) else None
         hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
         slicer.util.errorDisplay(f"{error}{hint}")
 

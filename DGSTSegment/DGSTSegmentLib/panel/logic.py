@@ -257,6 +257,9 @@ class DGSTSegmentCore:
                 outcome = convert(result)
             except InputError as error:
                 outcome = error
+            except Exception as error:
+                later.end(error)
+                raise
             later.end(outcome)
 
         if task.done:

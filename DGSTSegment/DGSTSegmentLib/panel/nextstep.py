@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from . import roles
 from .prediction import UNDECIDED
-from .state import PanelState
+from .state import PanelState, tell
 
 _PRIMARY = (
     "QPushButton { background-color: #2f6fbf; color: white; font-weight: bold; border: 1px solid #24578f; "
@@ -50,7 +50,10 @@ class NextStep:
         self._shown: Step | None = None
 
     def refresh(self) -> None:
-        step = self.step()
+        """Show the next step; what cannot be read stands in the status bar, and the last step stays."""
+        step = self._shown
+        with tell(_("The study folder could not be read.")):
+            step = self.step()
         if step == self._shown:
             return
         movedOn = self._shown is None or step.section != self._shown.section

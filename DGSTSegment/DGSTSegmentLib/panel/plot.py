@@ -25,6 +25,7 @@ class TrainingPlot:
         self.chart.SetGridVisibility(True)
         self._series = {name: self._makeSeries(name) for name in (LOSS, HELD_OUT)}
         self._tables = {name: series.GetTableNode() for name, series in self._series.items()}
+        self._points: dict[str, list[tuple[float, float]]] = {LOSS: [], HELD_OUT: []}
         self._smoothed: float | None = None
 
     def add(self, event: dict) -> bool:
@@ -35,32 +36,34 @@ class TrainingPlot:
         if event.get("loss") is not None:
             loss, old = float(event["loss"]), self._smoothed
             self._smoothed = loss if old is None else old + _SMOOTHING * (loss - old)
-            self._append(LOSS, event["step"], self._smoothed)
+            self._points[LOSS].append((float(event["step"]), self._smoothed))
             return True
         if event.get("held_out") is not None:
-            self._append(HELD_OUT, event["step"], float(event["held_out"]))
+            self._points[HELD_OUT].append((float(event["step"]), float(event["held_out"])))
             return True
         return False
 
+    def draw(self) -> None:
+        """Bring the chart up to date; each change of a table makes Slicer draw, so this is done some times a second."""
+        for name, points in self._points.items():
+            table = self._tables[name].GetTable()
+            first = table.GetNumberOfRows()
+            for step, value in points[first:]:
+                row = table.InsertNextBlankRow()
+                table.SetValue(row, 0, vtk.vtkVariant(step))
+                table.SetValue(row, 1, vtk.vtkVariant(value))
+            if len(points) > first:
+                self._tables[name].Modified()
+            if first < _LEAST_POINTS <= len(points):
+                self.chart.AddAndObservePlotSeriesNodeID(self._series[name].GetID())
+
     def points(self, name: str) -> list[tuple[float, float]]:
         """Step and value of each point of a curve."""
-        table = self._tables[name].GetTable()
-        rows = range(table.GetNumberOfRows())
-        return [(table.GetValue(row, 0).ToDouble(), table.GetValue(row, 1).ToDouble()) for row in rows]
+        return list(self._points[name])
 
     def show(self, viewNode) -> None:
         """Show the chart in a plot view."""
         viewNode.SetPlotChartNodeID(self.chart.GetID())
-
-    def _append(self, name: str, step: float, value: float) -> None:
-        table = self._tables[name].GetTable()
-        row = table.InsertNextBlankRow()
-        table.SetValue(row, 0, vtk.vtkVariant(float(step)))
-        table.SetValue(row, 1, vtk.vtkVariant(float(value)))
-        table.Modified()
-        self._tables[name].Modified()
-        if row + 1 == _LEAST_POINTS:
-            self.chart.AddAndObservePlotSeriesNodeID(self._series[name].GetID())
 
     def _makeSeries(self, name: str):
         table = self._node("vtkMRMLTableNode", f"{_NAME} {name}")
@@ -93,14 +96,21 @@ class TrainingPlot:
         return slicer.mrmlScene.AddNewNodeByClass(nodeClass, name)
 
 
-def plotViewNode():
-    """The view node of the plot inside the panel: no part of any layout, and saved with no scene."""
+def plotViewNode(owner):
+    """The view node of the plot inside the panel: part of no layout, deaf to charts shown elsewhere, never saved.
+
+    Args:
+        owner: the panel's parameter node. A view node with a parent of its own is left alone by Slicer's layouts.
+    """
     tag = "DGSTSegmentPlot"
     node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
-    if node is None:
+    isNew = node is None
+    if isNew:
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLPlotViewNode")
         node.UnRegister(None)
         node.SetSingletonTag(tag)
         node.SetLayoutName(tag)
-        node = slicer.mrmlScene.AddNode(node)
-    return node
+    node.SetSaveWithScene(False)
+    node.SetDoPropagatePlotChartSelection(False)
+    node.SetAndObserveParentLayoutNodeID(owner.GetID())
+    return slicer.mrmlScene.AddNode(node) if isNew else node

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -46,10 +48,24 @@ def writeReport(review: Review, numbers: list[int], overlaps: dict[int, float], 
     """
     items = [item for item in review.prediction.findings() if item.number in numbers]
     items.sort(key=lambda item: -item.finding.short_axis_mm)
-    pictures = {item.number: _pictures(item) for item in items[:MOST_PICTURES]}
+    with _sliceViewsShown():
+        pictures = {item.number: _pictures(item) for item in items[:MOST_PICTURES]}
     if items:
         jumpTo(bridge.toRas(items[0].finding.centroid))
     write_text(path, _page(review, items, overlaps, pictures))
+
+
+@contextmanager
+def _sliceViewsShown() -> Iterator[None]:
+    """Views that are not on the screen draw nothing: show four of them meanwhile."""
+    manager = slicer.app.layoutManager()
+    layout = manager.layout
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    slicer.app.processEvents()
+    try:
+        yield
+    finally:
+        manager.setLayout(layout)
 
 
 def _pictures(item: ReviewedFinding) -> list[str]:

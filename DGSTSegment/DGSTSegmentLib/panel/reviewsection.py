@@ -16,6 +16,11 @@ from .review import Review
 from .state import PanelState, allow, attempt
 
 SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
+_DECIDED = {
+    ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
+    REJECTED: _("Finding {number} is rejected; R again takes it back."),
+    UNDECIDED: _("The decision on finding {number} is taken back."),
+}
 
 
 class ReviewSection:
@@ -174,6 +179,9 @@ class ReviewSection:
                 self.review.accept(number)
             else:
                 self.review.reject(number)
+            slicer.util.showStatusMessage(
+                _DECIDED[self.review.prediction.finding(number).state].format(number=number), 5000
+            )
 
     def onEditFinding(self) -> None:
         if self.review is None or not self.table.chosen:

@@ -21,6 +21,8 @@ def register() -> None:
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="DGSTSegment",
         sampleName=NAME,
+        uris=[],
+        fileNames=[],
         thumbnailFileName=str(icon),
         customDownloader=lambda _source: loadPhantom(),
     )

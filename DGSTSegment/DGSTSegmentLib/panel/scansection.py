@@ -10,7 +10,7 @@ from ..engine.protocol import EngineError
 from . import dependencies, roles
 from .models import ModelEntry
 from .prediction import Prediction
-from .state import PanelState, allow, attempt, clock
+from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 
@@ -71,7 +71,7 @@ class ScanSection:
 
     def describeMachine(self) -> None:
         """Ask once what the engine can compute on, where everything it needs is installed."""
-        if self._described or dependencies.missing():
+        if self.state.parameters is None or self._described or dependencies.missing():
             return
         self._described = True
         task = self.logic.describeMachine()
@@ -109,9 +109,9 @@ class ScanSection:
             self.addModel(path)
 
     def addModel(self, spec: str) -> None:
+        if not dependencies.ensure():
+            return
         with attempt(_("The model was not added.")):
-            if not dependencies.ensure():
-                return
             task = self.logic.addModel(spec)
             task.finished.connect(self._onModelAdded)
             task.failed.connect(self._onFailed)
@@ -130,10 +130,10 @@ class ScanSection:
                 self.logic.models.remove(entry.spec)
 
     def onFind(self) -> None:
+        scan = self.state.scan
+        if not self._settleDecisions(scan) or not dependencies.ensure():
+            return
         with attempt(_("Lymph nodes were not looked for.")):
-            scan = self.state.scan
-            if not self._settleDecisions(scan) or not dependencies.ensure():
-                return
             task = self.logic.findLymphNodes(scan)
             task.finished.connect(self._onFound)
             task.failed.connect(self._onFailed)
@@ -141,9 +141,11 @@ class ScanSection:
 
     def _settleDecisions(self, scan) -> bool:
         """Whether a new prediction may take the old one's place, after asking what becomes of its decisions."""
-        role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
-        review = self.logic.review(scan, role)
-        waiting = review.pending() if review is not None else []
+        review, waiting = None, []
+        with attempt(_("Lymph nodes were not looked for.")):
+            role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
+            review = self.logic.review(scan, role)
+            waiting = review.pending() if review is not None else []
         if not waiting:
             return True
         question = _(
@@ -198,6 +200,6 @@ class ScanSection:
     def _chosen(self) -> ModelEntry | None:
         spec = self.ui.modelSelector.itemData(self.ui.modelSelector.currentIndex)
         entries = []
-        with attempt(_("The list of models could not be read.")):
+        with tell(_("The list of models could not be read.")):
             entries = self.logic.models.entries()
         return next((entry for entry in entries if entry.spec == spec), None)

@@ -59,6 +59,19 @@ def attempt(what: str) -> Iterator[None]:
         slicer.util.errorDisplay(f"{what}\n\n{problem}")
 
 
+@contextmanager
+def tell(what: str) -> Iterator[None]:
+    """Context of what the panel shows of itself: what cannot be read is said in the status bar, disturbing nobody.
+
+    Args:
+        what: what could not be shown, should it fail.
+    """
+    try:
+        yield
+    except InputError as error:
+        slicer.util.showStatusMessage(f"{what} {error}", 10000)
+
+
 def allow(button, reason: str | None, toolTip: str) -> None:
     """Enable a button, or disable it and let its tooltip say why."""
     button.setEnabled(not reason)

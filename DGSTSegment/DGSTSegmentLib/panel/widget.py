@@ -20,6 +20,7 @@ from .scansection import ScanSection
 from .shortcuts import Shortcuts
 from .state import PanelState, attempt
 
+_PARAMETER = "SlicerParameterName"
 ICONS = Path(__file__).resolve().parents[2] / "Resources" / "Icons"
 
 
@@ -99,14 +100,20 @@ class Panel:
             return
         parameters = DGSTSegmentParameters(self.logic.getParameterNode())
         if parameters.inputVolume is None:
-            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            parameters.inputVolume = _firstScan()
         self.state.parameters = parameters
-        self._guiTag = parameters.connectGui(self.uiWidget)
+        self._guiTag = parameters.connectParametersToGui(self._boundWidgets())
         node = parameters.parameterNode
         self._observer = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParameters)
         self.finetune.showPlotView()
         self._scanId = None
         self._onParameters()
+
+    def _boundWidgets(self) -> dict:
+        """The widgets that the form binds to a parameter. ``connectGui`` would find them too, but in Slicer 5.8 it
+        returns no tag, so that nothing could let them go again."""
+        named = vars(self.ui).values()
+        return {widget.property(_PARAMETER): widget for widget in named if widget.property(_PARAMETER)}
 
     def unbind(self) -> None:
         """Follow no parameters: the scene goes, or the module is not shown."""
@@ -141,6 +148,8 @@ class Panel:
         self.annotate.release()
         self.unbind()
         self.finetune.plotView.setMRMLScene(None)
+        self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
+        self.uiWidget.setMRMLScene(None)
         self.logic.close()
 
     # -------------------------------------------------------------------------------------------------------- changes
@@ -199,3 +208,9 @@ class Panel:
         self.scan.refreshModels()
         self._onTrainingSetChanged()
         self.refresh()
+
+
+def _firstScan():
+    """The first scalar volume of the scene; labelmaps are scalar volumes too, but no scans."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)

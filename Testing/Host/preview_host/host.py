@@ -53,18 +53,20 @@ class Host:
         return self.widget
 
     def reload_module(self):
-        """What "Reload" in Slicer's developer section does: clean up, import again, make a new widget.
+        """What "Reload" in Slicer's developer section does.
 
         Returns:
             the new Python widget.
         """
-        path = Path(self._module.path)
+        self.widget.onReload()
+        return self.widget
+
+    def make_again(self) -> None:
+        """What is left to Slicer of a reload: end the panel, read the module's file again, make a new panel."""
         self.leave()
         self.widget.cleanup()
-        _forget_package_of(path)
-        self._make(path)
+        self._make(Path(self._module.path))
         self.enter()
-        return self.widget
 
     @property
     def widget(self):
@@ -120,10 +122,3 @@ def _imported(path: Path):
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _forget_package_of(path: Path) -> None:
-    """So that modules of the package beside the file are imported again."""
-    packages = {folder.name for folder in path.parent.iterdir() if (folder / "__init__.py").is_file()}
-    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
-        del sys.modules[name]

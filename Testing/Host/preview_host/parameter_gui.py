@@ -49,21 +49,17 @@ class GuiConnection:
     Args:
         wrapper: the parameters.
         declared: what they are, by name.
-        top: the form.
+        mapping: the widget of each bound parameter.
 
     Raises:
         ValueError: when a widget names no parameter, or is of a class that can not be bound.
     """
 
-    def __init__(self, wrapper, declared: dict[str, Declared], top):
-        import qt
-
+    def __init__(self, wrapper, declared: dict[str, Declared], mapping: dict):
         self._wrapper = wrapper
         self._bound = []
-        for widget in (top, *top.findChildren(qt.QWidget)):
-            name = widget.property(PROPERTY)
-            if name:
-                self._bound.append((name, widget, self._binding(widget, name, declared), self._sender(name, widget)))
+        for name, widget in mapping.items():
+            self._bound.append((name, widget, self._binding(widget, name, declared), self._sender(name, widget)))
         for name, widget, binding, send in self._bound:
             _fit(widget, declared[name])
             binding.write(widget, getattr(wrapper, name))

@@ -8,7 +8,7 @@ from itertools import count
 
 from . import parameter_annotations as annotations
 from .parameter_annotations import Choice, Declared, Default, Maximum, Minimum, WithinRange
-from .parameter_gui import GuiConnection
+from .parameter_gui import PROPERTY, GuiConnection
 
 EXPORTED = ["Choice", "Decimals", "Default", "Maximum", "Minimum", "SingleStep", "Validator", "WithinRange"]
 NODE_METHODS = ["AddObserver", "HasObserver", "Modified", "RemoveObserver"]
@@ -46,7 +46,8 @@ def parameterNodeWrapper(cls: type) -> type:
     cls.__init__ = wrap
     for name, each in declared.items():
         setattr(cls, name, _field(each, storages[name]))
-    cls.connectGui = lambda self, gui: _connect(self, declared, gui)
+    cls.connectGui = lambda self, gui: _connect_gui(self, declared, gui)
+    cls.connectParametersToGui = lambda self, mapping: _connect(self, declared, mapping)
     cls.disconnectGui = lambda self, tag: self._connections.pop(tag).disconnect()
     cls.StartModify = lambda self: self.parameterNode.StartModify()
     cls.EndModify = lambda self, wasModifying: self.parameterNode.EndModify(wasModifying)
@@ -71,9 +72,17 @@ def _of_node(name: str):
     return lambda self, *args: getattr(self.parameterNode, name)(*args)
 
 
-def _connect(wrapper, declared: dict[str, Declared], gui) -> int:
+def _connect_gui(wrapper, declared: dict[str, Declared], gui) -> None:
+    """Bind what the form names. As in Slicer 5.8 there is no tag to let go of it by."""
+    import qt
+
+    named = [(widget.property(PROPERTY), widget) for widget in (gui, *gui.findChildren(qt.QWidget))]
+    _connect(wrapper, declared, {name: widget for name, widget in named if name})
+
+
+def _connect(wrapper, declared: dict[str, Declared], mapping: dict) -> int:
     tag = next(wrapper._tags)
-    wrapper._connections[tag] = GuiConnection(wrapper, declared, gui)
+    wrapper._connections[tag] = GuiConnection(wrapper, declared, mapping)
     return tag
 
 

@@ -62,6 +62,12 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """For the module."""
 
+    def onReload(self) -> None:
+        """Clean up, read the module's file again, and make a new panel; what the file imports stays as it is."""
+        from .start import start
+
+        start().make_again()
+
     def onTest(self, **kwargs) -> None:
         """Run the module's test class."""
         _run_test(self.moduleName)
@@ -71,6 +77,7 @@ class ScriptedLoadableModuleLogic:
     """What a module can do without its panel; keeps its parameter node in the scene."""
 
     def __init__(self, parent=None):
+        super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Logic")
         self.isSingletonParameterNode = True
 

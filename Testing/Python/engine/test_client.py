@@ -214,3 +214,44 @@ def test_the_worker_ends_when_its_parent_is_killed(light_worker, is_running, wai
 def test_the_client_imports_nothing_but_the_standard_library_and_numpy():
     answer = subprocess.run([sys.executable, "-c", STRANGERS], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_process_that_was_killed_behind_slicers_launcher_is_taken_for_killed():
+    from DGSTSegmentLib.engine.conversation import death_sentence
+    from DGSTSegmentLib.engine.transport import Exit
+
+    log = ["error: [/opt/Slicer/bin/PythonSlicer] exit abnormally - Report the problem."]
+    assert "ran out of memory" in death_sentence(Exit(code=1), True, "fine-tuning", log)
+    assert "ran out of memory" not in death_sentence(Exit(code=1), True, "fine-tuning", ["ValueError: bad"])
+
+
+def test_an_engine_that_cannot_be_started_is_tried_anew_by_the_next_request():
+    from DGSTSegmentLib.engine.conversation import Conversation
+
+    class Refused:
+        tries = 0
+
+        def start(self, on_line, on_log, on_exit):
+            Refused.tries += 1
+            raise FileNotFoundError(2, "No such file")
+
+    outcomes = []
+    conversation = Conversation(Refused)
+    conversation.ask("describe", {"model": "starter"}, outcomes.append)
+    conversation.ask("describe", {"model": "starter"}, outcomes.append)
+    assert Refused.tries == 2 and len(outcomes) == 2
+    assert all(outcome.kind == "died" for outcome in outcomes)
+
+
+def test_an_end_that_is_told_while_the_process_is_started_fails_the_request_once():
+    from DGSTSegmentLib.engine.conversation import Conversation
+    from DGSTSegmentLib.engine.transport import Exit
+
+    class EndsAtOnce:
+        def start(self, on_line, on_log, on_exit):
+            on_log("no such program")
+            on_exit(Exit(code=127))
+
+    outcomes = []
+    Conversation(EndsAtOnce).ask("describe", {"model": "starter"}, outcomes.append)
+    assert len(outcomes) == 1 and "no such program" in str(outcomes[0])

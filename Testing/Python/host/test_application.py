@@ -94,12 +94,16 @@ def test_a_module_hears_of_coming_and_going(host, tiny):
     ]
 
 
-def test_reload_cleans_up_and_reads_the_package_again(host, tiny, tmp_path):
+def test_reload_cleans_up_and_reads_the_file_again_but_not_what_it_imports(host, tiny, tmp_path):
+    import slicer
+
     (tmp_path / "TinyLib" / "part.py").write_text('TEXT = "another"\n', encoding="utf-8")
+    (tmp_path / "Tiny.py").write_text(MODULE.replace("Tiny module", "Tinier module"), encoding="utf-8")
     again = host.reload_module()
     assert tiny.heard == ["enter", "exit", "cleanup"]
     assert again is not tiny
-    assert again.label.text == "another"
+    assert again.label.text == "one"
+    assert slicer.modules.tiny.title == "Tinier module"
     assert again.heard == ["enter"]
 
 

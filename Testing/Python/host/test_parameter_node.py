@@ -45,7 +45,7 @@ def bound(host, parameters):
     widgets["volume"].nodeTypes = ["vtkMRMLScalarVolumeNode"]
     widgets["volume"].noneEnabled = True
     widgets["volume"].setMRMLScene(slicer.mrmlScene)
-    tag = parameters.connectGui(top)
+    tag = parameters.connectParametersToGui(widgets)
     yield widgets, lambda: parameters.disconnectGui(tag)
     parameters.parameterNode.RemoveAllObservers()
     widgets["volume"].setMRMLScene(None)
@@ -141,6 +141,18 @@ def test_after_disconnecting_neither_side_follows(parameters, bound):
     assert widgets["gamma"].value == 2
     widgets["gamma"].setValue(11)
     assert parameters.gamma == 9
+
+
+def test_a_form_names_what_its_widgets_are_bound_to(host, parameters):
+    import qt
+
+    top = qt.QWidget()
+    box = qt.QSpinBox(top)
+    box.setProperty("SlicerParameterName", "gamma")
+    assert parameters.connectGui(top) is None, "Slicer 5.8 gives no tag"
+    box.setValue(7)
+    assert parameters.gamma == 7
+    parameters.parameterNode.RemoveAllObservers()
 
 
 def test_a_widget_bound_to_no_parameter_is_an_error(host, parameters):

@@ -104,10 +104,12 @@ def open_scan(panel, host, volume, name="Tiny scan"):  # noqa: F811
 
 
 def press(host, key):  # noqa: F811
-    """Press a key in Slicer's main window."""
+    """Press a key in Slicer's main window, which is in front."""
     import slicer
     from PySide6.QtTest import QTest
 
+    slicer.util.mainWindow().activateWindow()
+    host.process_events()
     QTest.keyClick(slicer.util.mainWindow(), key)
     host.process_events()
 

@@ -241,6 +241,7 @@ def test_a_module_reloaded_during_a_run_offers_to_resume_it(host, panel, ui, log
     reloaded = host.reload_module()
     assert not reloaded.logic.engine.busy
     assert reloaded.logic.resumableRun() is not None
+    reloaded.panel.ui.finetuneSection.collapsed = False
     assert reloaded.panel.ui.resumeButton.isVisibleTo(reloaded.panel.ui.finetuneSection)
     reloaded.panel.ui.resumeButton.click()
     until(host, lambda: trained(reloaded.panel) >= 1)

@@ -61,6 +61,24 @@ def test_findings_become_segments_voxel_for_voxel(widget, volume, nodes):
         np.testing.assert_array_equal(mask, found.instances.array == item.number)
 
 
+def test_looking_at_segments_leaves_nothing_in_the_scene(logic, volume, nodes):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge, roles
+
+    scan = bridge.addVolume(volume, "scan")
+    mark(logic, scan, nodes.array == 1)
+    mark(logic, scan, nodes.array == 2)
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    ids = bridge.segmentIds(annotation)
+    np.testing.assert_array_equal(bridge.numbersOf(annotation, ids[::-1], scan) == 1, nodes.array == 2)
+    bridge.segmentMask(annotation, ids[0], scan)
+    bridge.unionMask(annotation, scan)
+    bridge.importNumbers(nodes, roles.makeNode(scan, roles.REJECTED, "x"), scan)
+    assert slicer.mrmlScene.GetNumberOfNodes() <= before + 2, "the new segmentation and its display, nothing else"
+
+
 def test_a_case_is_written_as_it_was_marked_and_comes_back_to_the_same_place(logic, volume, nodes):
     import slicer
 

@@ -87,6 +87,16 @@ def test_settings_of_the_panel_come_back_with_the_scene(host, panel, ui, tmp_pat
     assert ui.outlineCheckBox.checked
 
 
+def test_the_panels_own_plot_view_is_saved_with_no_scene(host, panel, tmp_path):
+    import slicer
+
+    open_scan(panel, host, tiny_case(0)[0])
+    nodes = slicer.util.getNodesByClass("vtkMRMLPlotViewNode")
+    own = [node for node in nodes if node.GetSingletonTag() == "DGSTSegmentPlot"]
+    assert len(own) == 1
+    assert not own[0].GetSaveWithScene() and not own[0].GetDoPropagatePlotChartSelection()
+
+
 def test_a_closed_scene_leaves_an_empty_panel_that_works_on(host, panel, ui, logic):
     scan = open_scan(panel, host, tiny_case(0)[0])
     mark(logic, scan, tiny_case(0)[1].array > 0)

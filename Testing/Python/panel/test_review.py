@@ -247,6 +247,28 @@ def test_findings_are_saved_where_they_lie(review, ui, tmp_path, name):
     assert len(np.unique(saved.array)) == 5
 
 
+def test_the_report_shows_every_finding_and_leaves_the_layout_as_it_was(review, ui, tmp_path):
+    import base64
+    import re
+
+    import slicer
+    from preview_host import answers
+    from PySide6.QtGui import QImage
+
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    answers.give(str(tmp_path / "r.html"))
+    ui.exportReportButton.click()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    pictures = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)]
+    assert len(pictures) == 3 * 4 and "Research software, not a medical device" in page
+    for picture in pictures:
+        image = QImage.fromData(picture)
+        colors = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
+        assert len(colors) > 2, "a picture of an empty view"
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
 def test_the_table_is_saved_with_units_and_decisions(host, review, ui, tmp_path):
     from preview_host import answers
 

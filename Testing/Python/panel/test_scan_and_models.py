@@ -14,6 +14,16 @@ def test_nothing_can_be_found_before_a_scan_is_chosen(ui, panel):
     assert panel.nextStep.step().sentence.startswith("Choose the CT scan")
 
 
+def test_a_labelmap_is_no_scan(host, panel, ui):
+    import slicer
+
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    host.leave()
+    host.enter()
+    assert panel.state.scan is None
+    assert ui.inputVolumeSelector.currentNode() is None
+
+
 def test_the_starter_is_shown_as_a_demonstration_everywhere_it_is_named(ui):
     assert "demonstration" in ui.modelSelector.currentText
     assert "phantoms" in ui.cardLabel.text
