@@ -163,7 +163,7 @@ def make_venv():
 def install():
     say("installing what the project needs; this happens once and takes some minutes")
     pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[views,preview,test]"]) != 0:
+    if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[views,preview,bench,test]"]) != 0:
         raise Stop("the installation failed for the reason that pip gives above; mend it and start again.")
 
 

@@ -39,6 +39,7 @@ def _started():
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     import slicer
+    import vtk  # noqa: F401 Slicer has it loaded whole before any module
 
     from . import logics, pythonqt
     from .application import SlicerApplication
