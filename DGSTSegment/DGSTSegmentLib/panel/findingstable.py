@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import lymphnode
-from .prediction import ACCEPTED, REJECTED, UNDECIDED, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED, ReviewedFinding
 
 ENLARGED_SHORT_AXIS_MM = 10.0
 ROW_PIXELS = 24
@@ -22,7 +22,7 @@ HEADERS = (
     _("Anno-\ntated"),
     _("Decision"),
 )
-STATES = {UNDECIDED: "", ACCEPTED: _("accepted"), REJECTED: _("rejected")}
+STATES = {UNDECIDED: "", ANNOTATED: _("annotated"), ACCEPTED: _("accepted"), REJECTED: _("rejected")}
 _DECISION = len(HEADERS) - 1
 
 
@@ -94,7 +94,7 @@ class FindingsTable:
     def _decorate(self, row: int, item: ReviewedFinding) -> None:
         cell = self.table.item(row, _DECISION)
         cell.setText(STATES[item.state])
-        known = item.state in (ACCEPTED, REJECTED)
+        known = item.state != UNDECIDED
         color = [int(160 * part) for part in lymphnode.COLORS[item.state]] if known else [0, 0, 0]
         cell.setForeground(qt.QBrush(qt.QColor(*color)))
 

@@ -128,6 +128,7 @@ class DGSTSegmentCore:
         token = uuid.uuid4().hex[:12]
         items = result["findings"]["items"]
         prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token)
+        Review(prediction, self.aboutToChangeAnnotation).settleAnnotated()
         self.predicted(prediction)
         return prediction
 
@@ -216,7 +217,13 @@ class DGSTSegmentCore:
         self.engine.stop()
 
     def cancel(self, task: Task) -> None:
-        """End the fine-tuning and drop what it learned, once the engine has let go of it."""
+        """End a fine-tuning and drop what it learned, once the engine has let go of it.
+
+        Raises:
+            InputError: it is a resumed one, whose folder may hold a model that is in use.
+        """
+        if task.resumed:
+            raise InputError(_("This fine-tuning was resumed; stop and keep it, then remove its model if you like."))
 
         def drop(_outcome: Any) -> None:
             shutil.rmtree(task.folder, ignore_errors=True)
@@ -229,7 +236,7 @@ class DGSTSegmentCore:
 
     def _run(self, folder: Path, fields: dict[str, Any]) -> Task:
         task = self.engine.ask(_("Fine-tuning"), "finetune", fields)
-        task.folder = folder
+        task.folder, task.resumed = folder, fields["resume"]
         task.finished.connect(lambda _result: self.models.changed())
         return task
 

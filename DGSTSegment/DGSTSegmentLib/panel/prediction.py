@@ -15,6 +15,8 @@ from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
+ANNOTATED = "annotated"
+"""It needs no decision: the annotation held it already when it was found."""
 _FINDINGS, _STATES, _MODEL, _TITLE, _TOKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",

@@ -9,10 +9,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
-from .prediction import ACCEPTED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
 from .signal import Signal
 
 _FROM = "DGSTSegment.From"
+ANNOTATED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,14 @@ class Review:
     def pending(self) -> list[ReviewedFinding]:
         """Decisions that ``apply`` has not carried out, or that were undone since."""
         done = self._applied()
-        return [item for item in self.prediction.findings() if item.state != done.get(item.number, UNDECIDED)]
+        items = [item for item in self.prediction.findings() if item.state != ANNOTATED]
+        return [item for item in items if item.state != done.get(item.number, UNDECIDED)]
+
+    def settleAnnotated(self) -> None:
+        """Findings that the annotation holds already need no decision, and must not be annotated twice."""
+        for number, share in self.overlaps().items():
+            if share >= ANNOTATED_SHARE:
+                self.prediction.setState(number, ANNOTATED)
 
     def apply(self) -> Applied:
         """Each accepted finding becomes a segment of the annotation, each rejected one known background."""

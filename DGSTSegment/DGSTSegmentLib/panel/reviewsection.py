@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .findingstable import FindingsTable
-from .prediction import ACCEPTED, REJECTED, UNDECIDED
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
 from .state import PanelState, allow, attempt
@@ -162,6 +162,14 @@ class ReviewSection:
         if number:
             self.onChosen(number)
 
+    def goToFirst(self) -> None:
+        """Go to the first finding without a decision, or to the first of all."""
+        numbers = self.table.numbers
+        self.goTo(self.table.next(0, self._undecided()) or (numbers[0] if numbers else 0))
+
+    def _undecided(self) -> set[int]:
+        return {item.number for item in self.review.prediction.findings() if item.state == UNDECIDED}
+
     def onAccept(self) -> None:
         self._decide(ACCEPTED)
 
@@ -171,6 +179,9 @@ class ReviewSection:
     def _decide(self, state: str) -> None:
         number = self.table.chosen
         if self.review is None or not number:
+            return
+        if state == ACCEPTED and self.review.prediction.finding(number).state == ANNOTATED:
+            slicer.util.showStatusMessage(_("This finding is part of the annotation already."), 5000)
             return
         with attempt(_("The decision was not kept.")):
             if self.review.prediction.finding(number).state == state:
@@ -193,8 +204,7 @@ class ReviewSection:
     def onNext(self) -> None:
         if self.review is None:
             return
-        undecided = {item.number for item in self.review.prediction.findings() if item.state == UNDECIDED}
-        number = self.table.next(self.table.chosen, undecided)
+        number = self.table.next(self.table.chosen, self._undecided())
         if number:
             self.goTo(number)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from . import bridge, roles
 from .signal import Signal
 
 _COMPLETENESS = "DGSTSegment.Completeness"
+_SAVED = "DGSTSegment.Saved"
 
 
 class TrainingSet:
@@ -77,14 +79,27 @@ class TrainingSet:
             writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
         saved = self.study.update(case, writers) if old else self.study.add(case, writers)
         roles.setCase(scan, self._place, saved.id)
-        self._savedAt[scan.GetID()] = _state(scan)
+        self._remember(scan)
         self.changed()
         return saved
 
     def hasChanges(self, scan) -> bool:
         """Whether an open case of the training set was changed since it was saved or opened."""
-        saved = self._savedAt.get(scan.GetID())
-        return saved is not None and self.caseOf(scan) is not None and _state(scan) != saved
+        if self.caseOf(scan) is None:
+            return False
+        if scan.GetID() not in self._savedAt:  # it came with a saved scene
+            if scan.GetAttribute(_SAVED) != _digest(scan):
+                return True
+            self._savedAt[scan.GetID()] = _state(scan)
+        return _state(scan) != self._savedAt[scan.GetID()]
+
+    def forgetScene(self) -> None:
+        """The scene closes: other scans may get the same ids."""
+        self._savedAt.clear()
+
+    def _remember(self, scan) -> None:
+        scan.SetAttribute(_SAVED, _digest(scan))
+        self._savedAt[scan.GetID()] = _state(scan)
 
     def open(self, id_: str):
         """Bring a case into the scene; where it is open already, that scan, with what was changed since.
@@ -127,7 +142,7 @@ class TrainingSet:
         if case.boxes:
             roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
         roles.setCase(scan, self._place, case.id)
-        self._savedAt[scan.GetID()] = _state(scan)
+        self._remember(scan)
         return scan
 
     def remove(self, id_: str) -> Path:
@@ -198,14 +213,28 @@ def _countMarked(node) -> int:
     return sum(not bridge.isEmpty(node, id_) for id_ in bridge.segmentIds(node))
 
 
+def _digest(scan) -> str:
+    """Names what ``save`` would write; the same in every scene that holds the same."""
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    digest = hashlib.sha256(repr((completenessOf(annotation), _box(annotation))).encode())
+    for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
+        for id_ in bridge.segmentIds(node) if node is not None else []:
+            if not bridge.isEmpty(node, id_):
+                digest.update(np.packbits(bridge.segmentMask(node, id_, scan)).tobytes())
+    return digest.hexdigest()
+
+
+def _box(annotation) -> tuple:
+    roi = roles.regionOf(annotation) if annotation is not None else None
+    return () if roi is None else tuple(round(x, 3) for x in (*roi.GetCenter(), *roi.GetSize()))
+
+
 def _state(scan) -> tuple:
-    """Changes with the annotation, the refusals, the completeness and the box."""
+    """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     rejected = roles.nodeOf(scan, roles.REJECTED)
     segmentations = [node.GetSegmentation().GetMTime() if node is not None else 0 for node in (annotation, rejected)]
-    roi = roles.regionOf(annotation) if annotation is not None else None
-    box = (*roi.GetCenter(), *roi.GetSize()) if roi is not None else ()
-    return (*segmentations, completenessOf(annotation), box)
+    return (*segmentations, completenessOf(annotation), _box(annotation))
 
 
 def _writeVolume(scan, path: Path) -> None:

@@ -38,6 +38,7 @@ class Panel:
         self.state = PanelState(logic)
         self._guiTag = self._observer = None
         self._scanId = ""
+        self._looking = False
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.scan = ScanSection(self.ui, self.state)
         self.annotate = AnnotateSection(self.ui, self.state)
@@ -123,6 +124,7 @@ class Panel:
             parameters.parameterNode.RemoveObserver(self._observer)
 
     def onSceneStartClose(self) -> None:
+        self.logic.trainingSet.forgetScene()
         self.annotate.release()
         self.unbind()
         self.review.showScan()
@@ -140,6 +142,24 @@ class Panel:
         if shown:
             self.unbind()
             self.bind()
+        self.refresh()
+
+    def onNodeRemoved(self) -> None:
+        """The user may delete any node in other modules: look again, once, when Slicer has time."""
+        scene = slicer.mrmlScene
+        if self.state.parameters is None or self._looking or scene.IsClosing() or scene.IsImporting():
+            return
+        self._looking = True
+        qt.QTimer.singleShot(0, self._lookAgain)
+
+    def _lookAgain(self) -> None:
+        self._looking = False
+        if self.state.parameters is None:
+            return
+        reviewed = self.review.review
+        if reviewed is not None and reviewed.prediction.node.GetScene() is None:
+            self.review.showScan()
+        self.annotate.showScan()
         self.refresh()
 
     def cleanup(self) -> None:
@@ -189,8 +209,7 @@ class Panel:
             parameters.shown = roles.AFTER if self.logic.prediction(self.state.scan, roles.AFTER) else role
         self.ui.reviewSection.collapsed = False
         self.review.showScan()
-        if self.review.table.numbers:
-            self.review.goTo(self.review.table.numbers[0])
+        self.review.goToFirst()
         self.refresh()
 
     def _onAnnotationChanged(self) -> None:

@@ -153,6 +153,37 @@ def test_opening_a_case_that_is_open_shows_it_with_the_unsaved_marks(host, panel
     assert len(bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION))) == 2
 
 
+@pytest.mark.parametrize("painted_on", [False, True])
+def test_a_saved_scene_knows_whether_its_marks_are_in_the_training_set(
+    host, panel, ui, logic, scan, tmp_path, painted_on
+):
+    import slicer
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    if painted_on:
+        mark(logic, scan, ball())
+    slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    host.close_scene()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    until(host, lambda: panel.state.scan is not None)
+    wanted = "Update in training set" if painted_on else "In the training set"
+    assert ui.addCaseButton.text == wanted
+
+
+def test_an_annotation_deleted_elsewhere_leaves_an_editor_without_one(host, panel, ui, logic, scan):
+    import slicer
+
+    from DGSTSegmentLib.panel import roles
+
+    ui.newNodeButton.click()
+    slicer.mrmlScene.RemoveNode(roles.nodeOf(scan, roles.ANNOTATION))
+    host.process_events()
+    assert ui.segmentEditor.segmentationNode() is None
+    ui.newNodeButton.click()
+    assert ui.segmentEditor.segmentationNode() is roles.nodeOf(scan, roles.ANNOTATION)
+
+
 def test_removing_a_case_asks_first_and_keeps_its_files(ui, logic, scan):
     from preview_host import answers
 

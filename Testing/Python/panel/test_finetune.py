@@ -156,6 +156,21 @@ def test_cancel_asks_and_leaves_nothing(host, panel, ui, logic, cases, tiny_base
     assert ui.startButton.isVisibleTo(ui.finetuneSection)
 
 
+def test_cancel_cannot_take_a_model_that_an_earlier_stop_has_kept(host, panel, ui, logic, cases, tiny_base):
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 2)
+    ui.stopAndKeepButton.click()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    kept = panel.finetune.finishedRun
+    ui.useModelButton.click()
+    ui.resumeButton.click()
+    until(host, lambda: trained(panel) >= 1)
+    assert not ui.cancelButton.enabled and "resumed" in ui.cancelButton.toolTip
+    ui.stopAndKeepButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert logic.models.current.spec == str(kept)
+
+
 def test_a_killed_engine_is_told_once_and_the_run_goes_on_to_the_same_end(host, panel, ui, logic, cases, tiny_base):
     from preview_host import answers
 

@@ -185,6 +185,39 @@ def test_deciding_twice_does_not_annotate_twice(host, review, ui):
     assert len(bridge.segmentIds(roles.nodeOf(review.review.scan, roles.ANNOTATION))) == 1
 
 
+def test_a_prediction_deleted_elsewhere_leaves_an_empty_review(host, review, ui):
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(review.review.prediction.node)
+    host.process_events()
+    assert review.review is None and ui.findingsTable.rowCount == 0
+    press(host, "a")
+    press(host, "n")
+    assert not ui.acceptButton.enabled
+
+
+def test_what_is_annotated_already_needs_no_decision_and_is_not_annotated_twice(host, review, ui):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    press(host, "a")
+    ui.applyButton.click()
+    annotation = roles.nodeOf(review.review.scan, roles.ANNOTATION)
+    prediction = review.review.prediction
+    first = review.table.chosen
+    prediction.setState(first, "undecided")
+    annotation.GetSegmentation().GetNthSegment(0).RemoveTag("DGSTSegment.From")
+    review.review.settleAnnotated()
+    review.reload()
+    assert prediction.finding(first).state == "annotated"
+    assert not review.review.pending()
+    review.goToFirst()
+    assert review.table.chosen != first
+    review.goTo(first)
+    press(host, "a")
+    ui.applyButton.click()
+    assert len(bridge.segmentIds(annotation)) == 1
+
+
 def test_edit_takes_the_finding_into_the_annotation_and_arms_the_brush(host, review, ui):
     from DGSTSegmentLib.panel import bridge, roles
 
