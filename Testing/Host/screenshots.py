@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Resources" / "Screenshots"
-STEPS = ("annotate", "finetune", "review")
+STEPS = ("open", "annotate", "finetune", "review")
 
 
 def main() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import qt
 import slicer
@@ -30,6 +32,7 @@ class AnnotateSection:
         self.editor = LymphNodeEditor(ui.segmentEditor)
         self.table = CaseTable(ui, state, self.onCaseOpened)
         self._observed: list[tuple] = []
+        self.chosenFinding: Callable[[], int] = lambda: 0
         self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
         for name, radio in self._radios.items():
             radio.connect("toggled(bool)", getattr(self, f"on_{name}_toggled"))
@@ -61,9 +64,7 @@ class AnnotateSection:
             noScan,
             _("Add a lymph node and take the brush: paint it with a ball that sticks to soft tissue."),
         )
-        noFinding = noScan or (
-            None if self._selectedFinding() else _("Choose a finding in the table of findings first.")
-        )
+        noFinding = noScan or (None if self.chosenFinding() else _("Choose a finding in the table of findings first."))
         allow(ui.fromFindingButton, noFinding, _("Take the chosen finding into the annotation, and correct it there."))
         ui.segmentEditor.setEnabled(self._annotation() is not None)
         for radio in self._radios.values():
@@ -109,11 +110,12 @@ class AnnotateSection:
             review = self._review()
             self.logic.annotation(self.state.scan)
             self.showScan()
-            self.startPainting(review.edit(self._selectedFinding()))
+            self.startPainting(review.edit(self.chosenFinding()))
             self.state.reviewChanged()
 
     def onAboutToChange(self, annotation) -> None:
-        self.editor.edit(annotation, self.state.scan)
+        if roles.scanOf(annotation) is self.state.scan:
+            self.editor.edit(annotation, self.state.scan)
         self.editor.saveState(annotation)
 
     # ------------------------------------------------------------------------------------------------- completeness
@@ -174,6 +176,14 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
+        lost = 0
+        with tell(_("The study folder could not be read.")):
+            lost = self.logic.trainingSet.marksLost(self.state.scan)
+        question = _("The training set has more marked lymph nodes of this scan than there are now: {lost} would go.")
+        if lost and not slicer.util.confirmOkCancelDisplay(
+            question.format(lost=lost), windowTitle=_("Update with fewer marks?")
+        ):
+            return
         with attempt(_("The scan was not added to the training set.")):
             case = self.logic.addToTrainingSet(self.state.scan)
             self.editor.putDown()
@@ -188,7 +198,7 @@ class AnnotateSection:
 
     def onCaseOpened(self, scan) -> None:
         self.state.parameters.inputVolume = scan
-        slicer.util.setSliceViewerLayers(background=scan, fit=True)
+        self.showScan()
 
     # ---------------------------------------------------------------------------------------------------- internals
 
@@ -199,12 +209,6 @@ class AnnotateSection:
     def _review(self):
         shown = self.state.parameters.shown
         return self.logic.review(self.state.scan, roles.BEFORE if shown == roles.BEFORE else None)
-
-    def _selectedFinding(self) -> int:
-        scan = self.state.scan
-        if scan is None or self._review() is None:
-            return 0
-        return self.state.parameters.selectedFinding
 
     def _observe(self, annotation) -> None:
         """Hear of painting and undo in the annotation, and of changes of its box."""

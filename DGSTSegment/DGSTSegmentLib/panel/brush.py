@@ -46,9 +46,8 @@ class LymphNodeEditor:
             self.putDown()
         if self.widget.segmentationNode() is not annotation:
             self.widget.setSegmentationNode(annotation)
-        source = scan if annotation is not None else None
-        if self.widget.sourceVolumeNode() is not source:
-            self.widget.setSourceVolumeNode(source)
+        if annotation is not None and self.widget.sourceVolumeNode() is not scan:
+            self.widget.setSourceVolumeNode(scan)
 
     def arm(self, segmentId: str) -> None:
         """Take the brush for a segment: a sphere, on soft tissue only, and other segments stay as they are."""

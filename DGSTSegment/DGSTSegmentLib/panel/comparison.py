@@ -21,23 +21,33 @@ def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
         name=escape(new.title), steps=result["steps"], share=100 * result["weights_changed"]
     )
     stopped = " " + _("It was stopped early and can be resumed.") if result.get("stopped") else ""
-    return f"<p>{steps}{stopped}</p>{_measured(result.get('held_out'))}<p>{_choice(current)}</p>"
+    worse = "<p><b>{}</b></p>".format(_("The new model measured worse.")) if isBetter(result) is False else ""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
+    listed = f"<ul>{notes}</ul>" if notes else ""
+    return f"<p>{steps}{stopped}</p>{_measured(result.get('held_out'))}{worse}{listed}<p>{_choice(current)}</p>"
+
+
+def isBetter(result: dict) -> bool | None:
+    """Whether the new model measured better than its base; None where nothing was measured."""
+    measured = result.get("held_out")
+    return measured["dice_after"] > measured["dice_before"] if measured else None
 
 
 def _measured(measured: dict | None) -> str:
     if not measured:
         return "<p><b>{}</b></p>".format(
             _(
-                "Nothing was measured: with so few scans none could be held out from training. "
+                "Nothing was measured: no scan was held out from training. "
                 "Look at its findings beside those of the model before you rely on it."
             )
         )
-    header = "".join(f"<th align='left'>{title}&nbsp;&nbsp;</th>" for title in ("", _("before"), _("after")))
+    titles = ("", _("base"), _("new model"))
+    header = "".join(f"<th align='left'>{title}&nbsp;&nbsp;</th>" for title in titles)
     rows = [(_("mean"), measured["dice_before"], measured["dice_after"])]
     rows += [(case["name"], case["before"]["dice"], case["after"]["dice"]) for case in measured["cases"]]
     dice = "".join(_row(_("Dice, {scan}").format(scan=name), f"{a:.2f}", f"{b:.2f}") for name, a, b in rows)
     return (
-        f"<p>{_('On {count} held-out scans:').format(count=len(measured['cases']))}</p>"
+        f"<p>{_('Held out from training: {count}').format(count=len(measured['cases']))}</p>"
         f"<table>{'<tr>' + header + '</tr>'}{dice}{_recall(measured)}</table>"
     )
 

@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import lymphnode
-from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, ReviewedFinding
 
 ENLARGED_SHORT_AXIS_MM = 10.0
 ROW_PIXELS = 24
@@ -22,7 +22,13 @@ HEADERS = (
     _("Anno-\ntated"),
     _("Decision"),
 )
-STATES = {UNDECIDED: "", ANNOTATED: _("annotated"), ACCEPTED: _("accepted"), REJECTED: _("rejected")}
+STATES = {
+    UNDECIDED: "",
+    ANNOTATED: _("annotated"),
+    REFUSED: _("rejected before"),
+    ACCEPTED: _("accepted"),
+    REJECTED: _("rejected"),
+}
 _DECISION = len(HEADERS) - 1
 
 
@@ -47,6 +53,7 @@ class FindingsTable:
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         table.connect("itemSelectionChanged()", self._onSelection)
+        table.connect("cellClicked(int,int)", self._onClick)
 
     def fill(self, items: list[ReviewedFinding], overlaps: dict[int, float], least: float) -> None:
         """Show the findings of at least ``least`` mm short axis, largest first; the chosen one stays chosen."""
@@ -97,6 +104,10 @@ class FindingsTable:
         known = item.state != UNDECIDED
         color = [int(160 * part) for part in lymphnode.COLORS[item.state]] if known else [0, 0, 0]
         cell.setForeground(qt.QBrush(qt.QColor(*color)))
+
+    def _onClick(self, _row: int, _column: int) -> None:
+        """A click on the chosen finding brings the views back to it."""
+        self._onSelection()
 
     def _onSelection(self) -> None:
         if not self._filling and self.chosen:

@@ -11,13 +11,26 @@ from slicer.i18n import tr as _
 from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
 from . import dependencies
-from .comparison import comparison
+from .comparison import comparison, isBetter
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = (("rms", _("relative to each row's size (DGSTSegment's own)")), ("sgd", _("as in the paper (SGD)")))
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
+METHODS = {
+    "dgst": _("At each step only the few weights that matter most for your scans move; the rest of the model stays."),
+    "random": _("As many weights as with DGST, but drawn at random; for comparison."),
+    "static": _("As many weights as with DGST, but chosen once at the start and kept."),
+    "full": _("Every weight of the model moves; it may forget what it knew."),
+    "bias": _("Only the offsets of the model's layers and its last layer move; a small change."),
+    "norm": _("Only the scaling between the model's layers and its last layer move; a small change."),
+    "head": _("Only the last layer moves; the smallest change."),
+    "decoder": _("The second half of the model moves, the first half stays."),
+    "lora": _("A small correction is learned for every layer and added at the end."),
+}
+"""What each method does, in the words of the panel; the exact ones are the tool tip."""
+
 _LEAST_MSEC_BETWEEN_UPDATES = 200
 
 
@@ -33,6 +46,7 @@ class FinetuneSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self.task: Task | None = None
         self.finishedRun: Path | None = None
+        self.improved: bool | None = None
         self.plot: TrainingPlot | None = None
         self._memory = ""
         self._last = qt.QElapsedTimer()
@@ -78,7 +92,7 @@ class FinetuneSection:
             index = selector.findData(name)
             if index >= 0 and selector.currentIndex != index:
                 selector.setCurrentIndex(index)
-        self.refresh()
+        self._showStrategy()
 
     def showPlotView(self) -> None:
         """Bind the plot to the scene, which may be a new one."""
@@ -86,6 +100,7 @@ class FinetuneSection:
         viewNode = plotViewNode(self.state.parameters.parameterNode)
         self.plotView.setMRMLPlotViewNode(viewNode)
         if self.plot is not None:
+            self.plot.attach()
             self.plot.show(viewNode)
 
     def refresh(self) -> None:
@@ -105,7 +120,8 @@ class FinetuneSection:
 
     def _showStrategy(self) -> None:
         info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
-        self.ui.strategyLabel.setText(info.description)
+        self.ui.strategyLabel.setText(METHODS.get(info.name, info.description))
+        self.ui.strategyLabel.setToolTip(info.description)
         for widget in (self.ui.gammaSpinBox, self.ui.updateSelector):
             widget.setEnabled(info.uses_gamma)
 
@@ -151,14 +167,14 @@ class FinetuneSection:
 
     def _saveChanges(self) -> bool:
         """Whether to go on, after asking about marks that the training set does not have yet."""
-        scan, changed = self.state.scan, False
+        changed = []
         with tell(_("The study folder could not be read.")):
-            changed = scan is not None and self.logic.trainingSet.hasChanges(scan)
+            changed = self.logic.trainingSet.changedScans()
         if not changed:
             return True
-        question = _("{scan} was changed since it was saved. Update it in the training set first?")
+        question = _("Changed since saved: {scans}. Update the training set first?")
         answer = slicer.util.messageBox(
-            question.format(scan=scan.GetName()),
+            question.format(scans=", ".join(scan.GetName() for scan in changed)),
             windowTitle=_("Learn from the latest marks?"),
             standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
         )
@@ -166,7 +182,8 @@ class FinetuneSection:
             return True
         if answer == qt.QMessageBox.Yes:
             with attempt(_("The training set was not updated.")):
-                self.logic.addToTrainingSet(scan)
+                for scan in changed:
+                    self.logic.addToTrainingSet(scan)
                 return True
         return False
 
@@ -180,8 +197,7 @@ class FinetuneSection:
         self.ui.trainingProgressBar.setRange(0, 0)
         self.ui.trainingLabel.setText(_("Preparing the scans ..."))
         self.ui.stopAndKeepButton.setEnabled(True)
-        fixed = _("It was resumed: what the run had learned before would go too. Stop and keep it.")
-        allow(self.ui.cancelButton, fixed if task.resumed else None, _("End now and drop what was learned."))
+        self.ui.cancelButton.setEnabled(True)
         task.progressed.connect(self._onProgress)
         task.noted.connect(slicer.util.showStatusMessage)
         task.finished.connect(self._onFinished)
@@ -248,6 +264,10 @@ class FinetuneSection:
             self._showResult(result)
         else:
             self.ui.plotFrame.hide()
+            if not task.dropped:
+                slicer.util.infoDisplay(
+                    _("It was stopped before its first step; there is no model yet. Resume goes on.")
+                )
         self.refresh()
         self.state.stepChanged()
 
@@ -255,6 +275,7 @@ class FinetuneSection:
         with attempt(_("The models could not be compared.")):
             new = next(entry for entry in self.logic.models.entries() if Path(entry.spec) == self.finishedRun)
             self.ui.resultLabel.setText(comparison(self.logic.models.current, new, result))
+            self.improved = isBetter(result)
             self.ui.resultFrame.show()
 
     def _onFailed(self, error: Exception) -> None:

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..networks.catalogue import STARTER
 from ..training.request import FinetuneRequest, stored_request
-from ..training.study import Study, StudyCase, StudyRun
+from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .engine import EngineSession
 from .models import ModelEntry, Models
@@ -123,12 +123,11 @@ class DGSTSegmentCore:
             raise InputError(_("The scan was deleted while lymph nodes were looked for; the result was dropped."))
         role = roles.AFTER if model.card.base else roles.BEFORE
         old = roles.nodeOf(scan, role)
-        if old is not None:
-            slicer.mrmlScene.RemoveNode(old)
         token = uuid.uuid4().hex[:12]
         items = result["findings"]["items"]
         prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token)
-        Review(prediction, self.aboutToChangeAnnotation).settleAnnotated()
+        if old is not None:
+            slicer.mrmlScene.RemoveNode(old)
         self.predicted(prediction)
         return prediction
 
@@ -185,7 +184,7 @@ class DGSTSegmentCore:
             model=self.models.current.spec,
             cases=cases,
             out=str(folder),
-            name=_("Adapted model {number}").format(number=int(folder.name)),
+            name=model_name(folder),
             **{"device": self.settings.device, **options},
         )
         request.validate()
@@ -203,6 +202,8 @@ class DGSTSegmentCore:
     def resume(self) -> Task:
         """Go on with the latest run where it was left, to the very same result.
 
+        Where it was stopped and kept, its model stays as it is, and what comes of going on is a new version.
+
         Raises:
             InputError: no run can be resumed, or the engine is at work.
         """
@@ -210,20 +211,15 @@ class DGSTSegmentCore:
         run = self.resumableRun()
         if run is None:
             raise InputError(_("No fine-tuning was left unfinished; start a new one."))
-        return self._run(run.folder, {**stored_request(run.folder), "out": str(run.folder), "resume": True})
+        folder = run.folder if run.card is None else self.study.fork_run(run)
+        return self._run(folder, {**stored_request(folder), "out": str(folder), "resume": True})
 
     def stopAndKeep(self) -> None:
         """End the fine-tuning early; what it learned becomes a model, and it can be resumed."""
         self.engine.stop()
 
     def cancel(self, task: Task) -> None:
-        """End a fine-tuning and drop what it learned, once the engine has let go of it.
-
-        Raises:
-            InputError: it is a resumed one, whose folder may hold a model that is in use.
-        """
-        if task.resumed:
-            raise InputError(_("This fine-tuning was resumed; stop and keep it, then remove its model if you like."))
+        """End a fine-tuning and drop what it learned, once the engine has let go of it."""
 
         def drop(_outcome: Any) -> None:
             shutil.rmtree(task.folder, ignore_errors=True)
@@ -236,7 +232,7 @@ class DGSTSegmentCore:
 
     def _run(self, folder: Path, fields: dict[str, Any]) -> Task:
         task = self.engine.ask(_("Fine-tuning"), "finetune", fields)
-        task.folder, task.resumed = folder, fields["resume"]
+        task.folder = folder
         task.finished.connect(lambda _result: self.models.changed())
         return task
 

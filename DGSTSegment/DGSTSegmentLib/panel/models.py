@@ -90,12 +90,24 @@ class Models:
         entries, chosen = self.entries(), self.study.model
         return next((entry for entry in entries if entry.spec == chosen), entries[0])
 
+    @property
+    def missing(self) -> str:
+        """The chosen model where it is not on the list any more; else empty.
+
+        Raises:
+            InputError: the study folder cannot be read.
+        """
+        chosen = self.study.model
+        return "" if any(entry.spec == chosen for entry in self.entries()) else chosen
+
     def use(self, spec: str) -> None:
         """Make a model the current one; only the user's word does this.
 
         Raises:
-            InputError: the study folder cannot be written to.
+            InputError: it is not on the list, or the study folder cannot be written to.
         """
+        if not any(entry.spec == spec for entry in self.entries()):
+            raise InputError(_("The model {name} is not on the list any more; choose another.").format(name=spec))
         self.study.model = spec
         self.changed()
 

@@ -44,6 +44,7 @@ class NextStep:
             "addCaseButton",
             "startButton",
             "useModelButton",
+            "keepPreviousButton",
             "nextButton",
             "applyButton",
         )
@@ -68,7 +69,8 @@ class NextStep:
         """The step that is due now."""
         scan, logic = self.state.scan, self.state.logic
         if self._finetune.finishedRun is not None:
-            return Step(_("Compare the two models, and choose one."), "finetuneSection", "useModelButton")
+            button = {True: "useModelButton", False: "keepPreviousButton", None: ""}[self._finetune.improved]
+            return Step(_("Compare the two models, and choose one."), "finetuneSection", button)
         if self._finetune.task is not None:
             return Step(_("The model is learning; you can go on working meanwhile."), "finetuneSection")
         if scan is None:
@@ -105,7 +107,7 @@ class NextStep:
         cases, runs = logic.trainingSet.cases(), logic.study.runs()
         if not cases:
             return Step(_("Mark a lymph node."), "annotateSection", "newNodeButton")
-        learned = max((run.ended for run in runs if run.ended), default=0.0)
+        learned = max((run.begun for run in runs if run.card), default=0.0)
         if max(case.changed_at for case in cases) > learned:
             return Step(_("Let the model learn from the training set."), "finetuneSection", "startButton")
         return Step(_("Find lymph nodes with the model, or mark another scan."), "scanSection", "findButton")

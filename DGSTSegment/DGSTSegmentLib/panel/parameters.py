@@ -21,6 +21,7 @@ class DGSTSegmentParameters:
     leastShortAxis: findings below this short axis (mm) are hidden.
     outlineOnly, opacity: how predictions are drawn in slice views.
     selectedFinding: number of the finding in the middle of the views; 0 for none.
+    selectedPrediction: which prediction that number belongs to.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -37,3 +38,4 @@ class DGSTSegmentParameters:
     outlineOnly: Annotated[bool, Default(False)]
     opacity: Annotated[float, WithinRange(0, 1), Default(0.4)]
     selectedFinding: Annotated[int, WithinRange(0, 100000), Default(0)]
+    selectedPrediction: Annotated[str, Default("")]

@@ -17,6 +17,17 @@ class TrainingPlot:
     """Tables, series and chart of one fine-tuning, made anew for each; they are saved with the scene."""
 
     def __init__(self):
+        self._points: dict[str, list[tuple[float, float]]] = {LOSS: [], HELD_OUT: []}
+        self._smoothed: float | None = None
+        self._makeNodes()
+
+    def attach(self) -> None:
+        """Make the nodes anew where the scene was closed meanwhile."""
+        if self.chart.GetScene() is None:
+            self._makeNodes()
+            self.draw()
+
+    def _makeNodes(self) -> None:
         self.chart = self._node("vtkMRMLPlotChartNode", _NAME)
         self.chart.RemoveAllPlotSeriesNodeIDs()
         self.chart.SetXAxisTitle(_("step"))
@@ -25,8 +36,6 @@ class TrainingPlot:
         self.chart.SetGridVisibility(True)
         self._series = {name: self._makeSeries(name) for name in (LOSS, HELD_OUT)}
         self._tables = {name: series.GetTableNode() for name, series in self._series.items()}
-        self._points: dict[str, list[tuple[float, float]]] = {LOSS: [], HELD_OUT: []}
-        self._smoothed: float | None = None
 
     def add(self, event: dict) -> bool:
         """Take a progress event in; whether it held a point of the curve.

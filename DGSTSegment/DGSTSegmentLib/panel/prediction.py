@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from ..imaging.finding import Finding
-from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
-ANNOTATED = "annotated"
-"""It needs no decision: the annotation held it already when it was found."""
+ANNOTATED, REFUSED = "annotated", "refused"
+"""They need no decision: the annotation holds the finding already, or a finding at its place was rejected before."""
 _FINDINGS, _STATES, _MODEL, _TITLE, _TOKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",
@@ -83,18 +83,25 @@ class Prediction:
         ]
 
     def finding(self, number: int) -> ReviewedFinding:
-        return next(item for item in self.findings() if item.number == number)
+        """Raises:
+        InputError: its segment was deleted.
+        """
+        found = next((item for item in self.findings() if item.number == number), None)
+        if found is None:
+            raise InputError(_("Finding {number} was deleted; find lymph nodes again.").format(number=number))
+        return found
 
     def setState(self, number: int, state: str) -> None:
         """Keep a decision, and show it by the segment's color."""
+        segment = self.node.GetSegmentation().GetSegment(self.finding(number).segmentId)
         self.node.SetAttribute(_STATES, json.dumps({**self._states(), str(number): state}))
-        color = lymphnode.COLORS[self.role if state == UNDECIDED else state]
-        self.node.GetSegmentation().GetSegment(self.finding(number).segmentId).SetColor(*color)
+        segment.SetColor(*lymphnode.COLORS[self.role if state == UNDECIDED else state])
 
-    def maskOf(self, item: ReviewedFinding, geometry: Geometry) -> np.ndarray:
-        """Bool, the voxels of the finding's box: where it lies."""
-        whole = bridge.segmentMask(self.node, item.segmentId, self.scan)
-        return whole[tuple(slice(first, end) for first, end in item.finding.box)]
+    def masksOf(self, items: list[ReviewedFinding]) -> dict[int, np.ndarray]:
+        """Bool, the voxels of each finding's box, by number: where it lies."""
+        whole = bridge.numbersOf(self.node, [item.segmentId for item in items], self.scan)
+        places = [tuple(slice(first, end) for first, end in item.finding.box) for item in items]
+        return {item.number: whole[place] == n for n, (item, place) in enumerate(zip(items, places, strict=True), 1)}
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
         """Show the findings from ``leastShortAxis`` mm on; rejected ones fainter."""
@@ -107,7 +114,7 @@ class Prediction:
         display.SetOpacity2DOutline(1.0)
         for item in self.findings():
             display.SetSegmentVisibility(item.segmentId, item.finding.short_axis_mm >= leastShortAxis)
-            faint = 0.4 if item.state == REJECTED else 1.0
+            faint = 0.4 if item.state in (REJECTED, REFUSED) else 1.0
             display.SetSegmentOpacity2DOutline(item.segmentId, faint)
             display.SetSegmentOpacity2DFill(item.segmentId, faint)
         display.EndModify(wasModifying)

@@ -9,11 +9,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
-from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
 from .signal import Signal
 
 _FROM = "DGSTSegment.From"
-ANNOTATED_SHARE = 0.5
+SETTLED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,28 @@ class Review:
     def pending(self) -> list[ReviewedFinding]:
         """Decisions that ``apply`` has not carried out, or that were undone since."""
         done = self._applied()
-        items = [item for item in self.prediction.findings() if item.state != ANNOTATED]
-        return [item for item in items if item.state != done.get(item.number, UNDECIDED)]
+        wanted = {ANNOTATED: UNDECIDED, REFUSED: UNDECIDED}
+        return [
+            item
+            for item in self.prediction.findings()
+            if wanted.get(item.state, item.state) != done.get(item.number, UNDECIDED)
+        ]
 
-    def settleAnnotated(self) -> None:
-        """Findings that the annotation holds already need no decision, and must not be annotated twice."""
-        for number, share in self.overlaps().items():
-            if share >= ANNOTATED_SHARE:
-                self.prediction.setState(number, ANNOTATED)
+    def settle(self) -> dict[int, float]:
+        """Find out what needs no decision: findings that the annotation holds, or that were rejected before.
+
+        Returns the share of each finding that the annotation covers, 0 to 1, by number.
+        """
+        annotated, refused = (self._sharesIn(role) for role in (roles.ANNOTATION, roles.REJECTED))
+        done = self._applied()
+        for item in self.prediction.findings():
+            if item.state in (ACCEPTED, REJECTED) or item.number in done:
+                continue
+            held = (ANNOTATED, annotated), (REFUSED, refused)
+            state = next((name for name, shares in held if shares[item.number] >= SETTLED_SHARE), UNDECIDED)
+            if state != item.state:
+                self.prediction.setState(item.number, state)
+        return annotated
 
     def apply(self) -> Applied:
         """Each accepted finding becomes a segment of the annotation, each rejected one known background."""
@@ -77,11 +91,12 @@ class Review:
         for item in pending:
             if item.number in done:
                 self._remove(item)
-        for item in accepted:
-            self._copy(item, self.annotation())
         rejected = [item for item in pending if item.state == REJECTED]
+        masks = self.prediction.masksOf(accepted + rejected) if accepted or rejected else {}
+        for item in accepted:
+            self._copy(item, masks[item.number], self.annotation())
         for item in rejected:
-            self._copy(item, self._rejectedNode())
+            self._copy(item, masks[item.number], self._rejectedNode())
         self.changed()
         return Applied(len(accepted), len(rejected))
 
@@ -94,17 +109,20 @@ class Review:
             self._aboutToChange(self.annotation())
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self.annotation())
+            there = self._copy(item, self.prediction.masksOf([item])[number], self.annotation())
         self.changed()
         return there
 
     def overlaps(self) -> dict[int, float]:
         """Share of each finding that the annotation covers, 0 to 1, by number."""
-        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        return self._sharesIn(roles.ANNOTATION)
+
+    def _sharesIn(self, role: str) -> dict[int, float]:
+        node = roles.nodeOf(self.scan, role)
         items = self.prediction.findings()
-        if annotation is None or not items:
+        if node is None or not items:
             return dict.fromkeys((item.number for item in items), 0.0)
-        marked = bridge.unionMask(annotation, self.scan)
+        marked = bridge.unionMask(node, self.scan)
         if not marked.any():
             return dict.fromkeys((item.number for item in items), 0.0)
         numbers = bridge.numbersOf(self.prediction.node, [item.segmentId for item in items], self.scan)
@@ -143,12 +161,10 @@ class Review:
         segmentation = node.GetSegmentation()
         return next((id_ for id_ in bridge.segmentIds(node) if _tag(segmentation.GetSegment(id_)) == wanted), None)
 
-    def _copy(self, item: ReviewedFinding, node) -> str:
-        geometry = bridge.geometryOf(self.scan)
+    def _copy(self, item: ReviewedFinding, mask: np.ndarray, node) -> str:
         id_ = lymphnode.addLymphNode(node)
         node.GetSegmentation().GetSegment(id_).SetTag(_FROM, f"{self.prediction.token}-{item.number}")
-        mask = self.prediction.maskOf(item, geometry)
-        bridge.setSegmentMask(node, id_, mask, item.finding.box, geometry)
+        bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
         return id_
 
     def _remove(self, item: ReviewedFinding) -> None:

@@ -10,10 +10,10 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .findingstable import FindingsTable
-from .prediction import ACCEPTED, ANNOTATED, REJECTED, UNDECIDED
+from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
-from .state import PanelState, allow, attempt
+from .state import PanelState, allow, attempt, tell
 
 SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
 _DECIDED = {
@@ -30,10 +30,12 @@ class ReviewSection:
         ui: the panel's widgets.
         state: what the sections share.
         onEdit: called with the id of the annotation's segment that the user wants to correct.
+        putBrushDown: called when the user goes on to another finding.
     """
 
-    def __init__(self, ui, state: PanelState, onEdit):
-        self.ui, self.state, self.logic, self._onEdit = ui, state, state.logic, onEdit
+    def __init__(self, ui, state: PanelState, onEdit, putBrushDown):
+        self.ui, self.state, self.logic = ui, state, state.logic
+        self._onEdit, self._putBrushDown = onEdit, putBrushDown
         self.review: Review | None = None
         self._overlaps: dict[int, float] = {}
         self.table = FindingsTable(ui.findingsTable, self.onChosen)
@@ -58,15 +60,26 @@ class ReviewSection:
     def showScan(self) -> None:
         """Review the chosen scan's prediction."""
         scan, parameters = self.state.scan, self.state.parameters
-        role = roles.BEFORE if parameters is not None and parameters.shown == roles.BEFORE else None
-        self.review = self.logic.review(scan, role) if scan is not None else None
+        self.review = None
+        if scan is not None and parameters is not None:
+            before = parameters.shown == roles.BEFORE and self.logic.review(scan, roles.BEFORE)
+            self.review = before or self.logic.review(scan)
+        self._shownSettings = None
+        self.table.choose(0)
         if self.review is not None:
             self.review.changed.connect(self.onReviewChanged)
-            self.table.choose(parameters.selectedFinding)
-        self._shownSettings = None
         self.reload()
-        if self.review is not None and parameters.selectedFinding in self.table.numbers:
-            self.table.choose(parameters.selectedFinding)
+        self._chooseAgain()
+
+    def _chooseAgain(self) -> None:
+        """Choose what was chosen in this very prediction, as after loading a scene; the views go there too."""
+        parameters = self.state.parameters
+        if self.review is None:
+            return
+        if parameters.selectedPrediction != self.review.prediction.token:
+            parameters.selectedFinding, parameters.selectedPrediction = 0, self.review.prediction.token
+        elif parameters.selectedFinding in self.table.numbers:
+            self.goTo(parameters.selectedFinding)
 
     def showParameters(self) -> None:
         """Show what the scene holds of the section's settings; fields of their own follow by themselves."""
@@ -80,7 +93,7 @@ class ReviewSection:
 
     def reload(self) -> None:
         """Measure the overlap with the annotation anew, and show everything."""
-        self._overlaps = self.review.overlaps() if self.review is not None else {}
+        self._overlaps = self.review.settle() if self.review is not None else {}
         self._fill()
 
     def _fill(self) -> None:
@@ -90,9 +103,20 @@ class ReviewSection:
         self.table.fill(items, self._overlaps, least)
         hidden = len(items) - len(self.table.numbers)
         text = _("{count} findings").format(count=len(self.table.numbers))
+        self.ui.foundByLabel.setText(self._foundBy())
         self.ui.countLabel.setText(text + (_(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""))
         self._showInViews()
         self.refresh()
+
+    def _foundBy(self) -> str:
+        """Whose findings these are, and whether that is the model in use."""
+        if self.review is None:
+            return ""
+        prediction, current = self.review.prediction, ""
+        with tell(_("The list of models could not be read.")):
+            current = self.logic.models.current.spec
+        other = "" if prediction.model == current else " " + _("(not the model in use)")
+        return _("Found by {model}").format(model=prediction.modelTitle) + other
 
     def _showInViews(self) -> None:
         parameters, scan = self.state.parameters, self.state.scan
@@ -115,6 +139,8 @@ class ReviewSection:
         """Show what can be done now."""
         ui, chosen = self.ui, self.table.chosen
         none = _("Find lymph nodes first.") if self.review is None else None
+        if self.state.looking:
+            none = _("Lymph nodes are being looked for; these findings will be replaced.")
         unchosen = none or (None if chosen else _("Choose a finding in the table first."))
         allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
         allow(ui.rejectButton, unchosen, _("This is no lymph node (key R; again to take it back)."))
@@ -123,7 +149,9 @@ class ReviewSection:
         pending = len(self.review.pending()) if self.review is not None else 0
         waiting = None if pending else _("There is no new decision.")
         ui.applyButton.setText(
-            _("Add {count} decisions to the case").format(count=pending) if pending else _("Add decisions to the case")
+            _("Add decisions to the case ({count})").format(count=pending)
+            if pending
+            else _("Add decisions to the case")
         )
         allow(
             ui.applyButton,
@@ -131,7 +159,10 @@ class ReviewSection:
             _("Accepted findings become annotation, rejected ones known background; the next fine-tuning learns both."),
         )
         for button, toolTip in (
-            (ui.exportSegmentationButton, _("Save the findings shown as a segmentation file.")),
+            (
+                ui.exportSegmentationButton,
+                _("Save the findings shown as a segmentation file, without the rejected ones."),
+            ),
             (ui.exportFindingsButton, _("Save the measurements as a table (CSV).")),
             (ui.exportReportButton, _("Save a page with pictures and measurements (HTML).")),
         ):
@@ -178,49 +209,56 @@ class ReviewSection:
 
     def _decide(self, state: str) -> None:
         number = self.table.chosen
-        if self.review is None or not number:
-            return
-        if state == ACCEPTED and self.review.prediction.finding(number).state == ANNOTATED:
-            slicer.util.showStatusMessage(_("This finding is part of the annotation already."), 5000)
+        if self.review is None or not number or self.state.looking:
             return
         with attempt(_("The decision was not kept.")):
-            if self.review.prediction.finding(number).state == state:
+            old = self.review.prediction.finding(number).state
+            if old == ANNOTATED:
+                slicer.util.showStatusMessage(
+                    _("This finding is part of the annotation; to change that, remove or edit its segment there."), 5000
+                )
+                return
+            if old == state:
                 self.review.undecide(number)
+                self.reload()
             elif state == ACCEPTED:
                 self.review.accept(number)
             else:
                 self.review.reject(number)
-            slicer.util.showStatusMessage(
-                _DECIDED[self.review.prediction.finding(number).state].format(number=number), 5000
-            )
+            new = self.review.prediction.finding(number).state
+            slicer.util.showStatusMessage(_DECIDED.get(new, _DECIDED[UNDECIDED]).format(number=number), 5000)
 
     def onEditFinding(self) -> None:
-        if self.review is None or not self.table.chosen:
+        if self.review is None or not self.table.chosen or self.state.looking:
             return
         with attempt(_("The finding cannot be edited.")):
             segmentId = self.review.edit(self.table.chosen)
             self._onEdit(segmentId)
+            self.reload()
 
     def onNext(self) -> None:
         if self.review is None:
             return
         number = self.table.next(self.table.chosen, self._undecided())
         if number:
+            self._putBrushDown()
             self.goTo(number)
         else:
             slicer.util.showStatusMessage(_("Every finding shown has a decision."), 5000)
 
     def onApply(self) -> None:
+        message = ""
         with attempt(_("The decisions were not added.")):
             applied = self.review.apply()
             self.reload()
             message = _("Added to the case: {annotated} as annotation, {rejected} as known background.").format(
                 annotated=applied.annotated, rejected=applied.rejected
             )
-            if self.logic.trainingSet.caseOf(self.state.scan) is not None:
+        with attempt(_("The training set was not updated.")):
+            if message and self.logic.trainingSet.caseOf(self.state.scan) is not None:
                 self.logic.addToTrainingSet(self.state.scan)
                 message += " " + _("The training set is up to date.")
-            slicer.util.showStatusMessage(message, 5000)
+        slicer.util.showStatusMessage(message, 5000)
         self.state.stepChanged()
 
     def onReviewChanged(self) -> None:
@@ -245,7 +283,7 @@ class ReviewSection:
         path = self._askPath(_("Save the findings"), "findings.seg.nrrd", ";;".join(filters))
         if path:
             with attempt(_("The findings were not saved.")):
-                export.saveSegmentation(self.review.prediction, self._chosenNumbers(), Path(path))
+                export.saveSegmentation(self.review.prediction, self._notRejected(), Path(path))
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def onExportFindings(self) -> None:
@@ -263,7 +301,13 @@ class ReviewSection:
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def _chosenNumbers(self) -> list[int]:
+        """Of what is exported: the findings shown; the overlap with the annotation is measured anew."""
+        self.reload()
         return sorted(self.table.numbers)
+
+    def _notRejected(self) -> list[int]:
+        refused = {i.number for i in self.review.prediction.findings() if i.state in (REJECTED, REFUSED)}
+        return [number for number in self._chosenNumbers() if number not in refused]
 
     def _askPath(self, title: str, name: str, filters: str) -> str:
         proposed = str(Path(self.logic.study.folder).parent / f"{self.state.scan.GetName()}-{name}")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import slicer
 
 ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after"
 PREDICTIONS = (BEFORE, AFTER)
-_ROLE, _SCAN, _REGION, _CASE, _STUDY = (
-    "DGSTSegment.Role",
-    "DGSTSegment.Scan",
-    "DGSTSegment.Region",
-    "DGSTSegment.Case",
-    "DGSTSegment.Study",
-)
+_ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
 
 
 def nodeOf(scan, role: str):
@@ -57,13 +53,30 @@ def setRegion(annotation, roi) -> None:
 
 
 def caseOf(scan, study: str) -> str:
-    """Id of the scan's case in the study of that folder; empty where it is not in that training set."""
-    return (scan.GetAttribute(_CASE) or "") if scan.GetAttribute(_STUDY) == study else ""
+    """Id of the scan's case in the study of that key; empty where it is not in that training set."""
+    return _casesOf(scan).get(study, "") if study else ""
 
 
 def setCase(scan, study: str, id_: str) -> None:
-    scan.SetAttribute(_CASE, id_)
-    scan.SetAttribute(_STUDY, study)
+    """A scan may be in the training sets of several studies."""
+    scan.SetAttribute(_CASES, json.dumps({**_casesOf(scan), study: id_}))
+
+
+def _casesOf(scan) -> dict[str, str]:
+    return json.loads(scan.GetAttribute(_CASES) or "{}")
+
+
+def showOnly(scan) -> None:
+    """Hide what belongs to other scans: it would lie over this one. The scan's own annotation is shown."""
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if roleOf(node) is None or node.GetDisplayNode() is None:
+            continue
+        if scanOf(node) is not scan:
+            node.GetDisplayNode().SetVisibility(False)
+            if regionOf(node) is not None:
+                regionOf(node).GetDisplayNode().SetVisibility(False)
+        elif roleOf(node) == ANNOTATION:
+            node.GetDisplayNode().SetVisibility(True)
 
 
 def scanOfCase(study: str, id_: str):

@@ -7,6 +7,8 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
+
 NAME = "DGSTSegmentPhantom"
 SEED = 7
 
@@ -35,7 +37,12 @@ def loadPhantom(seed: int = SEED, name: str = ""):
         seed: which one; the same seed gives the same voxels.
         name: of the node.
     """
-    from ..imaging.phantoms import make_phantom
+    try:
+        from ..imaging.phantoms import make_phantom
+    except ImportError as error:
+        raise InputError(
+            _("The made-up scan needs the Python package {name}; install it first.").format(name=error.name)
+        ) from error
     from . import bridge
 
     phantom = make_phantom("target", seed)

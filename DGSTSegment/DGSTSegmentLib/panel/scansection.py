@@ -52,7 +52,11 @@ class ScanSection:
         allow(ui.findButton, reason, _("Let the chosen model look for lymph nodes in the whole scan."))
         entry = self._chosen()
         fixed = _("This model comes with DGSTSegment.") if entry is None or not entry.removable else None
-        allow(ui.removeModelButton, fixed, _("Take this model off the list; its files are kept."))
+        allow(
+            ui.removeModelButton,
+            fixed or (_("The engine is at work.") if busy else None),
+            _("Take this model off the list; its files are kept."),
+        )
         ui.addModelButton.setEnabled(not busy)
         ui.modelSelector.setEnabled(not busy)
 
@@ -67,7 +71,19 @@ class ScanSection:
             selector.setCurrentIndex(selector.findData(current.spec))
             self.ui.cardLabel.setText(current.line())
             self.ui.cardLabel.setToolTip(current.card.description)
+            if self.logic.models.missing:
+                slicer.util.showStatusMessage(
+                    _("The model {name} is gone; {current} is used instead.").format(
+                        name=self.logic.models.missing, current=current.title
+                    ),
+                    10000,
+                )
         self.refresh()
+
+    def describeMachineAgain(self) -> None:
+        """The user chose another device, or the engine has worked meanwhile."""
+        self._described = False
+        self.describeMachine()
 
     def describeMachine(self) -> None:
         """Ask once what the engine can compute on, where everything it needs is installed."""
@@ -138,6 +154,8 @@ class ScanSection:
             task.finished.connect(self._onFound)
             task.failed.connect(self._onFailed)
             self._follow(task)
+            self.state.looking = True
+            self.state.reviewChanged()
 
     def _settleDecisions(self, scan) -> bool:
         """Whether a new prediction may take the old one's place, after asking what becomes of its decisions."""
@@ -149,7 +167,8 @@ class ScanSection:
         if not waiting:
             return True
         question = _(
-            "{count} decisions on the previous findings are not part of the case yet. Add them before looking again?"
+            "Decisions on the previous findings that are not part of the case yet: {count}. "
+            "Add them before looking again?"
         ).format(count=len(waiting))
         answer = slicer.util.messageBox(
             question,
@@ -157,7 +176,8 @@ class ScanSection:
             standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
         )
         if answer == qt.QMessageBox.Yes:
-            review.apply()
+            with attempt(_("The decisions were not added.")):
+                review.apply()
         return answer != qt.QMessageBox.Cancel
 
     def onStop(self) -> None:
@@ -175,6 +195,8 @@ class ScanSection:
     def _unfollow(self) -> None:
         self.task = None
         self.ui.findProgressWidget.hide()
+        self.state.looking = False
+        self.state.reviewChanged()
 
     def _onProgress(self, event: dict) -> None:
         bar, steps = self.ui.findProgressBar, event.get("steps")

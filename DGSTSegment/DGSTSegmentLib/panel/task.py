@@ -21,7 +21,6 @@ class Task:
         failed: signal with the exception (``InputError``, ``EngineError``).
         folder: of the run, for a fine-tuning.
         dropped: the user does not want the result.
-        resumed: it went on with an earlier run, which may have made a model already.
 
     Example, in Slicer's Python console:
         >>> task = logic.findLymphNodes(volumeNode)
@@ -35,7 +34,7 @@ class Task:
         self.result: Any = None
         self.error: Exception | None = None
         self.folder: Path | None = None
-        self.dropped = self.resumed = False
+        self.dropped = False
 
     def hear(self, event: dict[str, Any]) -> None:
         """Pass on an event of the engine."""

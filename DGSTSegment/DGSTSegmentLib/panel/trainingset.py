@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
@@ -31,7 +32,8 @@ class TrainingSet:
     def __init__(self, study: Study):
         self.study = study
         self.changed = Signal()
-        self._savedAt: dict[str, int] = {}
+        self._savedAt: dict[str, tuple] = {}
+        self._images: dict[str, tuple] = {}
 
     def cases(self) -> list[StudyCase]:
         """Raises:
@@ -56,7 +58,8 @@ class TrainingSet:
         annotation = roles.nodeOf(scan, roles.ANNOTATION)
         completeness = completenessOf(annotation)
         marked = _countMarked(annotation)
-        if not marked and completeness != "all":
+        refused = _countMarked(roles.nodeOf(scan, roles.REJECTED))
+        if not marked and not refused and completeness != "all":
             raise InputError(
                 _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.").format(
                     scan=scan.GetName()
@@ -66,16 +69,16 @@ class TrainingSet:
         old, rejected = self.caseOf(scan), roles.nodeOf(scan, roles.REJECTED)
         case = StudyCase(
             id=old.id if old else "",
-            name=scan.GetName(),
+            name=old.name if old else scan.GetName(),
             completeness=completeness,
             boxes=[boxOf(roles.regionOf(annotation))] if completeness == "region" else [],
             marked=marked,
-            rejected=_countMarked(rejected),
+            rejected=refused,
         )
         writers = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
         if case.rejected:
             writers[REJECTED_FILE] = lambda path: _writeSegmentation(rejected, scan, path)
-        if old is None:
+        if old is None or self._images.get(scan.GetID()) != _imageState(scan):
             writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
         saved = self.study.update(case, writers) if old else self.study.add(case, writers)
         roles.setCase(scan, self._place, saved.id)
@@ -93,13 +96,24 @@ class TrainingSet:
             self._savedAt[scan.GetID()] = _state(scan)
         return _state(scan) != self._savedAt[scan.GetID()]
 
+    def changedScans(self) -> list:
+        """The open scans of the training set that were changed since they were saved or opened."""
+        return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self.hasChanges(scan)]
+
     def forgetScene(self) -> None:
         """The scene closes: other scans may get the same ids."""
         self._savedAt.clear()
+        self._images.clear()
 
     def _remember(self, scan) -> None:
         scan.SetAttribute(_SAVED, _digest(scan))
         self._savedAt[scan.GetID()] = _state(scan)
+        self._images[scan.GetID()] = _imageState(scan)
+
+    def marksLost(self, scan) -> int:
+        """How many marked nodes of the stored case ``save`` would take away."""
+        case = self.caseOf(scan)
+        return 0 if case is None else max(0, case.marked - _countMarked(roles.nodeOf(scan, roles.ANNOTATION)))
 
     def open(self, id_: str):
         """Bring a case into the scene; where it is open already, that scan, with what was changed since.
@@ -109,41 +123,44 @@ class TrainingSet:
         Raises:
             InputError: a file of the case is missing or damaged.
         """
-        scan = roles.scanOfCase(self._place, id_)
-        if scan is not None:
-            return scan
-        case = self.study.case(id_)
+        scan, case = roles.scanOfCase(self._place, id_), self.study.case(id_)
         if case is None:
             raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
-        return self._load(case)
+        if scan is None:
+            return self._load(case)
+        if roles.nodeOf(scan, roles.ANNOTATION) is None:  # it was deleted in another module
+            self._loadMarks(case, scan, [])
+        return scan
 
     def _load(self, case: StudyCase):
-        folder, made = self.study.case_folder(case.id), []
+        made = []
         try:
-            scan = _readInto("vtkMRMLScalarVolumeNode", case.name, folder / IMAGE_FILE, made)
-            annotation = _readInto(
-                "vtkMRMLSegmentationNode",
-                _("{scan}: lymph nodes").format(scan=case.name),
-                folder / ANNOTATION_FILE,
-                made,
-            )
-            roles.claim(annotation, scan, roles.ANNOTATION)
-            annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-            if (folder / REJECTED_FILE).exists():
-                name = _("{scan}: no lymph nodes").format(scan=case.name)
-                rejected = _readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
-                roles.claim(rejected, scan, roles.REJECTED)
-                rejected.GetDisplayNode().SetVisibility(False)
+            path = self.study.case_folder(case.id) / IMAGE_FILE
+            scan = _readInto("vtkMRMLScalarVolumeNode", case.name, path, made)
+            self._loadMarks(case, scan, made)
         except InputError:
             for node in made:
                 slicer.mrmlScene.RemoveNode(node)
             raise
-        setCompleteness(annotation, case.completeness)
-        if case.boxes:
-            roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
         roles.setCase(scan, self._place, case.id)
         self._remember(scan)
         return scan
+
+    def _loadMarks(self, case: StudyCase, scan, made: list) -> None:
+        """Annotation, refused findings and box of a case beside its scan; new nodes are noted in ``made``."""
+        folder = self.study.case_folder(case.id)
+        name = _("{scan}: lymph nodes").format(scan=case.name)
+        annotation = _readInto("vtkMRMLSegmentationNode", name, folder / ANNOTATION_FILE, made)
+        roles.claim(annotation, scan, roles.ANNOTATION)
+        annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+        if case.rejected and roles.nodeOf(scan, roles.REJECTED) is None:
+            name = _("{scan}: no lymph nodes").format(scan=case.name)
+            rejected = _readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
+            roles.claim(rejected, scan, roles.REJECTED)
+            rejected.GetDisplayNode().SetVisibility(False)
+        setCompleteness(annotation, case.completeness)
+        if case.boxes:
+            roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
 
     def remove(self, id_: str) -> Path:
         """Take a case out; the scene keeps what is open, the files go to the study's folder ``removed``.
@@ -160,7 +177,7 @@ class TrainingSet:
 
     @property
     def _place(self) -> str:
-        return str(self.study.folder)
+        return self.study.key
 
 
 def completenessOf(annotation) -> str:
@@ -216,7 +233,8 @@ def _countMarked(node) -> int:
 def _digest(scan) -> str:
     """Names what ``save`` would write; the same in every scene that holds the same."""
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
-    digest = hashlib.sha256(repr((completenessOf(annotation), _box(annotation))).encode())
+    place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
+    digest = hashlib.sha256(repr((completenessOf(annotation), _box(annotation), place)).encode())
     for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
         for id_ in bridge.segmentIds(node) if node is not None else []:
             if not bridge.isEmpty(node, id_):
@@ -233,8 +251,24 @@ def _state(scan) -> tuple:
     """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     rejected = roles.nodeOf(scan, roles.REJECTED)
-    segmentations = [node.GetSegmentation().GetMTime() if node is not None else 0 for node in (annotation, rejected)]
-    return (*segmentations, completenessOf(annotation), _box(annotation))
+    painted = [_painted(node) for node in (annotation, rejected) if node is not None]
+    return (*painted, completenessOf(annotation), _box(annotation), _imageState(scan))
+
+
+def _painted(node) -> tuple:
+    """A brush stroke changes a segment's labelmap only, neither the segment nor the segmentation."""
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    segments = [(id_, node.GetSegmentation().GetSegment(id_)) for id_ in bridge.segmentIds(node)]
+    labelmaps = [(id_, segment.GetRepresentation(name)) for id_, segment in segments]
+    return tuple((id_, labelmap.GetMTime() if labelmap is not None else 0) for id_, labelmap in labelmaps)
+
+
+def _imageState(scan) -> tuple:
+    """Changes with the scan's voxels and its place, as when a transform is hardened on it."""
+    image = scan.GetImageData()
+    matrix = vtk.vtkMatrix4x4()
+    scan.GetIJKToRASMatrix(matrix)
+    return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
 
 
 def _writeVolume(scan, path: Path) -> None:

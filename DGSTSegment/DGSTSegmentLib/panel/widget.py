@@ -20,6 +20,7 @@ from .scansection import ScanSection
 from .shortcuts import Shortcuts
 from .state import PanelState, attempt
 
+OVERLAP_MSEC = 700
 _PARAMETER = "SlicerParameterName"
 ICONS = Path(__file__).resolve().parents[2] / "Resources" / "Icons"
 
@@ -38,12 +39,13 @@ class Panel:
         self.state = PanelState(logic)
         self._guiTag = self._observer = None
         self._scanId = ""
-        self._looking = False
+        self._looking = self._measuring = False
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.scan = ScanSection(self.ui, self.state)
         self.annotate = AnnotateSection(self.ui, self.state)
         self.finetune = FinetuneSection(self.ui, self.state)
-        self.review = ReviewSection(self.ui, self.state, self.annotate.startPainting)
+        self.review = ReviewSection(self.ui, self.state, self.annotate.startPainting, self.annotate.editor.putDown)
+        self.annotate.chosenFinding = lambda: self.review.table.chosen
         self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review)
         self.shortcuts = Shortcuts(
             {
@@ -55,6 +57,7 @@ class Panel:
         )
         self._setIcons()
         self._connect()
+        self.ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
         self._onStudyChanged()
 
     def _setIcons(self) -> None:
@@ -72,7 +75,7 @@ class Panel:
     def _connect(self) -> None:
         logic, state = self.logic, self.state
         logic.engine.changed.connect(self.refresh)
-        logic.models.changed.connect(self.scan.refreshModels)
+        logic.models.changed.connect(self._onModelsChanged)
         logic.trainingSet.changed.connect(self._onTrainingSetChanged)
         logic.studyChanged.connect(self._onStudyChanged)
         logic.predicted.connect(self._onPredicted)
@@ -174,6 +177,9 @@ class Panel:
 
     # -------------------------------------------------------------------------------------------------------- changes
 
+    def _onDeviceChosen(self, _index: int) -> None:
+        self.scan.describeMachineAgain()
+
     def refresh(self) -> None:
         """Show in every section what can be done now."""
         self.scan.refresh()
@@ -193,6 +199,9 @@ class Panel:
 
     def _onScanChanged(self) -> None:
         with attempt(_("The scan could not be shown.")):
+            if self.state.scan is not None:
+                roles.showOnly(self.state.scan)
+                slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
             self.annotate.showScan()
             self.review.showScan()
         self.state.scanChanged(self.state.scan)
@@ -202,11 +211,13 @@ class Panel:
 
     def _onPredicted(self, prediction) -> None:
         parameters = self.state.parameters
-        if parameters is None or prediction.scan is not self.state.scan:
+        if parameters is None:
             return
-        role = prediction.role
+        if prediction.scan is not self.state.scan:
+            prediction.node.GetDisplayNode().SetVisibility(False)
+            return
         if parameters.shown != "both":
-            parameters.shown = roles.AFTER if self.logic.prediction(self.state.scan, roles.AFTER) else role
+            parameters.shown = prediction.role
         self.ui.reviewSection.collapsed = False
         self.review.showScan()
         self.review.goToFirst()
@@ -214,6 +225,22 @@ class Panel:
 
     def _onAnnotationChanged(self) -> None:
         self.review.refresh()
+        self.nextStep.refresh()
+        if not self._measuring:
+            self._measuring = True
+            qt.QTimer.singleShot(OVERLAP_MSEC, self._measureOverlap)
+
+    def _measureOverlap(self) -> None:
+        """Some time after a stroke: measuring takes longer than one on a large scan."""
+        self._measuring = False
+        if self.state.parameters is not None and self.review.review is not None and not self.ui.reviewSection.collapsed:
+            self.review.reload()
+
+    def _onModelsChanged(self) -> None:
+        if self.finetune.finishedRun is not None and not self.finetune.finishedRun.exists():
+            self.finetune.forgetRun()
+        self.scan.refreshModels()
+        self.review.reload()
         self.nextStep.refresh()
 
     def _onTrainingSetChanged(self) -> None:

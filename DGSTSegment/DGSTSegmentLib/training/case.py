@@ -40,8 +40,8 @@ def read_case(files: CaseFiles) -> Case:
     """Read a case and bring its masks onto the image's grid.
 
     Raises:
-        InputError: a file cannot be read or does not lie over the image, nothing is marked, the completeness is
-            unknown, or the region is missing or contains no annotation.
+        InputError: a file cannot be read or does not lie over the image, nothing is marked or rejected, the
+            completeness is unknown, or the region is missing or contains no annotation.
     """
     if files.completeness not in COMPLETENESS:
         raise InputError(
@@ -50,14 +50,14 @@ def read_case(files: CaseFiles) -> Case:
     image = read_volume(files.image)
     notes = [f"{files.title}: {note}" for note in notes_on_ct(image)]
     annotation = _read_on_grid(files.annotation, image, notes)
-    if not annotation.array.any():
+    rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
+    if not annotation.array.any() and (rejected is None or not rejected.array.any()):
         if files.completeness != "all":
             raise InputError(
                 f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked."
             )
         notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as a scan without lymph nodes.")
     region = _read_region(files, image, annotation, notes) if files.completeness == "region" else None
-    rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
     return Case(
         name=files.title,
         image=image,

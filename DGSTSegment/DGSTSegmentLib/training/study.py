@@ -3,7 +3,7 @@
 ::
 
     study/
-      study.json                       which model is the current one
+      study.json                       id of the study, and which model is the current one
       cases/0001-chest/                case.json, image.nrrd, annotation.seg.nrrd, rejected.seg.nrrd
       runs/0001/                       a fine-tuning, see training.run; once it has a card it is a model
       removed/                         what was removed, kept until the user deletes it
@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -25,7 +26,7 @@ from ..atomic import write_text
 from ..errors import InputError
 from ..networks.card import ModelCard
 from ..networks.catalogue import STARTER
-from ..networks.description import CARD_FILE, read_description
+from ..networks.description import CARD_FILE, DELTA_FILE, read_description
 from .case_files import COMPLETENESS, CaseFiles
 from .request import REQUEST_FILE, RESULT_FILE
 
@@ -78,14 +79,14 @@ class StudyRun:
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
         resumable: it was stopped or cut off, and can go on.
-        ended: when it told its result, seconds since 1970; None where it has not.
+        begun: when it was asked for, seconds since 1970: what changed later it has not learned from.
     """
 
     id: str
     folder: Path
     card: ModelCard | None
     resumable: bool
-    ended: float | None = None
+    begun: float = 0.0
 
 
 class Study:
@@ -97,6 +98,15 @@ class Study:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
+
+    @property
+    def key(self) -> str:
+        """Tells this study from others, wherever its folder is moved to; empty before there is anything in it.
+
+        Raises:
+            InputError: the study's description is damaged.
+        """
+        return _read_json(self.folder / STUDY_FILE, {}).get("id", "")
 
     # ------------------------------------------------------------------------------------------------------- cases
 
@@ -130,9 +140,11 @@ class Study:
         Raises:
             InputError: the folder cannot be written to, or the completeness is unknown.
         """
+        written = _checked(case)
+        self._describe()
         id_ = f"{self._next_number('cases'):04}-{_slug(case.name)}"
         partial = self.folder / "cases" / f"{_PARTIAL}{id_}"
-        written = replace(_checked(case), id=id_, changed=_now())
+        written = replace(written, id=id_, changed=_now())
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -192,6 +204,28 @@ class Study:
         """Where the next run goes; not made yet."""
         return self.folder / "runs" / f"{self._next_number('runs'):04}"
 
+    def fork_run(self, run: StudyRun) -> Path:
+        """A copy of a stopped run that can go on while the model that the run made stays as it is.
+
+        Returns its folder. Prepared cases are shared by hard links where the file system has them.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        folder = self.new_run_folder()
+        made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, f"{_PARTIAL}*")
+        try:
+            shutil.copytree(run.folder, folder, ignore=made_of_it, copy_function=_link_or_copy)
+            began = (folder / REQUEST_FILE).stat()
+            stored = _read_json(run.folder / REQUEST_FILE)
+            request = {**stored["request"], "out": str(folder), "name": model_name(folder)}
+            _write_json(folder / REQUEST_FILE, {**stored, "request": request})
+            os.utime(folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise InputError(_refusal(self.folder, error)) from error
+        return folder
+
     def remove_run(self, id_: str) -> Path:
         """Take a run and its model out of the study; its files are moved, not deleted. Returns where they are.
 
@@ -218,13 +252,20 @@ class Study:
         path = Path(spec)
         inside = path.is_absolute() and self.folder.absolute() in path.parents
         stored = path.relative_to(self.folder.absolute()).as_posix() if inside else spec
+        self._describe(model=stored)
+
+    # ----------------------------------------------------------------------------------------------------- internals
+
+    def _describe(self, **changes: str) -> None:
+        """Bring ``study.json`` up to date, and give the study its id when it has none."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
-        _write_json(self.folder / STUDY_FILE, {"format": 1, "model": stored})
-
-    # ----------------------------------------------------------------------------------------------------- internals
+        old = _read_json(self.folder / STUDY_FILE, {})
+        new = {"format": 1, "id": uuid.uuid4().hex, "model": STARTER, **old, **changes}
+        if new != old:
+            _write_json(self.folder / STUDY_FILE, new)
 
     def _read_case(self, folder: Path) -> StudyCase:
         data = _read_json(folder / CASE_FILE)
@@ -265,13 +306,23 @@ class Study:
         return place
 
 
+def model_name(run_folder: Path) -> str:
+    """How the model of a run is called."""
+    return f"Adapted model {int(run_folder.name)}"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
-    path = folder / RESULT_FILE
-    if not path.exists():
-        return StudyRun(folder.name, folder, card, resumable=True)
-    stopped = bool(_read_json(path).get("stopped"))
-    return StudyRun(folder.name, folder, card, resumable=stopped, ended=path.stat().st_mtime)
+    begun, path = (folder / REQUEST_FILE).stat().st_mtime, folder / RESULT_FILE
+    resumable = not path.exists() or bool(_read_json(path).get("stopped"))
+    return StudyRun(folder.name, folder, card, resumable, begun)
 
 
 def _checked(case: StudyCase) -> StudyCase:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .start import start
+from .steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "DGSTSegment" / "DGSTSegment.py"
@@ -22,11 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     host.window.resize(*options.size)
     host.process_events()
-    from .steps import STEPS
-
     widget = host.load_module(options.module)
-    if options.step:
-        STEPS[options.step](host, widget)
+    STEPS[options.step](host, widget)
     host.process_events()
     if options.screenshot is None:
         return host.application.exec()
@@ -41,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="preview_host", description=__doc__)
     parser.add_argument("--screenshot", type=Path, metavar="FILE.png", help="grab the window into a file and end")
-    parser.add_argument("--step", choices=("annotate", "finetune", "review"), help="drive the panel this far first")
+    parser.add_argument("--step", choices=tuple(STEPS), default="open", help="drive the panel this far first")
     parser.add_argument("--size", type=_size, default=(1600, 1000), metavar="WIDTHxHEIGHT")
     parser.add_argument("--module", type=Path, default=MODULE, help="scripted module to load")
     return parser

@@ -13,17 +13,24 @@ STEPS_SHOWN = 18
 PATIENCE_SECONDS = 600
 
 
-def annotate(host, widget) -> None:
-    """A made-up scan is chosen, three of its lymph nodes are marked, and the brush is taken for one more."""
-    from DGSTSegmentLib.imaging.phantoms import make_phantom
-    from DGSTSegmentLib.panel import bridge, lymphnode, roles
-    from DGSTSegmentLib.panel.review import jumpTo
+def open_scan(host, widget):
+    """A made-up scan is open and chosen; returns its volume node."""
     from DGSTSegmentLib.panel.sampledata import loadPhantom
 
     scan = loadPhantom(SEED)
     host.layout_manager.resetThreeDViews()
+    widget.panel.ui.inputVolumeSelector.setCurrentNode(scan)
+    return scan
+
+
+def annotate(host, widget) -> None:
+    """After ``open_scan``: three of its lymph nodes are marked, and the brush is taken for one more."""
+    from DGSTSegmentLib.imaging.phantoms import make_phantom
+    from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.review import jumpTo
+
+    scan = open_scan(host, widget)
     ui, nodes = widget.panel.ui, make_phantom("target", SEED).nodes
-    ui.inputVolumeSelector.setCurrentNode(scan)
     annotation = widget.logic.annotation(scan)
     sizes = np.bincount(nodes.array[nodes.array > 0])
     whole = tuple((0, n) for n in nodes.array.shape)
@@ -73,4 +80,4 @@ def _until(host, condition: Callable[[], bool]) -> None:
     host.process_events()
 
 
-STEPS: dict[str, Callable] = {"annotate": annotate, "finetune": finetune, "review": review}
+STEPS: dict[str, Callable] = {"open": open_scan, "annotate": annotate, "finetune": finetune, "review": review}

@@ -123,6 +123,96 @@ def test_painting_after_it_was_saved_offers_to_update(host, panel, ui, logic, sc
     assert [case.marked for case in logic.trainingSet.cases()] == [2]
 
 
+def test_a_brush_stroke_in_a_marked_node_is_a_change(host, panel, ui, logic, scan):
+    import slicer
+    from preview_host.probes import click_in_slice
+
+    from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.review import jumpTo
+
+    id_ = mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    assert not ui.addCaseButton.enabled
+    panel.annotate.startPainting(id_)
+    panel.annotate.editor.node.SetSourceVolumeIntensityMask(False)
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    before = bridge.unionMask(annotation, scan).sum()
+    middle = bridge.toRas(bridge.geometryOf(scan).to_world([10, 12, 14]))
+    slicer.util.setSliceViewerLayers(background=scan, fit=True)
+    jumpTo(middle)
+    click_in_slice("Red", middle)
+    assert bridge.unionMask(annotation, scan).sum() > before
+    until(host, lambda: ui.addCaseButton.enabled)
+    assert ui.addCaseButton.text == "Update in training set"
+
+
+def test_refusals_taken_back_stay_taken_back_when_the_case_is_opened(host, panel, ui, logic, scan):
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    rejected = roles.makeNode(scan, roles.REJECTED, "no nodes")
+    from DGSTSegmentLib.panel import bridge, lymphnode
+
+    id_ = lymphnode.addLymphNode(rejected)
+    box = tuple((0, n) for n in ball().shape)
+    bridge.setSegmentMask(rejected, id_, ~ball(), box, bridge.geometryOf(scan))
+    assert logic.addToTrainingSet(scan).rejected == 1
+    rejected.GetSegmentation().RemoveAllSegments()
+    case = logic.addToTrainingSet(scan)
+    assert case.rejected == 0
+    host.close_scene()
+    assert roles.nodeOf(logic.trainingSet.open(case.id), roles.REJECTED) is None
+
+
+def test_fewer_marks_than_in_the_training_set_are_asked_about(ui, logic, scan):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    slicer.mrmlScene.RemoveNode(roles.nodeOf(scan, roles.ANNOTATION))
+    mark(logic, scan, ball())
+    answers.give("Cancel")
+    ui.addCaseButton.setEnabled(True)
+    ui.addCaseButton.click()
+    assert [case.marked for case in logic.trainingSet.cases()] == [2]
+
+
+def test_a_scan_moved_by_a_hardened_transform_is_written_anew(logic, scan):
+    import numpy as np
+    import slicer
+    import vtk
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    shift = vtk.vtkMatrix4x4()
+    shift.SetElement(0, 3, 25.0)
+    for node in (scan, roles.nodeOf(scan, roles.ANNOTATION)):
+        node.ApplyTransformMatrix(shift)
+    assert logic.trainingSet.hasChanges(scan)
+    logic.addToTrainingSet(scan)
+    case = read_case(logic.study.case_files()[0])
+    assert np.isclose(case.image.geometry.origin[0], tiny_case(0)[0].geometry.origin[0] - 25.0)
+    assert (case.annotation.array > 0).sum() == ball().sum()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+
+
+def test_two_studies_keep_their_own_case_of_one_scan(ui, logic, scan, tmp_path):
+    mark(logic, scan, ball())
+    first = str(logic.study.folder)
+    logic.addToTrainingSet(scan)
+    logic.setStudyFolder(str(tmp_path / "other"))
+    logic.addToTrainingSet(scan)
+    logic.setStudyFolder(first)
+    logic.addToTrainingSet(scan)
+    assert len(logic.trainingSet.cases()) == 1
+
+
 def test_a_finished_case_is_opened_again_in_an_empty_scene(host, panel, ui, logic, scan):
     from DGSTSegmentLib.panel import bridge, roles
 

@@ -90,9 +90,10 @@ def test_a_run_shows_progress_and_ends_in_a_choice(host, panel, ui, logic, cases
     assert [step for step, _ in held_out] == [0, 12]
     result = json.loads((panel.finetune.finishedRun / "result.json").read_text())
     assert f"{result['held_out']['dice_after']:.2f}" in ui.resultLabel.text
-    assert "1 held-out scans" in ui.resultLabel.text
+    assert "Held out from training: 1" in ui.resultLabel.text
     assert logic.models.current.spec == tiny_base, "no model comes into use without the user's word"
-    assert panel.nextStep.step().button == "useModelButton"
+    better = result["held_out"]["dice_after"] > result["held_out"]["dice_before"]
+    assert panel.nextStep.step().button == ("useModelButton" if better else "keepPreviousButton")
 
 
 def test_going_back_to_the_previous_model_is_one_choice(host, panel, ui, logic, cases, tiny_base):
@@ -156,18 +157,30 @@ def test_cancel_asks_and_leaves_nothing(host, panel, ui, logic, cases, tiny_base
     assert ui.startButton.isVisibleTo(ui.finetuneSection)
 
 
-def test_cancel_cannot_take_a_model_that_an_earlier_stop_has_kept(host, panel, ui, logic, cases, tiny_base):
+def test_resuming_a_kept_run_makes_a_new_version_and_leaves_the_kept_one_as_it_is(
+    host, panel, ui, logic, cases, tiny_base
+):
+    from preview_host import answers
+
     start(ui, 100000)
     until(host, lambda: trained(panel) >= 2)
     ui.stopAndKeepButton.click()
     until(host, lambda: panel.finetune.finishedRun is not None)
     kept = panel.finetune.finishedRun
     ui.useModelButton.click()
+    delta = (kept / "delta.safetensors").read_bytes()
     ui.resumeButton.click()
-    until(host, lambda: trained(panel) >= 1)
-    assert not ui.cancelButton.enabled and "resumed" in ui.cancelButton.toolTip
-    ui.stopAndKeepButton.click()
+    until(host, lambda: trained(panel) >= 2)
+    answers.give("Yes")
+    ui.cancelButton.click()
     until(host, lambda: not logic.engine.busy)
+    assert [run.folder for run in logic.study.runs()] == [kept]
+    ui.resumeButton.click()
+    until(host, lambda: trained(panel) >= 2)
+    ui.stopAndKeepButton.click()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert panel.finetune.finishedRun != kept
+    assert (kept / "delta.safetensors").read_bytes() == delta
     assert logic.models.current.spec == str(kept)
 
 
@@ -196,7 +209,7 @@ def test_unsaved_marks_are_asked_about_before_learning(host, panel, ui, logic, s
     mark(logic, scan, mask)
     answers.give("Yes")
     start(ui, 2)
-    assert "changed since it was saved" in answers.asked[0]
+    assert "Changed since saved: Tiny scan" in answers.asked[0]
     assert [case.marked for case in logic.trainingSet.cases()] == [2]
     until(host, lambda: not logic.engine.busy)
 

@@ -11,6 +11,7 @@ from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import read_segmentation
 from DGSTSegmentLib.imaging.findings import find as measure
 
+from ..conftest import tiny_case
 from .conftest import open_scan, press
 
 
@@ -33,6 +34,24 @@ def predicted(panel, host, numbers, name="Scan", role="before"):
     )
     items = [item.to_json() for item in found.items]
     made = makePrediction(scan, role, found.instances, items, "starter", "Starter", f"token{name}")
+    panel.logic.predicted(made)
+    host.process_events()
+    return made
+
+
+def predicted_again(panel, host, old):
+    """The same findings once more, as a new prediction in the place of ``old``."""
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+    from DGSTSegmentLib.panel.prediction import makePrediction
+
+    items = old.findings()
+    geometry = bridge.geometryOf(old.scan)
+    numbers = bridge.numbersOf(old.node, [item.segmentId for item in items], old.scan).astype(np.int32)
+    found = [item.finding.to_json() for item in items]
+    made = makePrediction(old.scan, old.role, Volume(numbers, geometry), found, "starter", "Starter", "again")
+    slicer.mrmlScene.RemoveNode(old.node)
     panel.logic.predicted(made)
     host.process_events()
     return made
@@ -206,9 +225,10 @@ def test_what_is_annotated_already_needs_no_decision_and_is_not_annotated_twice(
     first = review.table.chosen
     prediction.setState(first, "undecided")
     annotation.GetSegmentation().GetNthSegment(0).RemoveTag("DGSTSegment.From")
-    review.review.settleAnnotated()
     review.reload()
     assert prediction.finding(first).state == "annotated"
+    press(host, "r")
+    assert prediction.finding(first).state == "annotated", "the annotation would win, silently"
     assert not review.review.pending()
     review.goToFirst()
     assert review.table.chosen != first
@@ -216,6 +236,56 @@ def test_what_is_annotated_already_needs_no_decision_and_is_not_annotated_twice(
     press(host, "a")
     ui.applyButton.click()
     assert len(bridge.segmentIds(annotation)) == 1
+
+
+def test_what_was_rejected_before_is_not_asked_about_again(host, panel, review, ui):
+    press(host, "r")
+    ui.applyButton.click()
+    numbers = review.review.prediction
+    again = predicted_again(panel, host, numbers)
+    states = [item.state for item in again.findings()]
+    assert states.count("refused") == 1 and states.count("undecided") == 4
+
+
+def test_a_finding_is_never_decided_on_unseen(host, panel, review, ui):
+    """The number chosen in one prediction means nothing in another one."""
+    review.goTo(review.table.numbers[2])
+    shape = (30, 40, 40)
+    array = balls(shape, [(10, 10, 10), (10, 30, 30), (20, 10, 30)], [6, 5, 4])
+    predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))), "Other")
+    assert panel.review.table.chosen == panel.review.table.numbers[0]
+
+
+def test_another_scan_hides_what_belongs_to_the_first(host, panel, review, ui):
+    from DGSTSegmentLib.panel import roles
+
+    press(host, "a")
+    ui.applyButton.click()
+    first = review.review.scan
+    nodes = [roles.nodeOf(first, roles.ANNOTATION), review.review.prediction.node]
+    assert all(node.GetDisplayNode().GetVisibility() for node in nodes)
+    open_scan(panel, host, tiny_case(1)[0], "Other")
+    assert not any(node.GetDisplayNode().GetVisibility() for node in nodes)
+    ui.inputVolumeSelector.setCurrentNode(first)
+    assert all(node.GetDisplayNode().GetVisibility() for node in nodes)
+
+
+def test_choosing_a_scan_shows_it(host, panel, ui):
+    import slicer
+
+    node = open_scan(panel, host, tiny_case(1)[0], "Other")
+    red = slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetSliceCompositeNode()
+    assert red.GetBackgroundVolumeID() == node.GetID()
+
+
+def test_a_scan_with_one_prediction_shows_it_whatever_was_chosen_before(host, panel, ui):
+    shape = (30, 40, 40)
+    array = balls(shape, [(10, 10, 10), (10, 30, 30)], [6, 5])
+    panel.state.parameters.shown = "before"
+    made = predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))), "One", role="after")
+    panel.state.parameters.shown = "before"
+    panel.review.showScan()
+    assert panel.review.review.prediction.node is made.node and ui.findingsTable.rowCount == 2
 
 
 def test_edit_takes_the_finding_into_the_annotation_and_arms_the_brush(host, review, ui):
@@ -277,7 +347,7 @@ def test_findings_are_saved_where_they_lie(review, ui, tmp_path, name):
             union |= bridge.segmentMask(review.review.prediction.node, item.segmentId, scan)
     points = np.sort(saved.geometry.to_world(np.argwhere(saved.array > 0)), axis=0)
     np.testing.assert_allclose(points, np.sort(geometry.to_world(np.argwhere(union)), axis=0), atol=1e-3)
-    assert len(np.unique(saved.array)) == 5
+    assert len(np.unique(saved.array)) == 5, "background and four findings"
 
 
 def test_the_report_shows_every_finding_and_leaves_the_layout_as_it_was(review, ui, tmp_path):

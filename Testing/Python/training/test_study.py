@@ -10,7 +10,7 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.training.case import read_case
-from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
+from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase, StudyRun
 
 from ..conftest import tiny_case
 
@@ -85,7 +85,7 @@ def test_a_case_whose_writing_fails_leaves_nothing_behind(study, writers):
     with pytest.raises(InputError, match="No space left on device"):
         study.add(StudyCase("", "chest"), {**writers, REJECTED_FILE: fails})
     assert study.cases() == []
-    assert everything_in(study.folder) == []
+    assert everything_in(study.folder) == ["study.json"]
 
 
 def test_an_update_that_fails_leaves_the_old_case_untouched(study, writers):
@@ -146,6 +146,32 @@ def test_the_current_model_moves_with_the_study(study, tmp_path):
     assert Study(moved).model == "starter"
 
 
+def test_going_on_with_a_kept_run_leaves_its_model_as_it_is(study):
+    run = study.new_run_folder()
+    (run / "cache").mkdir(parents=True)
+    for name in ("card.json", "delta.safetensors", "checkpoint.safetensors", "cache/0.npy"):
+        (run / name).write_text(name)
+    (run / "result.json").write_text('{"stopped": true}')
+    request = {"model": "starter", "cases": [], "out": str(run), "name": "Adapted model 1"}
+    (run / "request.json").write_text(json.dumps({"request": request, "fixed": {"threads": 1}}))
+    before = {name: (run / name).read_bytes() for name in everything_in(run)}
+    fork = study.fork_run(StudyRun(run.name, run, None, resumable=True))
+    assert everything_in(fork) == ["cache/0.npy", "checkpoint.safetensors", "request.json"]
+    stored = json.loads((fork / "request.json").read_text())
+    assert stored["fixed"] == {"threads": 1}
+    assert (stored["request"]["out"], stored["request"]["name"]) == (str(fork), "Adapted model 2")
+    assert {name: (run / name).read_bytes() for name in everything_in(run)} == before
+
+
+def test_a_study_keeps_its_id_wherever_it_is_moved(study, writers, tmp_path):
+    assert study.key == ""
+    study.add(StudyCase("", "chest", "all"), writers)
+    key = study.key
+    study.model = "starter"
+    study.folder.rename(tmp_path / "moved")
+    assert key and Study(tmp_path / "moved").key == key
+
+
 def test_runs_tell_whether_they_can_go_on(study):
     cut_off, stopped, finished = (study.folder / "runs" / f"{n:04}" for n in (1, 2, 3))
     for folder, result in ((cut_off, None), (stopped, {"stopped": True}), (finished, {"stopped": False})):
@@ -153,7 +179,8 @@ def test_runs_tell_whether_they_can_go_on(study):
         (folder / "request.json").write_text("{}")
         if result is not None:
             (folder / "result.json").write_text(json.dumps(result))
-    assert [(run.resumable, run.ended is None) for run in study.runs()] == [(True, True), (True, False), (False, False)]
+    assert [run.resumable for run in study.runs()] == [True, True, False]
+    assert all(run.begun > 0 for run in study.runs())
     assert study.new_run_folder().name == "0004"
     study.remove_run("0003")
     assert study.new_run_folder().name == "0004"
