@@ -10,6 +10,7 @@ from .start import start
 from .steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[3]
+LAYOUT_ROUNDS = 5  # a form in a scroll area comes to rest in several
 MODULE = ROOT / "DGSTSegment" / "DGSTSegment.py"
 
 
@@ -25,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     host.process_events()
     widget = host.load_module(options.module)
     STEPS[options.step](host, widget)
-    host.process_events()
+    for _ in range(LAYOUT_ROUNDS):
+        host.process_events()
     if options.screenshot is None:
         return host.application.exec()
     if not host.window.grab().save(str(options.screenshot)):

@@ -65,9 +65,11 @@ def review(host, widget) -> None:
     _until(host, lambda: not widget.logic.engine.busy)
     for section in (ui.scanSection, ui.annotateSection, ui.finetuneSection):
         section.collapsed = True
+    accepted = panel.review.table.chosen
     for button in (ui.acceptButton, ui.rejectButton):
         button.click()
         ui.nextButton.click()
+    panel.review.goTo(accepted)
 
 
 def _until(host, condition: Callable[[], bool]) -> None:
