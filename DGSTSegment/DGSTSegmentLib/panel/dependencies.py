@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 from pathlib import Path
@@ -30,9 +31,9 @@ def requirements() -> list[str]:
 
 
 def missing() -> list[str]:
-    """The requirements that cannot be imported here; finding out loads none of them."""
+    """The requirements that are not installed here, or too old; finding out loads none of them."""
     importlib.invalidate_caches()
-    return [line for line in requirements() if importlib.util.find_spec(_importName(line)) is None]
+    return [line for line in requirements() if not _isMet(line)]
 
 
 def ensure() -> bool:
@@ -80,6 +81,22 @@ def _installTorch(line: str) -> None:
     PyTorchUtils.PyTorchUtilsLogic().installTorch(
         askConfirmation=False, torchVersionRequirement=line[len(_name(line)) :]
     )
+
+
+def _isMet(line: str) -> bool:
+    if importlib.util.find_spec(_importName(line)) is None:
+        return False
+    floor = re.search(r">=([0-9.]+)", line)
+    try:
+        installed = importlib.metadata.version(_name(line))
+    except importlib.metadata.PackageNotFoundError:
+        return True  # it comes with Slicer itself
+    return floor is None or _numbers(installed) >= _numbers(floor[1])
+
+
+def _numbers(version: str) -> list[int]:
+    """``2.13.0+cpu`` as [2, 13, 0]."""
+    return [int(part) for part in re.match(r"[0-9.]*", version)[0].split(".") if part]
 
 
 def _name(line: str) -> str:

@@ -1,0 +1,92 @@
+"""Findings as a DICOM segmentation, where Slicer's plugin for it is installed."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from DGSTSegmentLib.imaging import Geometry, Volume
+
+from .test_review import balls, predicted
+
+
+@pytest.fixture
+def plugin(monkeypatch):
+    """A stand-in for QuantitativeReporting's plugin: it names the file itself and takes a whole node, as that does."""
+    import slicer
+
+    exported = []
+
+    class Plugin:
+        def examineForExport(self, item):
+            return [types.SimpleNamespace(item=item, directory="")]
+
+        def export(self, exportables):
+            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+            for exportable in exportables:
+                node = hierarchy.GetItemDataNode(exportable.item)
+                exported.append(node.GetSegmentation().GetNumberOfSegments())
+                (Path(exportable.directory) / "subject_hierarchy_export.SEG.dcm").write_bytes(b"DICM")
+            return ""
+
+    module = types.ModuleType("DICOMSegmentationPlugin")
+    module.__spec__ = importlib.machinery.ModuleSpec("DICOMSegmentationPlugin", None)
+    module.DICOMSegmentationPluginClass = Plugin
+    monkeypatch.setitem(sys.modules, "DICOMSegmentationPlugin", module)
+    monkeypatch.setattr(slicer.modules, "dicom", object(), raising=False)
+    return exported
+
+
+@pytest.fixture
+def found(host, panel):
+    shape = (30, 40, 40)
+    array = balls(shape, [(10, 10, 10), (10, 30, 30), (22, 20, 20)], [6, 5, 4]).astype(np.uint16)
+    return predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))))
+
+
+def under_a_study(node):
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
+
+
+def test_the_findings_shown_go_into_the_file_that_was_asked_for(found, panel, ui, plugin, tmp_path):
+    import slicer
+    from preview_host import answers
+
+    under_a_study(found.scan)
+    panel.review.goTo(panel.review.table.numbers[0])
+    ui.rejectButton.click()
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    answers.give(str(tmp_path / "mine.dcm"))
+    ui.exportSegmentationButton.click()
+    assert (tmp_path / "mine.dcm").read_bytes() == b"DICM"
+    assert plugin == [2], "three findings, one of them rejected"
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
+
+
+def test_a_scan_that_did_not_come_from_dicom_is_refused_in_a_sentence(found, ui, plugin, tmp_path):
+    from preview_host import answers
+
+    answers.give(str(tmp_path / "mine.dcm"))
+    ui.exportSegmentationButton.click()
+    assert any("was not loaded from DICOM" in text for text in answers.shown)
+    assert list(tmp_path.glob("*.dcm")) == []
+
+
+def test_without_the_plugin_dicom_is_neither_offered_nor_written(found, ui, tmp_path):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import export
+
+    assert not export.canWriteDicom()
+    answers.give(str(tmp_path / "mine.dcm"))
+    ui.exportSegmentationButton.click()
+    assert any("no segmentation that can be written" in text for text in answers.shown)
