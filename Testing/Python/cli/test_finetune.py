@@ -113,6 +113,11 @@ def test_what_the_engine_refuses_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def heed_ctrl_c() -> None:
+    """As at a terminal: what is started in a shell's background has Ctrl-C ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_the_run_and_resume_ends_it(dgst, one_engine, finetune, tmp_path):
     arguments = [str(word) for word in finetune]
     arguments[arguments.index("--steps") + 1] = "5000"
@@ -123,6 +128,7 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(dgst, one_engine, finetune, tmp
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=heed_ctrl_c,
     )
     told = []
     for line in process.stderr:
