@@ -32,10 +32,12 @@ class AnnotateSection:
         self.editor = LymphNodeEditor(ui.segmentEditor)
         self.table = CaseTable(ui, state, self.onCaseOpened)
         self._observed: list[tuple] = []
+        self._waiting = False
         self.chosenFinding: Callable[[], int] = lambda: 0
         self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
-        for name, radio in self._radios.items():
-            radio.connect("toggled(bool)", getattr(self, f"on_{name}_toggled"))
+        ui.markedRadio.connect("toggled(bool)", self.onMarkedToggled)
+        ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
+        ui.allRadio.connect("toggled(bool)", self.onAllToggled)
         ui.newNodeButton.connect("clicked()", self.onNewNode)
         ui.fromFindingButton.connect("clicked()", self.onFromFinding)
         ui.placeBoxButton.connect("clicked()", self.onPlaceBox)
@@ -120,13 +122,13 @@ class AnnotateSection:
 
     # ------------------------------------------------------------------------------------------------- completeness
 
-    def on_marked_toggled(self, checked: bool) -> None:
+    def onMarkedToggled(self, checked: bool) -> None:
         self._chooseCompleteness("marked", checked)
 
-    def on_region_toggled(self, checked: bool) -> None:
+    def onRegionToggled(self, checked: bool) -> None:
         self._chooseCompleteness("region", checked)
 
-    def on_all_toggled(self, checked: bool) -> None:
+    def onAllToggled(self, checked: bool) -> None:
         self._chooseCompleteness("all", checked)
 
     def _chooseCompleteness(self, name: str, checked: bool) -> None:
@@ -230,7 +232,7 @@ class AnnotateSection:
 
     def _onPainted(self, *_event) -> None:
         """Many come in a row while the brush moves: answer once, when Slicer has time."""
-        if not getattr(self, "_waiting", False):
+        if not self._waiting:
             self._waiting = True
             qt.QTimer.singleShot(100, self._afterPainting)
 

@@ -43,11 +43,6 @@ class EngineSession:
         engine = self._conversation.engine
         return None if engine is None else engine.get("pid")
 
-    @property
-    def log(self) -> list[str]:
-        """The last lines of the engine's log."""
-        return self._conversation.log
-
     def ask(self, title: str, name: str, fields: Fields) -> Task:
         """Begin a task.
 

@@ -7,8 +7,6 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper
 
-AUTOMATIC = -1
-
 
 @parameterNodeWrapper
 class DGSTSegmentParameters:
@@ -31,7 +29,7 @@ class DGSTSegmentParameters:
     learningRate: Annotated[float, WithinRange(0, 1), Default(0.0)]
     minutes: Annotated[int, WithinRange(1, 600), Default(5)]
     steps: Annotated[int, WithinRange(0, 100000), Default(0)]
-    heldOut: Annotated[int, WithinRange(-1, 100), Default(AUTOMATIC)]
+    heldOut: Annotated[int, WithinRange(-1, 100), Default(-1)]
     seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
     shown: Annotated[str, Choice(["after", "before", "both"]), Default("after")]
     leastShortAxis: Annotated[float, WithinRange(0, 50), Default(5.0)]

@@ -23,7 +23,6 @@ class PanelState:
     Attributes:
         parameters: the scene's ``DGSTSegmentParameters``; None while there is no scene to work on.
         looking: lymph nodes are being looked for, and the findings shown will be replaced.
-        scanChanged: signal after another scan was chosen, or the chosen one went.
         annotationChanged: signal after something was painted, added or taken back.
         reviewChanged: signal after a decision, or after the reviewed prediction changed.
         stepChanged: signal after anything that may change what to do next.
@@ -33,8 +32,7 @@ class PanelState:
         self.logic = logic
         self.parameters = None
         self.looking = False
-        self.scanChanged, self.annotationChanged = Signal(), Signal()
-        self.reviewChanged, self.stepChanged = Signal(), Signal()
+        self.annotationChanged, self.reviewChanged, self.stepChanged = Signal(), Signal(), Signal()
 
     @property
     def scan(self):

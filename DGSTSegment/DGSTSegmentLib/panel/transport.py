@@ -40,11 +40,6 @@ class QtTransport:
         process.connect("errorOccurred(QProcess::ProcessError)", self._onError)
         process.start(self.command[0], self.command[1:])
 
-    @property
-    def workerPid(self) -> int | None:
-        """Of the worker itself, which a launcher may stand before; known once it has said that it is ready."""
-        return self._worker
-
     def send(self, line: str) -> None:
         if self._ended or self._process is None:
             raise OSError("its process has ended")

@@ -204,7 +204,6 @@ class Panel:
                 slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
             self.annotate.showScan()
             self.review.showScan()
-        self.state.scanChanged(self.state.scan)
         self.refresh()
         if self.state.scan is not None:
             qt.QTimer.singleShot(0, self.scan.describeMachine)
