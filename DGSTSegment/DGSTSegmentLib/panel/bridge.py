@@ -72,9 +72,9 @@ def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dic
     before = set(segmentIds(segmentationNode))
     image = orientedImage(numbers.array.astype(np.int16), numbers.geometry)
     slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(image, segmentationNode)
-    segmentation = segmentationNode.GetSegmentation()
     new = [id_ for id_ in segmentIds(segmentationNode) if id_ not in before]
-    return {int(segmentation.GetSegment(id_).GetLabelValue()): id_ for id_ in new}
+    # They come in the order of the numbers; their own label values depend on how this version of Slicer stores them.
+    return dict(zip((int(n) for n in np.unique(numbers.array) if n), new, strict=True))
 
 
 def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None):
