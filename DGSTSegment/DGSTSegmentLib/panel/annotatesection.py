@@ -39,7 +39,6 @@ class AnnotateSection:
         ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
         ui.allRadio.connect("toggled(bool)", self.onAllToggled)
         ui.newNodeButton.connect("clicked()", self.onNewNode)
-        ui.fromFindingButton.connect("clicked()", self.onFromFinding)
         ui.placeBoxButton.connect("clicked()", self.onPlaceBox)
         ui.addCaseButton.connect("clicked()", self.onAddCase)
         self.logic.aboutToChangeAnnotation.connect(self.onAboutToChange)
@@ -106,14 +105,6 @@ class AnnotateSection:
         self.ui.annotateSection.collapsed = False
         self.editor.arm(segmentId)
         self.state.annotationChanged()
-
-    def onFromFinding(self) -> None:
-        with attempt(_("The finding was not taken over.")):
-            review = self._review()
-            self.logic.annotation(self.state.scan)
-            self.showScan()
-            self.startPainting(review.edit(self.chosenFinding()))
-            self.state.reviewChanged()
 
     def onAboutToChange(self, annotation) -> None:
         if roles.scanOf(annotation) is self.state.scan:
@@ -207,10 +198,6 @@ class AnnotateSection:
     def _annotation(self):
         scan = self.state.scan
         return roles.nodeOf(scan, roles.ANNOTATION) if scan is not None else None
-
-    def _review(self):
-        shown = self.state.parameters.shown
-        return self.logic.review(self.state.scan, roles.BEFORE if shown == roles.BEFORE else None)
 
     def _observe(self, annotation) -> None:
         """Hear of painting and undo in the annotation, and of changes of its box."""

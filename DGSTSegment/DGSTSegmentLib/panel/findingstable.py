@@ -64,7 +64,7 @@ class FindingsTable:
         self.numbers = [item.number for item in large]
         self.table.setRowCount(len(large))
         for row, item in enumerate(large):
-            for column, text in enumerate(_cells(item, overlaps.get(item.number, 0.0))):
+            for column, text in enumerate(cellsOf(item, overlaps.get(item.number, 0.0))):
                 self.table.setItem(row, column, _cell(text, item))
             self._decorate(row, item)
         self._filling = False
@@ -114,7 +114,8 @@ class FindingsTable:
             self._onChosen(self.chosen)
 
 
-def _cells(item: ReviewedFinding, overlap: float) -> list[str]:
+def cellsOf(item: ReviewedFinding, overlap: float) -> list[str]:
+    """Number, measurements, share in the annotation and decision of a finding, as people read them."""
     finding = item.finding
     return [
         str(finding.number),
@@ -124,7 +125,7 @@ def _cells(item: ReviewedFinding, overlap: float) -> list[str]:
         "" if finding.mean_hu is None else f"{finding.mean_hu:.0f}",
         "" if finding.confidence is None else f"{finding.confidence:.2f}",
         f"{100 * overlap:.0f} %",
-        "",
+        STATES[item.state],
     ]
 
 

@@ -117,7 +117,7 @@ class DGSTSegmentCore:
         Path(image["array"]).unlink(missing_ok=True)
         if result.get("stopped"):
             return None
-        self.engine.take(result["out"])
+        Path(result["out"]["array"]).unlink(missing_ok=True)  # the numbers of the findings tell the same, and more
         numbers = self.engine.take(result["findings"]["instances"])
         if slicer.mrmlScene.GetNodeByID(scan.GetID() or "") is not scan:
             raise InputError(_("The scan was deleted while lymph nodes were looked for; the result was dropped."))
@@ -145,10 +145,7 @@ class DGSTSegmentCore:
 
     def annotation(self, scan):
         """The scan's annotation node, made when there is none."""
-        node = roles.nodeOf(scan, roles.ANNOTATION)
-        if node is None:
-            node = roles.makeNode(scan, roles.ANNOTATION, _("{scan}: lymph nodes").format(scan=scan.GetName()))
-        return node
+        return roles.annotationOf(scan)
 
     def addToTrainingSet(self, scan, completeness: str | None = None) -> StudyCase:
         """Keep the scan and its annotation in the study, or bring its case up to date.

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from ..atomic import write_text
 from . import bridge
-from .findingstable import ENLARGED_SHORT_AXIS_MM, STATES
+from .findingstable import ENLARGED_SHORT_AXIS_MM, cellsOf
 from .prediction import ReviewedFinding
 from .review import Review, jumpTo
 
@@ -113,19 +113,8 @@ def _page(review: Review, items: list[ReviewedFinding], overlaps: dict[int, floa
 
 
 def _row(item: ReviewedFinding, overlap: float) -> str:
-    f = item.finding
-    cells = (
-        f.number,
-        f"{f.short_axis_mm:.1f}",
-        f"{f.long_axis_mm:.1f}",
-        f"{f.volume_ml:.2f}",
-        "" if f.mean_hu is None else f"{f.mean_hu:.0f}",
-        "" if f.confidence is None else f"{f.confidence:.2f}",
-        f"{100 * overlap:.0f} %",
-        STATES[item.state],
-    )
-    large = " class='large'" if f.short_axis_mm >= ENLARGED_SHORT_AXIS_MM else ""
-    return f"<tr{large}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    large = " class='large'" if item.finding.short_axis_mm >= ENLARGED_SHORT_AXIS_MM else ""
+    return f"<tr{large}>" + "".join(f"<td>{cell}</td>" for cell in cellsOf(item, overlap)) + "</tr>"
 
 
 def _figure(item: ReviewedFinding, pictures: list[str]) -> str:

@@ -71,9 +71,10 @@ class Review:
 
         Returns the share of each finding that the annotation covers, 0 to 1, by number.
         """
-        annotated, refused = (self._sharesIn(role) for role in (roles.ANNOTATION, roles.REJECTED))
-        done = self._applied()
-        for item in self.prediction.findings():
+        items, done = self.prediction.findings(), self._applied()
+        numbers = bridge.numbersOf(self.prediction.node, [item.segmentId for item in items], self.scan)
+        annotated, refused = (self._sharesIn(role, numbers, items) for role in (roles.ANNOTATION, roles.REJECTED))
+        for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
             held = (ANNOTATED, annotated), (REFUSED, refused)
@@ -87,14 +88,14 @@ class Review:
         pending, done = self.pending(), self._applied()
         accepted = [item for item in pending if item.state == ACCEPTED]
         if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
-            self._aboutToChange(self.annotation())
+            self._aboutToChange(roles.annotationOf(self.scan))
         for item in pending:
             if item.number in done:
                 self._remove(item)
         rejected = [item for item in pending if item.state == REJECTED]
         masks = self.prediction.masksOf(accepted + rejected) if accepted or rejected else {}
         for item in accepted:
-            self._copy(item, masks[item.number], self.annotation())
+            self._copy(item, masks[item.number], roles.annotationOf(self.scan))
         for item in rejected:
             self._copy(item, masks[item.number], self._rejectedNode())
         self.changed()
@@ -104,38 +105,24 @@ class Review:
         """Accept a finding and make it a segment of the annotation at once; returns the segment's id."""
         self.prediction.setState(number, ACCEPTED)
         item = self.prediction.finding(number)
-        there = self._segmentFrom(self.annotation(), item)
+        there = self._segmentFrom(roles.annotationOf(self.scan), item)
         if there is None:
-            self._aboutToChange(self.annotation())
+            self._aboutToChange(roles.annotationOf(self.scan))
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self.prediction.masksOf([item])[number], self.annotation())
+            there = self._copy(item, self.prediction.masksOf([item])[number], roles.annotationOf(self.scan))
         self.changed()
         return there
 
-    def overlaps(self) -> dict[int, float]:
-        """Share of each finding that the annotation covers, 0 to 1, by number."""
-        return self._sharesIn(roles.ANNOTATION)
-
-    def _sharesIn(self, role: str) -> dict[int, float]:
+    def _sharesIn(self, role: str, numbers: np.ndarray, items: list[ReviewedFinding]) -> dict[int, float]:
+        """Share of each finding that a segmentation of the scan covers; ``numbers`` counts ``items`` from 1."""
         node = roles.nodeOf(self.scan, role)
-        items = self.prediction.findings()
-        if node is None or not items:
+        marked = None if node is None else bridge.unionMask(node, self.scan)
+        if marked is None or not marked.any():
             return dict.fromkeys((item.number for item in items), 0.0)
-        marked = bridge.unionMask(node, self.scan)
-        if not marked.any():
-            return dict.fromkeys((item.number for item in items), 0.0)
-        numbers = bridge.numbersOf(self.prediction.node, [item.segmentId for item in items], self.scan)
         return {
             item.number: _covered(numbers, marked, item.finding.box, place) for place, item in enumerate(items, start=1)
         }
-
-    def annotation(self):
-        """The case's annotation node, made when there is none."""
-        node = roles.nodeOf(self.scan, roles.ANNOTATION)
-        return node or roles.makeNode(
-            self.scan, roles.ANNOTATION, _("{scan}: lymph nodes").format(scan=self.scan.GetName())
-        )
 
     def jump(self, number: int) -> None:
         """Center every view on a finding."""

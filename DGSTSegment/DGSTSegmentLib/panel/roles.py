@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import slicer
+from slicer.i18n import tr as _
 
 ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after"
 PREDICTIONS = (BEFORE, AFTER)
@@ -26,6 +27,12 @@ def makeNode(scan, role: str, name: str):
     node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
     claim(node, scan, role)
     return node
+
+
+def annotationOf(scan):
+    """The scan's annotation node, made when there is none."""
+    name = _("{scan}: lymph nodes").format(scan=scan.GetName())
+    return nodeOf(scan, ANNOTATION) or makeNode(scan, ANNOTATION, name)
 
 
 def claim(node, scan, role: str) -> None:

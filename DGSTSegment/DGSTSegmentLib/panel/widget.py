@@ -46,6 +46,7 @@ class Panel:
         self.finetune = FinetuneSection(self.ui, self.state)
         self.review = ReviewSection(self.ui, self.state, self.annotate.startPainting, self.annotate.editor.putDown)
         self.annotate.chosenFinding = lambda: self.review.table.chosen
+        self.ui.fromFindingButton.connect("clicked()", self.review.onEditFinding)
         self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review)
         self.shortcuts = Shortcuts(
             {

@@ -406,3 +406,21 @@ def test_two_hundred_findings_are_all_in_the_table(host, panel, ui):
     press(host, "a")
     press(host, "n")
     assert len(panel.review.review.pending()) == 1
+
+
+def test_start_from_finding_takes_the_finding_that_is_shown(host, panel, ui):
+    """Also where only one prediction exists, and the other one was chosen to be shown before."""
+    from DGSTSegmentLib.panel import bridge, roles
+
+    shape = (30, 40, 40)
+    array = balls(shape, [(10, 10, 10), (10, 30, 30)], [6, 5])
+    made = predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))), "One", role="after")
+    panel.state.parameters.shown = "before"
+    panel.review.showScan()
+    panel.review.goTo(panel.review.table.numbers[1])
+    panel.annotate.refresh()
+    ui.fromFindingButton.click()
+    annotation = roles.nodeOf(made.scan, roles.ANNOTATION)
+    wanted = bridge.segmentMask(made.node, made.finding(panel.review.table.chosen).segmentId, made.scan)
+    np.testing.assert_array_equal(bridge.unionMask(annotation, made.scan), wanted)
+    assert ui.segmentEditor.activeEffect().name == "Paint"
