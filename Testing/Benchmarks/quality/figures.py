@@ -112,11 +112,7 @@ def _panels(summary: Mapping[str, Any], draw: Draw) -> str | None:
         figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows), layout="constrained")
         for place, setting in enumerate(settings):
             draw(figure.add_subplot(rows, columns, place + 1), setting)
-        shown = {
-            label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        if shown:
-            figure.legend(shown.values(), shown.keys(), loc="outside right upper", fontsize=8, frameon=False)
+        _explain(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     drawing = text.getvalue()
