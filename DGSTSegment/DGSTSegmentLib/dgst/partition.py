@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -39,7 +40,7 @@ class Member:
         """Whether it is added per channel (or scales one, as PReLU): fewer than two dimensions, no norm."""
         return self.parameter.dim() < 2 and not self.of_norm
 
-    @property
+    @cached_property
     def layout(self) -> RowLayout:
         return RowLayout.of(self.module, self.parameter)
 

@@ -47,8 +47,15 @@ class RowLayout:
         """Weights of one row."""
         return self.inputs * self.size
 
+    @property
+    def _side_by_side(self) -> bool:
+        """Whether the weights of a row are stored one after the other."""
+        return self.inputs == 1
+
     def to_rows(self, tensor: Tensor) -> Tensor:
         """``tensor`` (the parameter's shape) as [rows, length]; a view wherever the storage allows one."""
+        if self._side_by_side:
+            return tensor.reshape(self.rows, self.length)
         blocks = tensor.reshape(self.groups, self.inputs, self.outputs, self.size)
         return blocks.transpose(1, 2).reshape(self.rows, self.length)
 
@@ -59,6 +66,9 @@ class RowLayout:
 
     def flat_indices(self, columns: Tensor) -> Tensor:
         """Places in the flattened parameter, [rows, n], of the entries ``columns`` [rows, n] of each row."""
+        if self._side_by_side:
+            first = torch.arange(0, self.rows * self.length, self.length, device=columns.device)
+            return columns + first.unsqueeze(1)
         row = torch.arange(self.rows, device=columns.device).unsqueeze(1)
         group, output = row // self.outputs, row % self.outputs
         entry, position = columns // self.size, columns % self.size

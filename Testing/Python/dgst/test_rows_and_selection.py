@@ -113,6 +113,31 @@ def test_the_largest_are_found_exactly_and_of_equals_the_first(dtype, length, ga
     assert torch.equal(found, torch.from_numpy(expected))
 
 
+@pytest.mark.parametrize("length", [640, 641, 700, 703, 1728])
+@pytest.mark.parametrize("gamma", [1, 2, 4, 5, 8, 9])
+@pytest.mark.parametrize("stored", ["by rows", "by columns"])
+def test_among_many_equals_the_first_are_found_even_in_a_last_chunk_that_is_short(length, gamma, stored):
+    rows = torch.randint(-3, 4, (9, length), generator=torch.Generator().manual_seed(gamma)).float()
+    rows[0], rows[1], rows[2] = 0.0, -0.0, 0.0
+    rows[2, ::2] = -0.0
+    rows[3], rows[3, -3:] = 1.0, -5.0
+    rows[4, :-70], rows[4, -70:] = 0.0, 2.0
+    expected = np.argsort(-rows.abs().numpy(), axis=1, kind="stable")[:, :gamma]
+    given = rows if stored == "by rows" else rows.t().contiguous().t()
+    assert torch.equal(top_entries(given, gamma), torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("gamma", [1, 3, 9])
+def test_rows_that_are_not_finite_still_give_columns_of_theirs(gamma):
+    """In-backward selection looks at gradients before anybody knows whether they are finite."""
+    rows = torch.randn(4, 1300, generator=torch.Generator().manual_seed(0))
+    rows[0], rows[1, 7], rows[2, -1], rows[3, 5] = float("nan"), -float("nan"), float("inf"), -float("inf")
+    found = top_entries(rows, gamma)
+    assert found.min() >= 0 and found.max() < 1300
+    assert all(len(set(row)) == gamma for row in found.tolist())
+    assert [row[0] for row in found.tolist()] == [0, 7, 1299, 5]
+
+
 def test_a_row_of_a_million_weights_needs_no_square_of_them():
     rows = torch.zeros(2, 2**20)
     rows[0, 1_000_000], rows[0, 5], rows[1, 77] = -3.0, 2.0, 1.0
