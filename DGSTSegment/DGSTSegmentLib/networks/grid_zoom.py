@@ -2,7 +2,9 @@
 
 nnU-Net resamples with skimage's ``resize``, which is ``scipy.ndimage.zoom`` with ``grid_mode=True, mode="nearest"``,
 clipped to the input's range. Spline interpolation is linear and separable, so the same numbers come from one matrix an
-axis - scipy's own answer to unit impulses - and three matrix products, several times faster than zoom in 3D.
+axis - scipy's own answer to unit impulses - and three matrix products, several times faster than zoom in 3D. They go
+through torch, whose threads are those that compute the network: numpy's wait for each other by spinning, and where
+another program uses the cores these many small products then take minutes instead of a second.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 ANISOTROPY_THRESHOLD = 3.0
@@ -78,10 +81,15 @@ def _take_nearest(array: np.ndarray, axis: int, size: int) -> np.ndarray:
 def _scale_axis(array: np.ndarray, axis: int, size: int, order: int) -> np.ndarray:
     if array.shape[axis] == size:
         return array
-    weights = _weights(array.shape[axis], size, order)
+    weights, values = (torch.from_numpy(a) for a in (_weights(array.shape[axis], size, order), _plain(array)))
     if axis == 0:
-        return (weights @ array.reshape(array.shape[0], -1)).reshape(size, *array.shape[1:])
-    return weights @ array if axis == 1 else array @ weights.T
+        return (weights @ values.flatten(1)).reshape(size, *values.shape[1:]).numpy()
+    return (weights @ values if axis == 1 else values @ weights.T).numpy()
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array as torch takes it without a warning: writable, no negative strides."""
+    return np.require(array, requirements=("C", "W"))
 
 
 @lru_cache(maxsize=32)
