@@ -5,6 +5,7 @@ python3 run.py demo [...]      marks, fine-tunes, predicts and reports on phanto
 python3 run.py test [...]      runs the tests; what follows goes to pytest
 python3 run.py preview [...]   opens the panel without 3D Slicer; --screenshot FILE.png draws it to a file
 python3 run.py bench quality   compares the strategies on unseen scans; --help tells of its options
+python3 run.py bench speed     measures steps, memory and time against torch, nnU-Net and MONAI
 python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate
 
 Standard library only. Written so that Pythons older than the project's own can still read it, and say so.
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 PREVIEW = ROOT / "Testing" / "Host"
-BENCHMARKS = {"quality": ROOT / "Testing" / "Benchmarks" / "quality"}
+BENCHMARKS = {name: ROOT / "Testing" / "Benchmarks" / name for name in ("quality", "speed")}
 OLDEST, NEWEST = (3, 10), (3, 13)
 PREFERRED = ("3.12", "3.11", "3.13", "3.10")
 

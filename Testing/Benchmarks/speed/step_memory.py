@@ -16,7 +16,7 @@ from .networks import Subject, plain, resenc, small, swin
 from .part import Context, Row, find, row
 from .timing import Estimate, ratios
 
-NAME = "step memory"
+NAME = "step_memory"
 TITLE = "Peak memory of a training step"
 CONTESTANTS = ("DGST in backward", "DGST", "SGD", "AdamW")
 AGAINST = "SGD"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from torch import Tensor, nn
-
 from .goals import Goal
 from .networks import Subject, subjects
 from .part import Context, Row, find, row
@@ -52,7 +50,7 @@ def _steps(context: Context, subject: Subject, training: Training) -> Iterator[R
     def before(name: str) -> None:
         training.clear_gradients()
         if name in steps:
-            put_gradients(steps[name].moved, saved)
+            training.put_gradients(steps[name].moved, saved)
 
     contestants: dict[str, Callable[[], None]] = {PASSES: training.forward_backward, **steps}
     seconds = interleaved(contestants, context.rounds, warmup=2, before=before, settle=context.synchronize)
@@ -63,14 +61,7 @@ def _steps(context: Context, subject: Subject, training: Training) -> Iterator[R
         for other in [PASSES, *TORCH_OPTIMIZERS]:
             yield row(NAME, name, "ratio", ratios(seconds[name], seconds[other]), setting, against=other)
     training.clear_gradients()
-    put_gradients(training.parameters, saved)
-
-
-def put_gradients(parameters: Sequence[nn.Parameter], saved: dict[nn.Parameter, Tensor]) -> None:
-    """Give the parameters copies of their saved gradients, which a contestant may change."""
-    for parameter in parameters:
-        if parameter in saved:
-            parameter.grad = saved[parameter].clone()
+    training.put_gradients(training.parameters, saved)
 
 
 def _selections(context: Context, subject: Subject, training: Training) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,13 @@ class Training:
     def gradients(self) -> dict[nn.Parameter, Tensor]:
         """Copies of the gradients there are."""
         return {p: p.grad.detach().clone() for p in self.parameters if p.grad is not None}
+
+    @staticmethod
+    def put_gradients(parameters: Sequence[nn.Parameter], saved: Mapping[nn.Parameter, Tensor]) -> None:
+        """Give the parameters copies of their saved gradients, which a contestant may change."""
+        for parameter in parameters:
+            if parameter in saved:
+                parameter.grad = saved[parameter].clone()
 
 
 def made_up_batch(patch: int, batch_size: int) -> Batch:

@@ -1,0 +1,122 @@
+"""The report's figures, as SVG that stands in the page."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .scaling import AXES
+
+OURS_COLOUR, OTHERS_COLOUR = "#c2410c", "#64748b"
+_LINE_COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#7c3aed", "#a16207")
+_LOG_FROM = 30.0
+"""Axes are logarithmic where the greatest is so many times the least."""
+
+Part = Mapping[str, Any]
+
+
+def bars(part: Part) -> str | None:
+    """Medians of all absolute quantities, least to greatest as a line, one panel a setting and quantity."""
+    panels = [
+        (group, quantity, lines)
+        for group in part["settings"]
+        for quantity in ("seconds", "steps/s", "MB")
+        if (lines := [line for line in group["lines"] if line["quantity"] == quantity and line["against"] is None])
+    ]
+    draws = [lambda axes, panel=panel: _draw_bars(axes, *panel) for panel in panels]
+    return _figure(draws, [0.9 + 0.24 * len(lines) for _, _, lines in panels], width=5.2)
+
+
+def _draw_bars(axes: Axes, group: Mapping[str, Any], quantity: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    names = [line["subject"] for line in lines]
+    medians = [line["estimate"]["median"] for line in lines]
+    reach = [
+        [line["estimate"]["median"] - line["estimate"]["low"] for line in lines],
+        [line["estimate"]["high"] - line["estimate"]["median"] for line in lines],
+    ]
+    colours = [OURS_COLOUR if is_ours(name) else OTHERS_COLOUR for name in names]
+    axes.barh(range(len(names)), medians, xerr=reach, color=colours, height=0.65, error_kw={"linewidth": 0.9})
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    if _is_wide(medians):
+        axes.set_xscale("log")
+    _finish(axes, group["title"], quantity, "")
+    axes.grid(axis="y", visible=False)
+
+
+def is_ours(subject: str) -> bool:
+    """Whether a subject is this project's own; the others are what it is compared with."""
+    return subject.startswith("DGST")
+
+
+def growth(part: Part) -> str | None:
+    """Seconds over the size of volume, patch, network and study, both axes logarithmic."""
+    found: dict[str, dict[str, list[tuple[float, Mapping[str, Any]]]]] = {}
+    for group in part["settings"]:
+        for line in group["lines"]:
+            over = found.setdefault(line["setting"]["over"], {})
+            over.setdefault(line["subject"], []).append((line["setting"]["size"], line["estimate"]))
+    draws = [lambda axes, over=over: _draw_growth(axes, over, found[over]) for over in found]
+    return _figure(draws, [3.1] * len(draws), width=4.4)
+
+
+def _draw_growth(axes: Axes, over: str, lines: Mapping[str, Sequence[tuple[float, Mapping[str, Any]]]]) -> None:
+    for place, (subject, points) in enumerate(lines.items()):
+        points = sorted(points, key=lambda point: point[0])
+        sizes, medians = [size for size, _ in points], [estimate["median"] for _, estimate in points]
+        reach = [
+            [estimate["median"] - estimate["low"] for _, estimate in points],
+            [estimate["high"] - estimate["median"] for _, estimate in points],
+        ]
+        colour = _LINE_COLOURS[place % len(_LINE_COLOURS)]
+        label = f"{subject}{power_text(sizes, medians)}"
+        axes.errorbar(sizes, medians, yerr=reach, marker="o", markersize=4, linewidth=1.2, color=colour, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    sizes = sorted({size for points in lines.values() for size, _ in points})
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.minorticks_off()
+    axes.legend(fontsize=7, frameon=False)
+    _finish(axes, "", AXES[over], "seconds")
+
+
+def power_text(sizes: Sequence[float], values: Sequence[float]) -> str:
+    """``, power 0.97``: by which power of the size the values grow from the least size to the greatest."""
+    if len(sizes) < 2 or sizes[0] == sizes[-1]:
+        return ""
+    return f", power {math.log(values[-1] / values[0]) / math.log(sizes[-1] / sizes[0]):.2f}"
+
+
+def _figure(draws: Sequence[Callable[[Axes], None]], heights: Sequence[float], width: float) -> str | None:
+    """Panels in two columns; None where there is nothing to draw."""
+    if not draws:
+        return None
+    columns = min(2, len(draws))
+    rows = [max(heights[n : n + columns]) for n in range(0, len(draws), columns)]
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "speed", "font.size": 9}):
+        figure = Figure(figsize=(width * columns, sum(rows)), layout="constrained")
+        grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
+        for place, draw in enumerate(draws):
+            draw(figure.add_subplot(grid[place // columns, place % columns]))
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = text.getvalue()
+    return drawing[drawing.index("<svg") :]
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) / min(values) >= _LOG_FROM
+
+
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=8.5)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
