@@ -14,6 +14,7 @@ import torch
 
 from ..dgst.strategies import make_strategy
 from ..errors import InputError
+from ..imaging.volume import Volume
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
 from ..networks.package import write_delta
@@ -21,8 +22,9 @@ from .case import Case, read_case
 from .devices import choose_device, choose_precision
 from .events import OnEvent, Reporter, ShouldStop
 from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
+from .knowledge import knowledge_of
 from .predict import Predictor
-from .preparation import knowledge_with, prepare_case
+from .preparation import prepare_case
 from .request import FinetuneRequest
 from .run import Run
 from .trainer import Trainer
@@ -76,24 +78,46 @@ def finetune(
         InputError: bad input, with nothing half-written.
         Stopped: the user stopped it before the first step.
     """
-    reporter = _Notes(on_event, should_stop)
-    run = Run.reopen(request.out) if resume else _started(request)
-    finished = run.result()
-    if finished is not None and not finished["stopped"]:
-        run.tidy()
-        return FinetuneResult(**finished)
-    return _Finetuning(run, reporter).carry_out()
+    reporter, began = _Notes(on_event, should_stop), time.monotonic()
+    if resume:
+        run = Run.reopen(request.out)
+        finished = run.result()
+        if finished is not None and not finished["stopped"]:
+            run.tidy()
+            return FinetuneResult(**finished)
+        material = _material(run.request)
+    else:
+        material = _checked_material(request)
+        run = _started(request)
+    return _Finetuning(run, material, reporter, began).carry_out()
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a run works on: the model as it was named, and all cases of the study."""
+
+    model: FoundationModel
+    cases: list[Case]
+
+
+def _material(request: FinetuneRequest) -> _Material:
+    model = open_model(request.model, fold=request.fold, base=request.base)
+    return _Material(model, [read_case(files) for files in request.cases])
+
+
+def _checked_material(request: FinetuneRequest) -> _Material:
+    """Everything that can be wrong with a request is found here, before the run's folder is made."""
+    request.validate()
+    choose_device(request.device)
+    model = open_model(request.model, fold=request.fold, base=request.base)
+    model.foundation.network()
+    _refuse_several_labels(model.foundation)
+    return _Material(model, [read_case(files) for files in request.cases])
 
 
 def _started(request: FinetuneRequest) -> Run:
-    """A new run; everything that can be wrong with the request is found before its folder is made."""
-    request.validate()
+    """A new run and what every resume of it uses again."""
     device = choose_device(request.device)
-    foundation = open_model(request.model, fold=request.fold, base=request.base).foundation
-    foundation.network()
-    _refuse_several_labels(foundation)
-    for files in request.cases:
-        read_case(files)
     fixed = {
         "threads": request.threads or torch.get_num_threads(),
         "device": device.type,
@@ -116,49 +140,46 @@ def _refuse_several_labels(foundation: FoundationModel) -> None:
 class _Finetuning:
     """The phases of one run in order."""
 
-    def __init__(self, run: Run, reporter: _Notes):
-        self.run, self.request, self.reporter = run, run.request, reporter
+    def __init__(self, run: Run, material: _Material, reporter: _Notes, began: float):
+        self.run, self.request, self.reporter, self.began = run, run.request, reporter, began
         torch.set_num_threads(run.fixed["threads"])
-        self.began = time.monotonic()
         self.seconds: dict[str, float] = {}
-        self.foundation = self._open_foundation()
+        self.foundation, self.cases = material.model.foundation, material.cases
+        self._tell_of(material)
 
     def carry_out(self) -> FinetuneResult:
-        cases = self._read_cases()
+        cases = self.cases
         held_out = choose_held_out(len(cases), self.request.holdout, self.request.seed)
         base = self._predictor(self.foundation.network())
         prepared = [
             prepare_case(case, base, self.run.cache / str(n)) for n, case in enumerate(cases) if n not in held_out
         ]
-        examined = [(cases[n], knowledge_with(cases[n], base)) for n in held_out]
-        if not examined:
+        if not held_out:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
-        before = [measure(base, case, knowledge) for case, knowledge in examined]
+        answers = [(cases[n], _segmentation(base, cases[n])) for n in held_out]
+        examined = [(case, knowledge_of(case, answer.array > 0)) for case, answer in answers]
+        before = [measure(answer, *known) for (_, answer), known in zip(answers, examined, strict=True)]
         self._tell_held_out(0, before)
         self._clock("measure_before")
         network, trainer = self._train(prepared)
         self._clock("train")
-        after = [measure(self._predictor(network, deaf=True), case, knowledge) for case, knowledge in examined]
+        adapted = self._predictor(network, deaf=True)
+        after = [measure(_segmentation(adapted, case), case, knowledge) for case, knowledge in examined]
         self._tell_held_out(trainer.step, after)
         self._clock("measure_after")
         return self._keep(network, trainer, before, after)
 
-    def _open_foundation(self) -> FoundationModel:
-        model = open_model(self.request.model, fold=self.request.fold, base=self.request.base)
+    def _tell_of(self, material: _Material) -> None:
+        model = material.model
         if model.base is not None:
             self.reporter.note(
                 f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
                 "on all cases given."
             )
-        return model.foundation
-
-    def _read_cases(self) -> list[Case]:
-        cases = [read_case(files) for files in self.request.cases]
-        for case in cases:
+        for case in material.cases:
             for note in case.notes:
                 self.reporter.note(note)
-        return cases
 
     def _predictor(self, network: torch.nn.Module, deaf: bool = False) -> Predictor:
         reporter = self.reporter.deaf() if deaf else self.reporter
@@ -231,6 +252,10 @@ class _Finetuning:
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+def _segmentation(predictor: Predictor, case: Case) -> Volume:
+    return predictor.segment(case.image, name=case.name).segmentation
 
 
 class _Notes(Reporter):

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..imaging.findings import find
 from ..imaging.matching import match
+from ..imaging.volume import Volume
 from .case import Case
 from .knowledge import NODE, UNKNOWN
 from .overlap import dice
-from .predict import Predictor
 
 RULE = (
     "Dice over the voxels of which the annotation says something, and the share of marked lymph nodes that were found; "
@@ -43,15 +43,14 @@ def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
     return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
 
 
-def measure(predictor: Predictor, case: Case, knowledge: np.ndarray) -> HeldOutMeasure:
+def measure(predicted: Volume, case: Case, knowledge: np.ndarray) -> HeldOutMeasure:
     """Compare a prediction with a case's annotation.
 
     Args:
-        predictor: the very model that is offered.
+        predicted: label values on the case's grid, by the very model that is offered.
         case: not used in training.
         knowledge: its knowledge map, on its own grid.
     """
-    predicted = predictor.segment(case.image, name=case.name).segmentation
     known = knowledge != UNKNOWN
     wanted, given = knowledge == NODE, (predicted.array > 0) & known
     marked, found = find(case.annotation), find(predicted.with_array((predicted.array > 0).astype(np.uint8)))

@@ -18,13 +18,6 @@ from .predict import Predictor, most_likely
 PARTS = ("image", "knowledge", "teacher")
 
 
-def knowledge_with(case: Case, foundation: Predictor) -> np.ndarray:
-    """The knowledge map of a case on its own grid, with the foundation model's word where the ring needs it."""
-    if case.completeness != "marked":
-        return knowledge_of(case)
-    return knowledge_of(case, foundation.segment(case.image, name=case.name).segmentation.array > 0)
-
-
 def prepare_case(case: Case, foundation: Predictor, folder: Path) -> PreparedCase:
     """A case in the foundation model's grid; its arrays are written to ``folder`` and mapped from there.
 

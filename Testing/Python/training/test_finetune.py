@@ -131,6 +131,16 @@ def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request
     assert told == [(0, case["before"]["dice"]), (4, case["after"]["dice"])]
 
 
+def test_each_scan_is_predicted_once_before_training_and_held_out_ones_once_after(request_for, study):
+    heard = []
+    cases = [replace(files, completeness="marked") for files in study[:3]]
+    finetune(request_for(cases=cases, holdout=1), on_event=heard.append)
+    phases = [event["phase"] for event in heard if event.get("step") == 0 and event.get("phase") == "predict"]
+    first_step = next(n for n, event in enumerate(heard) if event.get("phase") == "train")
+    before = [event for event in heard[:first_step] if event.get("phase") == "predict" and event["step"] == 0]
+    assert (len(before), len(phases)) == (3, 4)
+
+
 def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
     result = finetune(request_for())
     assert result.held_out is None and open_model(result.model).card.measured is None
