@@ -8,6 +8,9 @@ import torch
 
 from ..errors import InputError
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What convolutions and products take in each precision."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device called ``auto``, ``cpu`` or ``cuda``; ``auto`` is a GPU where there is one.
@@ -35,7 +38,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     """The block's convolutions and products in ``precision``."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype={"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
+    return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
 def _cpu_computes_bf16() -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .devices import autocast
+from .devices import DTYPES, autocast
 from .events import Reporter
 from .memory import OutOfMemory, is_out_of_memory
 from .windows import gaussian_weights, window_starts
@@ -113,11 +113,11 @@ def _window_scores(networks, array, window, means: Means, reporter: Reporter) ->
     total = None
     for network in networks:
         network.to(means.device).eval()
+        answers = _Answers(network, means)
         for first in range(0, len(starts), means.tile_batch):
             batch = starts[first : first + means.tile_batch]
-            tiles = torch.stack([padded[(slice(None), *_box(start, window))] for start in batch]).to(means.device)
-            with autocast(means.device, means.precision):
-                scores = _highest_resolution(network(tiles)).float().to(home)
+            tiles = torch.stack([padded[(slice(None), *_box(start, window))] for start in batch])
+            scores = answers.of(tiles).to(home)
             if total is None:
                 total = _zeros((scores.shape[1], *padded.shape[1:]), home, means.keep_sum)
             for start, score in zip(batch, scores, strict=True):
@@ -125,6 +125,36 @@ def _window_scores(networks, array, window, means: Means, reporter: Reporter) ->
                 phase.advance()
     total /= weight_sum * len(networks)
     return total[(slice(None), *inside)].cpu().numpy()
+
+
+class _Answers:
+    """What a network says of windows.
+
+    Where nothing varies in them to the precision it computes with, as in the air around the body once it is clipped,
+    one answer is kept for all that are alike: it is what the network would say again.
+    """
+
+    def __init__(self, network: nn.Module, means: Means):
+        self._network, self._means = network, means
+        self._kept: dict[tuple[int, float], torch.Tensor] = {}
+
+    def of(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Scores float32 [n, c, k, j, i] of tiles [n, 1, k, j, i]."""
+        value = self._only_value(tiles)
+        if value is None:
+            return self._computed(tiles)
+        key = (len(tiles), value)
+        if key not in self._kept:
+            self._kept[key] = self._computed(tiles)
+        return self._kept[key]
+
+    def _computed(self, tiles: torch.Tensor) -> torch.Tensor:
+        with autocast(self._means.device, self._means.precision):
+            return _highest_resolution(self._network(tiles.to(self._means.device))).float()
+
+    def _only_value(self, tiles: torch.Tensor) -> float | None:
+        lowest, highest = (value.to(DTYPES[self._means.precision]).item() for value in tiles.aminmax())
+        return lowest if lowest == highest else None
 
 
 def _highest_resolution(result: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:

@@ -59,6 +59,49 @@ def test_overlapping_windows_are_weighted_means():
     np.testing.assert_allclose(scores[0, 4, 6], expected, rtol=1e-5)
 
 
+class Counting(nn.Module):
+    """A convolution that knows how many windows it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.windows = 0
+        self.convolution = nn.Conv3d(1, 2, 3, padding=1)
+
+    def forward(self, x):
+        self.windows += len(x)
+        return self.convolution(x)
+
+
+def body_in_air(noise):
+    """A textured block within air that varies by ``noise``."""
+    array = np.full((1, 8, 12, 72), -2.5, np.float32) + noise * volume(8, 12, 72)
+    array[..., 40:] = volume(8, 12, 32)
+    return array
+
+
+@pytest.mark.parametrize(("precision", "noise"), [("fp32", 0.0), ("bf16", 1e-6)])
+def test_air_is_computed_once_and_gives_what_computing_it_again_gives(precision, noise):
+    array, network, means = body_in_air(noise), Counting(), Means.most(torch.device("cpu"), precision)
+    scores = window_scores([network], array, WINDOW, means)
+    starts = [start[2] for start in window_starts(array.shape[1:], WINDOW)]
+    in_air = sum(start + WINDOW[2] <= 40 for start in starts)
+    assert in_air > 2 and network.windows == len(starts) - in_air + 1
+    weights = torch.from_numpy(gaussian_weights(WINDOW))
+    total, weight_sum = torch.zeros(scores.shape), torch.zeros(array.shape[1:])
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        for start in starts:
+            window = (..., slice(start, start + WINDOW[2]))
+            total[window] += network(torch.from_numpy(array[window])[None])[0].float() * weights
+            weight_sum[window] += weights
+    np.testing.assert_array_equal(scores, (total / weight_sum).numpy())
+
+
+def test_air_that_varies_is_computed_window_by_window():
+    network, array = Counting(), body_in_air(1e-3)
+    window_scores([network], array, WINDOW, CPU)
+    assert network.windows == len(window_starts(array.shape[1:], WINDOW))
+
+
 def test_an_ensemble_averages_its_networks():
     array = volume(8, 12, 12)
     both = window_scores([Local(), PlaceInWindow()], array, WINDOW, CPU)
