@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from .scaling import AXES
 
@@ -18,11 +21,13 @@ _LINE_COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#7c3aed", "#a16207")
 _LOG_FROM = 30.0
 """Axes are logarithmic where the greatest is so many times the least."""
 
+_TITLE_LETTERS = 60
+
 Part = Mapping[str, Any]
 
 
 def bars(part: Part) -> str | None:
-    """Medians of all absolute quantities, least to greatest as a line, one panel a setting and quantity."""
+    """Medians of what is not relative, with lines from least to greatest; one panel a setting and quantity."""
     panels = [
         (group, quantity, lines)
         for group in part["settings"]
@@ -30,24 +35,40 @@ def bars(part: Part) -> str | None:
         if (lines := [line for line in group["lines"] if line["quantity"] == quantity and line["against"] is None])
     ]
     draws = [lambda axes, panel=panel: _draw_bars(axes, *panel) for panel in panels]
-    return _figure(draws, [0.9 + 0.24 * len(lines) for _, _, lines in panels], width=5.2)
+    return _figure(draws, [1.1 + 0.24 * len(lines) for _, _, lines in panels], width=5.2)
 
 
 def _draw_bars(axes: Axes, group: Mapping[str, Any], quantity: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Bars from zero; points where the axis is logarithmic, which has no zero."""
     names = [line["subject"] for line in lines]
-    medians = [line["estimate"]["median"] for line in lines]
-    reach = [
-        [line["estimate"]["median"] - line["estimate"]["low"] for line in lines],
-        [line["estimate"]["high"] - line["estimate"]["median"] for line in lines],
-    ]
+    medians, reach = _medians([line["estimate"] for line in lines])
     colours = [OURS_COLOUR if is_ours(name) else OTHERS_COLOUR for name in names]
-    axes.barh(range(len(names)), medians, xerr=reach, color=colours, height=0.65, error_kw={"linewidth": 0.9})
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
     if _is_wide(medians):
         axes.set_xscale("log")
+        axes.scatter(medians, range(len(names)), c=colours, s=26, zorder=3)
+        _plain_numbers(axes.xaxis)
+    else:
+        axes.barh(range(len(names)), medians, color=colours, height=0.65)
+        axes.set_xlim(0, 1.06 * max(line["estimate"]["high"] for line in lines))
+    axes.errorbar(medians, range(len(names)), xerr=reach, fmt="none", ecolor="#111827", linewidth=0.9)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
     _finish(axes, group["title"], quantity, "")
     axes.grid(axis="y", visible=False)
+
+
+def _medians(estimates: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[list[float]]]:
+    """Medians, and how far the least and the greatest lie from them."""
+    below = [estimate["median"] - estimate["low"] for estimate in estimates]
+    above = [estimate["high"] - estimate["median"] for estimate in estimates]
+    return [estimate["median"] for estimate in estimates], [below, above]
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 as people write them."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def is_ours(subject: str) -> bool:
@@ -69,19 +90,17 @@ def growth(part: Part) -> str | None:
 def _draw_growth(axes: Axes, over: str, lines: Mapping[str, Sequence[tuple[float, Mapping[str, Any]]]]) -> None:
     for place, (subject, points) in enumerate(lines.items()):
         points = sorted(points, key=lambda point: point[0])
-        sizes, medians = [size for size, _ in points], [estimate["median"] for _, estimate in points]
-        reach = [
-            [estimate["median"] - estimate["low"] for _, estimate in points],
-            [estimate["high"] - estimate["median"] for _, estimate in points],
-        ]
+        sizes = [size for size, _ in points]
+        medians, reach = _medians([estimate for _, estimate in points])
         colour = _LINE_COLOURS[place % len(_LINE_COLOURS)]
         label = f"{subject}{power_text(sizes, medians)}"
         axes.errorbar(sizes, medians, yerr=reach, marker="o", markersize=4, linewidth=1.2, color=colour, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     sizes = sorted({size for points in lines.values() for size, _ in points})
-    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    axes.minorticks_off()
+    axes.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    _plain_numbers(axes.yaxis)
     axes.legend(fontsize=7, frameon=False)
     _finish(axes, "", AXES[over], "seconds")
 
@@ -115,7 +134,7 @@ def _is_wide(values: Sequence[float]) -> bool:
 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=8.5)
+    axes.set_title(textwrap.fill(title, _TITLE_LETTERS), fontsize=8.5)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.25, linewidth=0.6)

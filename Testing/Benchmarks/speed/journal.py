@@ -89,7 +89,7 @@ class Journal:
     def _append(self, line: dict[str, Any]) -> None:
         with open(self.path, "ab") as file:
             file.truncate(self._whole_lines())
-            file.write((json.dumps(line, sort_keys=True, allow_nan=False) + "\n").encode())
+            file.write((json.dumps(line, allow_nan=False) + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
 
