@@ -15,6 +15,7 @@ from dynamic_network_architectures.architectures import unet
 from dynamic_network_architectures.building_blocks import residual
 from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 
@@ -56,6 +57,30 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     if hasattr(network, "initialize"):
         network.apply(network.initialize)
     return network
+
+
+def build_blank(architecture: Mapping[str, Any]) -> nn.Module:
+    """The network for its names and shapes, or to be filled by ``state.load_state_``; no random number is used up.
+
+    Its weights are whatever the memory held: drawing fresh ones takes most of the time of opening a large model.
+
+    Raises:
+        InputError: as ``build``.
+    """
+    with torch.random.fork_rng(devices=[]), _NoDraws():
+        return build(architecture)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves tensors as they are where they would be filled with random numbers."""
+
+    DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in self.DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def plain_unet(features: Sequence[int], convolutions: int) -> dict[str, Any]:

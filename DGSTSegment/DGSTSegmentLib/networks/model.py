@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from ..dgst.delta import Delta, compute_delta
 from ..errors import InputError
-from .architectures import build, decoder_modules, head_modules, set_deep_supervision
+from .architectures import build_blank, decoder_modules, head_modules, set_deep_supervision
 from .card import ModelCard
 from .plan import Plan
 from .state import State, load_state_
@@ -101,8 +99,7 @@ class FoundationModel:
         return compute_delta(self.network().state_dict(), network.state_dict(), base=self.fingerprint)
 
     def _blank(self) -> nn.Module:
-        with untouched_random_numbers():
-            network = build(self.architecture)
+        network = build_blank(self.architecture)
         set_deep_supervision(network, self.deep_supervision)
         return network
 
@@ -112,13 +109,6 @@ class FoundationModel:
         if self.delta is not None:
             self.delta.apply_(network)
         return network.eval()
-
-
-@contextlib.contextmanager
-def untouched_random_numbers() -> Iterator[None]:
-    """Building a network draws random numbers; whoever opens a model must not change what is drawn after."""
-    with torch.random.fork_rng(devices=[]):
-        yield
 
 
 def completed_card(card: ModelCard, plan: Plan, architecture: dict[str, Any], folds: Sequence[str] = ()) -> ModelCard:

@@ -14,11 +14,11 @@ import torch
 
 from ..dgst.identity import fingerprint
 from ..errors import InputError
-from .architectures import build
+from .architectures import build_blank
 from .card import ModelCard
 from .checkpoint import read_checkpoint
 from .description import read_json
-from .model import FoundationModel, completed_card, untouched_random_numbers
+from .model import FoundationModel, completed_card
 from .nnunet_folder import ResultsFolder, find_results
 from .nnunet_plans import architecture_of, labels_of, plan_of
 from .state import State, fitting_state, unwrapped
@@ -47,8 +47,7 @@ def open_nnunet(
     states = {name: _weights(content, results.checkpoints[name]) for name, content in checkpoints.items()}
     swin = _swin_architecture(next(iter(states.values())), plan.patch_size_kji)
     architecture = swin or architecture_of(trained.plans, trained.configuration, len(labels_of(trained.dataset)))
-    with untouched_random_numbers():
-        network = build(architecture)
+    network = build_blank(architecture)
     fitting = tuple(fitting_state(network, state, results.checkpoints[name]) for name, state in states.items())
     return FoundationModel(
         card=completed_card(_card(trained, results, fitting), plan, architecture, states if len(states) > 1 else ()),

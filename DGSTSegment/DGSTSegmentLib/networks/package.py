@@ -17,11 +17,11 @@ from ..atomic import atomic_path
 from ..dgst.delta import BaseMismatch, Delta, NotADelta
 from ..dgst.identity import fingerprint
 from ..errors import InputError
-from .architectures import build
+from .architectures import build_blank
 from .card import ModelCard
 from .catalogue import STARTER, installed_models, starter_path
 from .description import CARD_FILE, DELTA_FILE, WEIGHTS_FILE, Description, read_description
-from .model import FoundationModel, completed_card, untouched_random_numbers
+from .model import FoundationModel, completed_card
 from .plan import Plan
 from .state import State, fitting_state, own_state
 
@@ -99,9 +99,7 @@ def open_package(
         return _open_delta(directory, location, description, base, open_model)
     if not (directory / WEIGHTS_FILE).is_file():
         raise InputError(f"{location} has neither {WEIGHTS_FILE} nor {DELTA_FILE}; copy the model again.")
-    with untouched_random_numbers():
-        network = build(description.architecture)
-    state = fitting_state(network, _read_weights(directory / WEIGHTS_FILE), location)
+    state = fitting_state(build_blank(description.architecture), _read_weights(directory / WEIGHTS_FILE), location)
     if fingerprint(state) != description.card.fingerprint:
         raise InputError(f"{location} is damaged: its weights are not those its card names; copy the model again.")
     return FoundationModel(

@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.networks.architectures import build, decoder_modules, head_modules, outputs, set_deep_supervision
+from DGSTSegmentLib.networks.architectures import (
+    build,
+    build_blank,
+    decoder_modules,
+    head_modules,
+    outputs,
+    set_deep_supervision,
+)
+from DGSTSegmentLib.networks.state import fitting_state, load_state_, own_state
 
 
 def parameters_of(network, names):
@@ -88,3 +97,42 @@ def test_module_names_lead_to_modules_only(workshop, module):
     architecture["arguments"]["norm_op"] = module
     with pytest.raises(InputError, match=module):
         build(architecture)
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual", "swin"])
+def test_a_blank_network_draws_nothing_and_once_filled_says_what_the_other_says(kind, workshop):
+    architecture = getattr(workshop, kind)()
+    network = build(architecture).eval()
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    blank = build_blank(architecture).eval()
+    assert torch.equal(torch.rand(3), expected)
+    load_state_(blank, fitting_state(blank, own_state(network), "here"))
+    image = workshop.patch((1, 1, 64, 32, 32))
+    with torch.inference_mode():
+        said, wanted = outputs(blank(image)), outputs(network(image))
+    assert all(torch.equal(a, b) for a, b in zip(said, wanted, strict=True))
+
+
+class Heard(TorchDispatchMode):
+    """Remembers the names of the operations that are carried out."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_no_weight_of_a_blank_network_is_drawn(kind, workshop):
+    architecture = getattr(workshop, kind)()
+    with Heard() as drawn:
+        build(architecture)
+    with Heard() as blank:
+        build_blank(architecture)
+    assert drawn.names & {"normal_", "uniform_"}
+    assert not blank.names & {"normal_", "uniform_", "random_"}
