@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from .scaling import AXES
 
@@ -46,9 +46,10 @@ def _draw_bars(axes: Axes, group: Mapping[str, Any], quantity: str, lines: Seque
     if _is_wide(medians):
         axes.set_xscale("log")
         axes.scatter(medians, range(len(names)), c=colours, s=26, zorder=3)
-        _plain_numbers(axes.xaxis)
+        _plain_numbers(axes.xaxis, medians)
     else:
         axes.barh(range(len(names)), medians, color=colours, height=0.65)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlim(0, 1.06 * max(line["estimate"]["high"] for line in lines))
     axes.errorbar(medians, range(len(names)), xerr=reach, fmt="none", ecolor="#111827", linewidth=0.9)
     axes.set_yticks(range(len(names)), names)
@@ -64,9 +65,9 @@ def _medians(estimates: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[
     return [estimate["median"] for estimate in estimates], [below, above]
 
 
-def _plain_numbers(axis: Axis) -> None:
-    """Ticks of a logarithmic axis at 1, 2 and 5 as people write them."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def _plain_numbers(axis: Axis, values: Sequence[float]) -> None:
+    """Ticks of a logarithmic axis as people write them: at 1, 2 and 5, or at 1 alone where the values span much."""
+    axis.set_major_locator(LogLocator(subs=(1,) if max(values) > 200 * min(values) else (1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 
@@ -100,7 +101,7 @@ def _draw_growth(axes: Axes, over: str, lines: Mapping[str, Sequence[tuple[float
     sizes = sorted({size for points in lines.values() for size, _ in points})
     axes.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
-    _plain_numbers(axes.yaxis)
+    _plain_numbers(axes.yaxis, [estimate["median"] for points in lines.values() for _, estimate in points])
     axes.legend(fontsize=7, frameon=False)
     _finish(axes, "", AXES[over], "seconds")
 

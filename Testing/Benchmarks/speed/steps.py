@@ -67,10 +67,10 @@ def _steps(context: Context, subject: Subject, training: Training) -> Iterator[R
 def _selections(context: Context, subject: Subject, training: Training) -> Iterator[Row]:
     layers, left_out = comparable_layers(training.network)
     note = (
-        f"Both on {len(layers)} of {len(layers) + len(left_out)} layers, those whose identity matrix has at most "
-        f"{IDENTITY_LIMIT_BYTES / 2**30:.0f} GB."
+        f"Selections: both on the layers whose identity matrix has at most {IDENTITY_LIMIT_BYTES / 2**30:.0f} GB, "
+        f"{len(layers)} of {len(layers) + len(left_out)}."
     )
-    setting = context.setting(**subject.setting, layers=len(layers), layers_left_out=len(left_out))
+    setting = context.setting(**subject.setting, layers=f"{len(layers)} of {len(layers) + len(left_out)}")
     for gamma in GAMMAS:
         ours, theirs = f"DGST selection gamma {gamma}", f"reference selection gamma {gamma}"
         contestants = {
