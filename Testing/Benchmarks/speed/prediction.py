@@ -154,7 +154,7 @@ def measure_calls(context: Context, contestants: Contestants, scan: Scan) -> Ite
         turns = {name: _call(companions[name], scan.path, outs[name]) for name in companions}
         seconds = interleaved(turns, context.rounds, before=give_turn)
     setting = _setting(context, scan, CALL)
-    yield from _time_rows(seconds, setting)
+    yield from time_rows(seconds, setting)
     yield from agreement_rows(outs, setting)
 
 
@@ -169,7 +169,7 @@ def measure_commands(context: Context, contestants: Contestants, scan: Scan) -> 
 
     seconds = interleaved({name: turn(name) for name in commands}, context.rounds, warmup=0)
     setting = _setting(context, scan, COMMAND)
-    yield from _time_rows(seconds, setting)
+    yield from time_rows(seconds, setting)
     yield from _memory_rows(peaks, seconds, setting)
     yield from agreement_rows({name: out for name, (_, out) in commands.items()}, setting)
 
@@ -230,7 +230,7 @@ def _setting(context: Context, scan: Scan, way: str) -> dict[str, Any]:
     return context.setting(network=network, patch=[48, 64, 64], scan=scan.name, way=way)
 
 
-def _time_rows(seconds: Mapping[str, Sequence[float]], setting: Mapping[str, Any]) -> Iterator[Row]:
+def time_rows(seconds: Mapping[str, Sequence[float]], setting: Mapping[str, Any]) -> Iterator[Row]:
     for name, values in seconds.items():
         yield row(NAME, name, "seconds", values, setting, note=_NOTES.get(name, ""))
     yield from _ratio_rows(seconds, "seconds", setting)
