@@ -103,7 +103,7 @@ def _goal(rows: Sequence[Row], network: str, setting: dict[str, Any]) -> Goal:
     found = find(rows, CONTESTANTS[0], "ratio", AGAINST, network=network, patch=setting["patch"])
     title = f"{network}, patch {setting['patch'][0]}: peak memory of a step over SGD with momentum"
     reason = (
-        "Where the features that the backward pass reads outweigh the weights, the peak lies at the start of that pass, "
+        "Where the features that the backward pass reads outweigh the weights, the peak lies where that pass begins, "
         "before there is any gradient to free; then only the momentum is saved, the same for every patch."
     )
     return Goal(title, GOAL, "x", True, None if found is None else Estimate.of(found["values"]), reason)
