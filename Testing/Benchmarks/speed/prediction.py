@@ -44,6 +44,9 @@ OURS, OURS_FP32, NNUNET, NNUNET_COMMAND, MONAI = (
 )
 CALL, COMMAND = "call in a warm process", "whole command"
 LEAST_DICE, MOST_TIME = 0.99, 0.5
+_MOST_ROUNDS = 5
+"""A round of all contestants takes minutes."""
+
 SIDES = Path(__file__).with_name("sides")
 _DATASET = "Dataset902_Starter"
 
@@ -152,7 +155,7 @@ def measure_calls(context: Context, contestants: Contestants, scan: Scan) -> Ite
         for n, (name, command) in enumerate(callers.items()):
             companions[name] = Companion(command, environment, logs / f"call-{n}.log")
         turns = {name: _call(companions[name], scan.path, outs[name]) for name in companions}
-        seconds = interleaved(turns, context.rounds, before=give_turn)
+        seconds = interleaved(turns, min(context.rounds, _MOST_ROUNDS), before=give_turn)
     setting = _setting(context, scan, CALL)
     yield from time_rows(seconds, setting)
     yield from agreement_rows(outs, setting)
@@ -167,7 +170,7 @@ def measure_commands(context: Context, contestants: Contestants, scan: Scan) -> 
         log = contestants.folder / "logs" / f"command-{list(commands).index(name)}.log"
         return lambda: peaks[name].append(run_whole(commands[name][0], contestants.environment, log).peak_mb)
 
-    seconds = interleaved({name: turn(name) for name in commands}, context.rounds, warmup=0)
+    seconds = interleaved({name: turn(name) for name in commands}, min(context.rounds, _MOST_ROUNDS), warmup=0)
     setting = _setting(context, scan, COMMAND)
     yield from time_rows(seconds, setting)
     yield from _memory_rows(peaks, seconds, setting)
