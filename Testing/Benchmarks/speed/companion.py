@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,8 +100,22 @@ def on_stage(companions: Mapping[str, Companion]) -> Iterator[Callable[[str], No
         if name in companions:
             companions[name].resume()
 
+    with _termination_as_exception():
+        try:
+            yield give_turn
+        finally:
+            for companion in companions.values():
+                companion.close()
+
+
+@contextmanager
+def _termination_as_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the stack: who is held would otherwise be left behind, held for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        yield give_turn
+        yield
     finally:
-        for companion in companions.values():
-            companion.close()
+        signal.signal(signal.SIGTERM, before)

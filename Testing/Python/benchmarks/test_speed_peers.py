@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -103,6 +104,17 @@ def test_all_companions_end_with_the_stage_even_those_that_are_held(companion):
     with pytest.raises(KeyError), on_stage(companions) as give_turn:
         give_turn("b")
         raise KeyError
+    assert len(started) >= 2 and not any(process.is_running() for process in started)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
+def test_a_benchmark_that_is_terminated_leaves_nobody_behind(companion):
+    companions = {"a": companion(CLOCK), "b": companion(CLOCK)}
+    started = psutil.Process().children(recursive=True)
+    with pytest.raises(SystemExit), on_stage(companions) as give_turn:
+        give_turn("b")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
     assert len(started) >= 2 and not any(process.is_running() for process in started)
 
 
