@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..dgst.registry import STRATEGIES
+from ..dgst.registry import RULES, STRATEGIES
 from ..errors import InputError
 from ..training.request import REQUEST_FILE, stored_request
 from .arguments import add_computing, add_model, add_output, given, model_spec
@@ -56,8 +56,9 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", choices=tuple(STRATEGIES), help="which weights may move (default dgst)")
-    parser.add_argument("--gamma", type=int, metavar="N", help="weights of a row that a step may move (default 2)")
-    parser.add_argument("--update", choices=("rms", "sgd"), help="rule of a step: ours (rms, default) or the paper's")
+    own = ", ".join(f"{rule.gamma} of {rule.name}" for rule in RULES.values())
+    parser.add_argument("--gamma", type=int, metavar="N", help=f"weights of a row that a step may move (default {own})")
+    parser.add_argument("--update", choices=tuple(RULES), help="rule of a step (default rms; sgd is the paper's)")
     parser.add_argument("--lr", type=float, help="learning rate (default: the strategy's)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="how many steps (default 200)")

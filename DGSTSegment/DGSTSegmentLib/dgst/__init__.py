@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from .registry import STRATEGIES, StrategyInfo
+from .registry import RULES, STRATEGIES, RuleInfo, StrategyInfo
 
 _HOME = {
     "DGST": "optimizer",
@@ -24,7 +24,7 @@ _HOME = {
     "fingerprint": "identity",
 }
 
-__all__ = ["STRATEGIES", "StrategyInfo", *_HOME]
+__all__ = ["RULES", "STRATEGIES", "RuleInfo", "StrategyInfo", *_HOME]
 
 
 def __getattr__(name: str):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .partition import Member, partition
-from .registry import STRATEGIES
+from .registry import DEFAULT_RULE, RULES, STRATEGIES
 from .selectors import LargestGradients, Selector
 from .silent import SilentBiases
 from .stepping import (
@@ -24,8 +24,10 @@ from .stepping import (
     plain_optimizer,
 )
 
-UPDATES = ("rms", "sgd")
-_ALWAYS_ON_RULE = {"rms": "adamw", "sgd": "sgd"}
+ACCUMULATION = 0.9
+"""Decay of the running mean of gradients by which ``signum`` selects and moves."""
+
+_ALWAYS_ON_RULE = {"signum": "adamw", "rms": "adamw", "sgd": "sgd"}
 _ALWAYS_ON_LR = {"adamw": 5e-4, "sgd": 1e-3}
 
 
@@ -39,8 +41,8 @@ class _Selected:
 
     Args:
         places: [R, n] of the chosen entries in the flattened parameter.
-        values: [R, n], the gradient there.
-        norm: of the whole gradient.
+        values: [R, n], the gradient there, or its running mean.
+        norm: of the whole gradient, of this step alone.
     """
 
     places: Tensor
@@ -60,19 +62,24 @@ class DGST(torch.optim.Optimizer):
     by the global norm over everything that may move, select, update. (Clipping multiplies all gradients by one
     number, so the selection is made before it and only what was selected is multiplied.)
 
-    Rules for the selected weights, which have neither momentum nor weight decay nor any state between steps:
+    Rules for the selected weights, which have no weight decay:
 
-    - ``sgd``, the paper's: w <- w - lr * g.
+    - ``sgd``, the paper's: w <- w - lr * g. No state between steps.
+    - ``signum``, ours: g is replaced by its running mean m <- 0.9 m + 0.1 g, of this and all earlier steps, in the
+      selection as well as in the update, w <- w - lr * sign(m) (signSGD with momentum, arXiv 1802.04434, on the gamma
+      largest |m| of a row). Selecting from a few scans' noisy gradients one batch at a time moves weights to and fro;
+      the mean moves those that the batches agree on. It is the one dense state: as much memory as the gradients.
     - ``rms``, ours: w <- w - lr * sign(g) * RMS of the row's weights in the foundation model, that is, as they were
       when this optimizer was made (or as a loaded state says). The live row's RMS would let weights grow without
       bound. A row of zeros takes the RMS of its whole parameter, and a parameter of zeros 1 / sqrt(row length), the
-      usual scale of a fresh layer. lr is then the relative change of a weight: 0.02 suits some hundred steps.
+      usual scale of a fresh layer. lr is then the relative change of a weight: 0.02 suits some hundred steps. No state
+      between steps.
 
     Rules for what is always on: ``sgd`` is the reference's Nesterov momentum 0.99 with weight decay 3e-5; its velocity
     needs some hundred steps to build up and its effective lr is 100 times the nominal one, which suits the paper's
     12,500 steps. ``adamw`` does not depend on the loss's scale and is at full speed from the first step, which suits
-    200. So ``update="sgd"`` brings ``sgd`` here too (the paper's recipe whole) and ``update="rms"`` brings
-    ``adamw``; each can be chosen by ``always_on_rule``.
+    200. So ``update="sgd"`` brings ``sgd`` here too (the paper's recipe whole) and ours bring ``adamw``;
+    each can be chosen by ``always_on_rule``.
 
     Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
     that all ranks select alike. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call
@@ -81,25 +88,27 @@ class DGST(torch.optim.Optimizer):
     Args:
         network: the module to train, pretrained. Biases that a norm cancels are found during the first forward pass
             and frozen at the first step (see ``SilentBiases``).
-        lr: for the selected weights; None takes 0.02 for ``rms`` and 0.1 for ``sgd`` (the paper's 1e-3 is meant for
-            12,500 steps).
-        gamma: entries of a row that may move at a step, at least 1.
-        update: ``rms`` or ``sgd``.
+        lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
+            ``sgd`` is meant for 12,500).
+        gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
+        update: ``signum``, ``rms`` or ``sgd``.
         head: names of the modules that make the output.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
             what then has no rows is frozen.
+        among: names of the modules whose rows are selected from, gamma being 0 everywhere else; None for all.
         always_on_rule: ``adamw`` or ``sgd``; None follows ``update``.
         always_on_lr: None takes 5e-4 for ``adamw`` and 1e-3 for ``sgd``.
         momentum: of ``sgd`` for what is always on.
         weight_decay: for what is always on.
         max_norm: gradients are scaled down to this global norm; None does not clip.
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
-            Neither accumulates gradients over several backward passes nor averages them across ranks.
+            Neither accumulates gradients over several backward passes nor averages them across ranks; with
+            ``signum`` not under a GradScaler either, whose changing scale would distort the running mean.
         selector: how entries are chosen; the largest gradients by default.
 
     Raises:
         ValueError: an argument is out of range.
-        UnknownModule: a name in ``head`` or ``always_on`` is not in the network.
+        UnknownModule: a name in ``head``, ``always_on`` or ``among`` is not in the network.
         InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
 
     Example:
@@ -120,10 +129,11 @@ class DGST(torch.optim.Optimizer):
         network: nn.Module,
         lr: float | None = None,
         *,
-        gamma: int = 2,
-        update: str = "rms",
+        gamma: int | None = None,
+        update: str = DEFAULT_RULE,
         head: Sequence[str] = (),
         always_on: Sequence[str] | None = None,
+        among: Sequence[str] | None = None,
         always_on_rule: str | None = None,
         always_on_lr: float | None = None,
         momentum: float = 0.99,
@@ -133,9 +143,10 @@ class DGST(torch.optim.Optimizer):
         selector: Selector | None = None,
     ):
         lr, rule, always_on_lr = _with_defaults(update, lr, always_on_rule, always_on_lr)
+        gamma = RULES[update].gamma if gamma is None else gamma
         if gamma < 1:
             raise ValueError(f"gamma must be at least 1, not {gamma}.")
-        parts = partition(network, head, always_on)
+        parts = partition(network, head, always_on, among)
         self.rows, self.always_on = parts.rows, parts.always_on
         self.max_norm, self.in_backward = max_norm, in_backward
         self.selector = selector or LargestGradients()
@@ -149,6 +160,10 @@ class DGST(torch.optim.Optimizer):
         if update == "rms":
             for member in self.rows:
                 self.state[member.parameter]["row_rms"] = _row_rms(member)
+        elif update == "signum":
+            for member in self.rows:
+                rows = member.layout.to_rows(member.parameter.detach())
+                self.state[member.parameter]["accumulated"] = torch.zeros_like(rows).contiguous()
         self._silent = SilentBiases(network)
         if in_backward:
             self._select_in_backward()
@@ -184,6 +199,11 @@ class DGST(torch.optim.Optimizer):
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
+        if self._selected and self.param_groups[0]["update"] == "signum":
+            raise InBackwardRefused(
+                "In-backward selection by the running mean of gradients cannot undo a loss scale that changes: train "
+                "in bf16 or fp32, or make the optimizer with in_backward=False or another update."
+            )
         if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
             self._show_overflow()
         scaler.unscale_(self)
@@ -196,11 +216,19 @@ class DGST(torch.optim.Optimizer):
     def _select(self, member: Member) -> _Selected:
         moving = self.param_groups[0]
         gradient = member.parameter.grad
+        norm = torch.linalg.vector_norm(gradient)
         rows = member.layout.to_rows(gradient)
+        if moving["update"] == "signum":
+            rows = self._accumulate(member, rows, norm)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
-        return _Selected(
-            member.layout.flat_indices(columns), rows.gather(1, columns), torch.linalg.vector_norm(gradient)
-        )
+        return _Selected(member.layout.flat_indices(columns), rows.gather(1, columns), norm)
+
+    def _accumulate(self, member: Member, rows: Tensor, norm: Tensor) -> Tensor:
+        """The running mean of the parameter's gradient rows; one that is not finite is left out of it."""
+        accumulated = self.state[member.parameter]["accumulated"]
+        if is_finite(float(norm)):
+            accumulated.lerp_(rows, 1 - ACCUMULATION)
+        return accumulated
 
     def _take_selected(self) -> list[tuple[Member, _Selected]]:
         """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
@@ -215,6 +243,8 @@ class DGST(torch.optim.Optimizer):
         for member, chosen in selected:
             if moving["update"] == "sgd":
                 change = chosen.values * (factor * moving["lr"])
+            elif moving["update"] == "signum":
+                change = chosen.values.sign() * moving["lr"]
             else:
                 row_rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
                 change = chosen.values.sign() * row_rms * moving["lr"]
@@ -263,13 +293,12 @@ class DGST(torch.optim.Optimizer):
 def _with_defaults(
     update: str, lr: float | None, rule: str | None, always_on_lr: float | None
 ) -> tuple[float, str, float]:
-    if update not in UPDATES:
-        raise ValueError(f"update must be one of {', '.join(UPDATES)}, not {update!r}.")
+    if update not in RULES:
+        raise ValueError(f"update must be one of {', '.join(RULES)}, not {update!r}.")
     rule = _ALWAYS_ON_RULE[update] if rule is None else rule
     if rule not in OPTIMIZERS:
         raise ValueError(f"always_on_rule must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")
-    info = STRATEGIES["dgst"]
-    lr = {"rms": info.default_lr, "sgd": info.sgd_lr}[update] if lr is None else lr
+    lr = STRATEGIES["dgst"].lrs[update] if lr is None else lr
     always_on_lr = _ALWAYS_ON_LR[rule] if always_on_lr is None else always_on_lr
     if lr < 0 or always_on_lr < 0:
         raise ValueError(f"A learning rate must not be negative, as {lr} or {always_on_lr} is.")

@@ -54,7 +54,12 @@ class Partition:
     frozen: list[Member] = field(default_factory=list)
 
 
-def partition(network: nn.Module, head: Sequence[str] = (), always_on: Sequence[str] | None = None) -> Partition:
+def partition(
+    network: nn.Module,
+    head: Sequence[str] = (),
+    always_on: Sequence[str] | None = None,
+    among: Sequence[str] | None = None,
+) -> Partition:
     """Split ``network`` as DGST needs it.
 
     Args:
@@ -62,18 +67,21 @@ def partition(network: nn.Module, head: Sequence[str] = (), always_on: Sequence[
         head: names of modules (or parameters) that make the output; all their parameters are always on.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head.
             What is left without rows is then frozen.
+        among: names of the modules (or parameters) whose rows may be selected from; all others are frozen. None for
+            the whole network.
 
     Raises:
         UnknownModule: a name is not in the network.
     """
     named = names_below(network, head if always_on is None else always_on)
+    selectable = None if among is None else names_below(network, among)
     parts = Partition()
     for member in members(network):
         if not member.parameter.requires_grad:
             parts.frozen.append(member)
         elif member.name in named or (always_on is None and not member.has_rows):
             parts.always_on.append(member)
-        elif member.has_rows:
+        elif member.has_rows and (selectable is None or member.name in selectable):
             parts.rows.append(member)
         else:
             parts.frozen.append(member)

@@ -1,8 +1,35 @@
-"""The strategies by name, for every face that lists them. No torch here."""
+"""The strategies and DGST's rules by name, for every face that lists them. No torch here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RuleInfo:
+    """How far the weights that a step of dgst, random or static selects move; the exact rules are ``DGST``'s.
+
+    Args:
+        name: the word of the command line and of saved requests.
+        title: the words of a list.
+        gamma: how many weights of a row a step may move, unless told otherwise.
+    """
+
+    name: str
+    title: str
+    gamma: int
+
+
+RULES: dict[str, RuleInfo] = {
+    rule.name: rule
+    for rule in (
+        RuleInfo("rms", "relative to each row's size (DGSTSegment's own)", gamma=2),
+        RuleInfo("signum", "by the running mean of gradients (DGSTSegment's own)", gamma=16),
+        RuleInfo("sgd", "as in the paper (SGD)", gamma=2),
+    )
+}
+DEFAULT_RULE = "rms"
 
 
 @dataclass(frozen=True)
@@ -13,18 +40,21 @@ class StrategyInfo:
         name: the word of the command line and of saved requests.
         title: the words of a list.
         description: one line that says what may move, and nothing that was not measured.
-        default_lr: learning rate with the default rule (``rms`` where gamma is used, else AdamW), for runs of some
-            hundred steps.
-        sgd_lr: learning rate with the rule ``sgd``, likewise.
-        uses_gamma: it moves at most gamma weights of a row at a step, by the rule named ``update``.
+        lrs: learning rate by rule, for runs of some hundred steps: of ``RULES`` where gamma is used, else of
+            ``adamw`` and ``sgd``.
+        uses_gamma: it moves at most gamma weights of a row at a step, by one of ``RULES``.
     """
 
     name: str
     title: str
     description: str
-    default_lr: float
-    sgd_lr: float
+    lrs: Mapping[str, float]
     uses_gamma: bool = False
+
+    @property
+    def default_lr(self) -> float:
+        """Learning rate with the default rule."""
+        return self.lrs[DEFAULT_RULE if self.uses_gamma else "adamw"]
 
 
 _ALL = (
@@ -32,37 +62,37 @@ _ALL = (
         "dgst",
         "Dynamic gradient sparsification (DGST)",
         "At each step only the gamma weights of every row with the largest gradients, norms, biases and head move.",
-        default_lr=0.02,
-        sgd_lr=0.1,
+        {"rms": 0.02, "signum": 2e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "random",
         "Random weights",
         "As DGST, but the gamma weights of every row are drawn at random at each step; a control for comparisons.",
-        default_lr=0.02,
-        sgd_lr=0.1,
+        {"rms": 0.02, "signum": 2e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "static",
         "Fixed weights",
         "As DGST, but the gamma weights of every row are chosen once, from the first five batches, and kept.",
-        default_lr=0.06,
-        sgd_lr=0.1,
+        {"rms": 0.06, "signum": 2e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
-    StrategyInfo("full", "Full fine-tuning", "Every weight moves at every step.", default_lr=5e-4, sgd_lr=1e-2),
-    StrategyInfo("bias", "Biases", "Only biases and the head move.", default_lr=1e-3, sgd_lr=1e-2),
-    StrategyInfo("norm", "Normalisation", "Only the norms' scale and shift and the head move.", 1e-3, sgd_lr=1e-3),
-    StrategyInfo("head", "Head", "Only the last layer, which names the classes, moves.", default_lr=1e-3, sgd_lr=1e-2),
-    StrategyInfo("decoder", "Decoder", "The decoder and the head move, the encoder stays.", 5e-4, sgd_lr=1e-2),
+    StrategyInfo("full", "Full fine-tuning", "Every weight moves at every step.", {"adamw": 5e-4, "sgd": 1e-2}),
+    StrategyInfo("bias", "Biases", "Only biases and the head move.", {"adamw": 1e-3, "sgd": 1e-2}),
+    StrategyInfo(
+        "norm", "Normalisation", "Only the norms' scale and shift and the head move.", {"adamw": 1e-3, "sgd": 1e-3}
+    ),
+    StrategyInfo("head", "Head", "Only the last layer, which names the classes, moves.", {"adamw": 1e-3, "sgd": 1e-2}),
+    StrategyInfo(
+        "decoder", "Decoder", "The decoder and the head move, the encoder stays.", {"adamw": 5e-4, "sgd": 1e-2}
+    ),
     StrategyInfo(
         "lora",
         "Low-rank adaptation (LoRA)",
         "A correction of rank 8 is learned for every convolution and linear layer and merged into it at the end.",
-        default_lr=1e-3,
-        sgd_lr=1e-3,
+        {"adamw": 1e-3, "sgd": 1e-3},
     ),
 )
 

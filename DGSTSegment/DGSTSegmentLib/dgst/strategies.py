@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .lora import attach_lora, merge_lora, merged_state
 from .optimizer import DGST
 from .partition import members, names_below
-from .registry import STRATEGIES, StrategyInfo
+from .registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
 from .selectors import FixedEntries, LargestGradients, RandomEntries
 from .silent import SilentBiases
 from .statistics import HeldStatistics
@@ -253,9 +253,10 @@ def make_strategy(
     head: Sequence[str],
     decoder: Sequence[str] = (),
     always_on: Sequence[str] | None = None,
+    among: Sequence[str] | None = None,
     lr: float | None = None,
-    gamma: int = 2,
-    update: str = "rms",
+    gamma: int | None = None,
+    update: str = DEFAULT_RULE,
     always_on_rule: str | None = None,
     always_on_lr: float | None = None,
     optimizer: str = "adamw",
@@ -276,9 +277,10 @@ def make_strategy(
         decoder: names of the modules between encoder and output; what the network also holds outside them is left
             out, as nnU-Net's encoder under ``decoder.encoder``.
         always_on: in place of norms, biases and head, for dgst, random and static.
+        among: names of the modules whose rows dgst, random and static select from; None for all.
         lr: None takes the registry's.
-        gamma: weights of a row that may move at a step (dgst, random, static).
-        update: rule for those weights, ``rms`` or ``sgd``; see ``DGST``.
+        gamma: weights of a row that may move at a step (dgst, random, static); None takes the rule's own.
+        update: rule for those weights, of ``RULES``; see ``DGST``.
         always_on_rule: rule for what is always on beside them; see ``DGST``.
         always_on_lr: its learning rate; see ``DGST``.
         optimizer: ``adamw`` or ``sgd`` (Nesterov), for all other strategies.
@@ -297,21 +299,27 @@ def make_strategy(
         raise ValueError(f"There is no strategy {name!r}; there are {', '.join(STRATEGIES)}.")
     info = STRATEGIES[name]
     rule = update if info.uses_gamma else optimizer
-    lr = (info.sgd_lr if rule == "sgd" else info.default_lr) if lr is None else lr
+    lr = info.lrs.get(rule) if lr is None else lr
+    if gamma is None and rule in RULES:
+        gamma = RULES[rule].gamma
     settings = {"rule": rule, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm, "lr": lr}
     if info.uses_gamma:
         if in_backward and name == "static":
             raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
+        sparse = {"gamma": gamma, "seed": seed, "always_on_rule": always_on_rule, "always_on_lr": always_on_lr}
+        if among is not None:
+            sparse["among"] = list(among)
         return SparseStrategy(
             info,
             network,
-            {**settings, "gamma": gamma, "seed": seed, "always_on_rule": always_on_rule, "always_on_lr": always_on_lr},
+            {**settings, **sparse},
             selector={"dgst": LargestGradients, "random": lambda: RandomEntries(seed), "static": FixedEntries}[name](),
             lr=lr,
             gamma=gamma,
             update=update,
             head=head,
             always_on=always_on,
+            among=among,
             always_on_rule=always_on_rule,
             always_on_lr=always_on_lr,
             momentum=momentum,

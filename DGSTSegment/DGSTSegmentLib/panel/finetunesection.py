@@ -16,7 +16,11 @@ from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
-UPDATES = (("rms", _("relative to each row's size (DGSTSegment's own)")), ("sgd", _("as in the paper (SGD)")))
+UPDATES = {
+    "rms": _("relative to each row's size (DGSTSegment's own)"),
+    "signum": _("steady, by the mean of past steps (DGSTSegment's own)"),
+    "sgd": _("as in the paper (SGD)"),
+}
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
 METHODS = {
     "dgst": _("At each step only the few weights that matter most for your scans move; the rest of the model stays."),
@@ -72,7 +76,7 @@ class FinetuneSection:
         ui = self.ui
         for info in STRATEGIES.values():
             ui.strategySelector.addItem(info.title, info.name)
-        for selector, choices in ((ui.updateSelector, UPDATES), (ui.deviceSelector, DEVICES)):
+        for selector, choices in ((ui.updateSelector, UPDATES.items()), (ui.deviceSelector, DEVICES)):
             for name, title in choices:
                 selector.addItem(title, name)
         ui.deviceSelector.setCurrentIndex(ui.deviceSelector.findData(self.logic.settings.device))
@@ -145,7 +149,7 @@ class FinetuneSection:
         length = {"steps": p.steps} if p.steps > 0 else {"minutes": p.minutes}
         return {
             "strategy": p.strategy,
-            "gamma": p.gamma,
+            "gamma": p.gamma or None,
             "update": p.update,
             "lr": p.learningRate or None,
             "holdout": None if p.heldOut < 0 else p.heldOut,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..dgst.registry import STRATEGIES
+from ..dgst.registry import DEFAULT_RULE, RULES, STRATEGIES
 from ..errors import InputError
 from .case_files import CaseFiles
 
@@ -17,7 +17,6 @@ REQUEST_FILE, RESULT_FILE = "request.json", "result.json"
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-UPDATES = ("rms", "sgd")
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ class FinetuneRequest:
         cases: all annotated scans of the study.
         out: the run's folder; what is written there is itself a model.
         strategy: a name in ``dgst.registry.STRATEGIES``.
-        gamma: how many weights of a row a step may move (dgst, random, static).
-        update: ``sgd`` (the paper's rule) or ``rms`` (ours; see ``dgst.optimizer``).
+        gamma: how many weights of a row a step may move (dgst, random, static); None takes the rule's own.
+        update: rule for those weights, of ``dgst.registry.RULES``: ``sgd`` is the paper's.
         lr: learning rate of the strategy's own parameters; None takes the strategy's default.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
@@ -91,8 +90,8 @@ class FinetuneRequest:
     cases: list[CaseFiles]
     out: str
     strategy: str = "dgst"
-    gamma: int = 2
-    update: str = "rms"
+    gamma: int | None = None
+    update: str = DEFAULT_RULE
     lr: float | None = None
     steps: int | None = None
     minutes: float | None = None
@@ -107,12 +106,16 @@ class FinetuneRequest:
     distillation: float = 1.0
     name: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.gamma is None and self.update in RULES:
+            object.__setattr__(self, "gamma", RULES[self.update].gamma)
+
     def validate(self) -> None:
         """Raises:
         InputError: a field has a value that nothing knows, or two fields contradict each other.
         """
         _one_of("strategy", self.strategy, tuple(STRATEGIES))
-        _one_of("update", self.update, UPDATES)
+        _one_of("update", self.update, tuple(RULES))
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:

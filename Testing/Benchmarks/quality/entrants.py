@@ -60,7 +60,9 @@ def known_entrants(factors: Sequence[float] = LEARNING_RATE_FACTORS) -> dict[str
     known = {
         info.name: entrant(info.name, info.name, info.title, info.default_lr, factors) for info in STRATEGIES.values()
     }
-    paper = entrant("dgst-paper", "dgst", "DGST, the paper's rule", STRATEGIES["dgst"].sgd_lr, factors, update="sgd")
+    paper = entrant(
+        "dgst-paper", "dgst", "DGST, the paper's rule", STRATEGIES["dgst"].lrs["sgd"], factors, update="sgd"
+    )
     return {"dgst": known.pop("dgst"), paper.name: paper, **known}
 
 

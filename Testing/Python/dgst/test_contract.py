@@ -135,6 +135,42 @@ def test_dgst_moves_exactly_the_entries_with_the_largest_gradients(update, tiny)
                 torch.testing.assert_close(change[chosen], -0.1 * gradient[chosen], atol=1e-7, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["dgst", "random", "static"])
+def test_rows_outside_the_modules_to_select_among_stay(name, unet):
+    network = unet.fresh()
+    strategy = make_strategy(name, network, head=unet.head, gamma=GAMMA, among=["encoder"], **RESTLESS)
+    warm_up(unet, strategy)
+    for step in range(2):
+        backward(unet, network, [step])
+        strategy.step()
+    strategy.finish()
+    moved = {key for key, before in unet.original.named_parameters() if (network.get_parameter(key) != before).any()}
+    rows = {key for key in moved if unet.kind_of(key) == "row"}
+    assert rows and all(key.startswith("encoder.") for key in rows)
+    assert {"norm", "head"} <= {unet.kind_of(key) for key in moved if not key.startswith("encoder.")}
+
+
+def test_signum_moves_the_entries_with_the_largest_mean_gradients_by_the_learning_rate(tiny):
+    network = tiny.fresh()
+    strategy = make_strategy("dgst", network, head=tiny.head, gamma=GAMMA, update="signum", lr=0.01)
+    means = {key: torch.zeros_like(p) for key, p in network.named_parameters()}
+    for step in range(4):
+        backward(tiny, network, [step])
+        before = snapshot(network)
+        for key, parameter in network.named_parameters():
+            if parameter.grad is not None:
+                means[key] = means[key].lerp(parameter.grad, 0.1)
+        with_gradient = {key for key, p in network.named_parameters() if p.grad is not None}
+        strategy.step()
+        for key in with_gradient:
+            if tiny.kind_of(key) == "row":
+                mean = tiny.rows(key, means[key])
+                chosen = largest_by_stable_order(mean)
+                change = tiny.rows(key, network.get_parameter(key)) - tiny.rows(key, before[key])
+                assert not change[~chosen].any(), key
+                torch.testing.assert_close(change[chosen], -0.01 * mean[chosen].sign(), atol=1e-6, rtol=0)
+
+
 def test_static_keeps_moving_the_entries_with_the_largest_summed_gradients(unet):
     network = unet.fresh()
     strategy = make_strategy("static", network, head=unet.head, gamma=GAMMA)
@@ -296,7 +332,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
         ({"name": "dgst", "head": ["decoder.segmentation"]}, "no parameter at or below 'decoder.segmentation'"),
         ({"name": "dgst", "head": "decoder"}, "as a list"),
         ({"name": "dgst", "gamma": 0}, "gamma must be at least 1"),
-        ({"name": "dgst", "update": "adam"}, "update must be one of rms, sgd"),
+        ({"name": "dgst", "update": "adam"}, "update must be one of rms, signum, sgd"),
         ({"name": "dgst", "lr": -1.0}, "must not be negative"),
         ({"name": "dgst", "always_on_rule": "lion"}, "always_on_rule must be one of"),
         ({"name": "full", "optimizer": "lion"}, "optimizer must be one of"),

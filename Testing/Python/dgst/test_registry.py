@@ -17,7 +17,8 @@ def test_the_strategies_stand_in_their_order():
 def test_each_says_in_one_line_what_may_move(info):
     assert info.name in dgst.STRATEGIES and info.title
     assert info.description.endswith(".") and "\n" not in info.description
-    assert info.default_lr > 0 and info.sgd_lr > 0
+    assert set(info.lrs) == (set(dgst.RULES) if info.uses_gamma else {"adamw", "sgd"})
+    assert all(lr > 0 for lr in info.lrs.values()) and info.default_lr in info.lrs.values()
 
 
 @pytest.mark.parametrize("name", dgst.__all__)
