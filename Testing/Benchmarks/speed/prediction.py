@@ -44,7 +44,7 @@ OURS, OURS_FP32, NNUNET, NNUNET_COMMAND, MONAI = (
 )
 CALL, COMMAND = "call in a warm process", "whole command"
 LEAST_DICE, MOST_TIME = 0.99, 0.5
-_MOST_ROUNDS = 5
+_MOST_ROUNDS = 3
 """A round of all contestants takes minutes."""
 
 SIDES = Path(__file__).with_name("sides")
@@ -134,11 +134,11 @@ def measure(context: Context) -> Iterator[Row]:
 
 
 def scans_of(context: Context) -> list[Scan]:
-    """A phantom as large as a patient and, where there is one, a real CT; a small phantom for a quick look."""
+    """A phantom as wide as a patient and, where there is one, a real CT; a small phantom for a quick look."""
     folder = context.work / "scans"
     if context.quick:
         return [Scan("small phantom", scans.written(scans.phantoms(1), folder / "small")[0][0])]
-    chosen = [Scan("phantom 512 x 512 x 100", scans.body_scan(folder))]
+    chosen = [Scan("phantom 512 x 512 x 40", scans.body_scan(folder))]
     real = scans.real_scan()
     if real is None:
         context.say("no real CT: it is looked for beside the repository, or where DGST_DATA says; skipped")
@@ -202,7 +202,7 @@ def write_for_monai(folder: Path, model: FoundationModel) -> Path:
 
 def goals(rows: Sequence[Row]) -> list[Goal]:
     """Half of nnU-Net's time, no more memory, and the same mask, for every scan; on a phantom where nothing ran."""
-    names = list(dict.fromkeys(one["setting"]["scan"] for one in rows)) or ["phantom 512 x 512 x 100"]
+    names = list(dict.fromkeys(one["setting"]["scan"] for one in rows)) or ["phantom 512 x 512 x 40"]
     return [goal for name in names for goal in _goals_of(rows, name)]
 
 

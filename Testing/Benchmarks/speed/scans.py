@@ -18,8 +18,8 @@ from DGSTSegmentLib.imaging.volume import Volume
 
 _REAL_DATA = "DGST_DATA"
 _REAL_CT = Path("crlm-1004_ct_CCBY4") / "ct.nii.gz"
-_BODY_MM, _SPACING_MM = (250.0, 250.0, 380.0), (2.5, 0.8, 0.8)
-_TABLE_SHAPE = (100, 512, 512)
+_BODY_MM, _SPACING_MM = (100.0, 250.0, 380.0), (2.5, 0.8, 0.8)
+_TABLE_SHAPE = (40, 512, 512)
 _AIR_NOISE_HU = 10.0
 
 
@@ -52,12 +52,12 @@ def mask_of(scan: Phantom) -> Volume:
 
 
 def body_scan(folder: Path) -> Path:
-    """A phantom CT as large as a patient's: 512 x 512 x 100 voxels of 0.8 x 0.8 x 2.5 mm, air around the body."""
-    path = folder / "body-ct.nii.gz"
+    """A phantom CT as wide as a patient: 512 x 512 x 40 voxels of 0.8 x 0.8 x 2.5 mm, air around the body."""
+    path = folder / "chest-ct.nii.gz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         millimetres = {"slice_mm": (_SPACING_MM[0],) * 2, "pixel_mm": (_SPACING_MM[1],) * 2}
-        domain = replace(SOURCE, field_of_view_mm=_BODY_MM, node_count=(12, 18), empty_scans=0.0, **millimetres)
+        domain = replace(SOURCE, field_of_view_mm=_BODY_MM, node_count=(5, 8), empty_scans=0.0, **millimetres)
         write_volume(in_air(make_phantom(domain, 0).ct, _TABLE_SHAPE), path)
     return path
 
