@@ -47,7 +47,7 @@ def measure(context: Context) -> Iterator[Row]:
 def _subjects(context: Context) -> list[Subject]:
     if context.quick:
         return [small(32), small(48)]
-    return [plain(64), plain(96), plain(128), resenc(64), swin(64)]
+    return [plain(64), plain(96), resenc(64), swin(64)]
 
 
 def _peaks(context: Context, subject: Subject, rounds: int) -> dict[str, list[float]] | None:
