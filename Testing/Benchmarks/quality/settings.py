@@ -16,7 +16,8 @@ from DGSTSegmentLib.training.devices import choose_device, choose_precision
 
 from .circumstances import commit_of_code
 from .data import Pool, Sizes, open_pool
-from .entrants import LEARNING_RATE_FACTORS, Entrant, chosen_entrants, refuse_unequal_effort
+from .entrants import LEARNING_RATE_FACTORS, Entrant, chosen_entrants, refuse_repetition, refuse_unequal_effort
+from .ideas import chosen_ideas
 from .protocol import Protocol
 from .rows import Rows
 from .tune import Computing
@@ -40,6 +41,7 @@ class Settings:
         threads: of each process.
         processes: at work at once.
         strategies: names of entrants; None for all.
+        ideas: whether entrants are those of ``ideas``, measured on validation scans only.
         factors: of each strategy's own learning rate.
         sizes: of the phantom pool.
         protocol: what every strategy is given.
@@ -56,6 +58,7 @@ class Settings:
     threads: int = 1
     processes: int = 1
     strategies: tuple[str, ...] | None = None
+    ideas: bool = False
     factors: tuple[float, ...] = LEARNING_RATE_FACTORS
     sizes: Sizes = Sizes()
     protocol: Protocol = Protocol()
@@ -70,7 +73,10 @@ def open_benchmark(settings: Settings) -> Benchmark:
     rows = Rows(settings.out)
     pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.label)
     model = open_model(settings.model, fold=settings.fold).foundation
-    entrants = chosen_entrants(settings.strategies, settings.factors)
+    if settings.ideas:
+        entrants = chosen_ideas(settings.strategies, model, settings.protocol.steps)
+    else:
+        entrants = chosen_entrants(settings.strategies, settings.factors)
     return begun(settings, rows, pool, model, entrants)
 
 
@@ -84,7 +90,9 @@ def begun(
     Raises:
         InputError: it does, or the entrants are not given the same.
     """
-    refuse_unequal_effort(list(entrants.values()))
+    refuse_repetition(list(entrants.values()))
+    if settings.protocol.tests:
+        refuse_unequal_effort(list(entrants.values()))
     device = choose_device(settings.device)
     computing = Computing(device.type, choose_precision(settings.precision, device), settings.threads)
     identity = {
@@ -94,6 +102,7 @@ def begun(
         "device": computing.device,
         "precision": computing.precision,
         **settings.protocol.fixed(),
+        **({"ideas": True} if settings.ideas else {}),
     }
     with rows.lock():
         _keep_identity(settings.out / IDENTITY_FILE, identity, entrants)

@@ -1,0 +1,198 @@
+"""Ideas are held to the same laws, measured on validation scans alone, and variants move nothing that did not move."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from quality import work as work_module
+from quality.entrants import NOT_OF_THE_STRATEGY, Entrant
+from quality.gammas import Gamma
+from quality.ideas import chosen_ideas, make_full_among
+from quality.scored import make_scored
+from quality.scores import DIRECTIONS, SCORES
+from quality.variants import Variant, varied
+from quality.work import work
+
+from DGSTSegmentLib.dgst.partition import members
+from DGSTSegmentLib.dgst.strategies import make_strategy
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.networks.foundation import open_model
+
+STEPS = 2
+SCORING = partial(make_scored, steps=STEPS)
+ONLY_VALIDATION = {"draws": 0, "many_draws": 0, "choosing_draws": 1}
+SCORED = {"lr": 0.01, "gamma": 2, "score": "mean", "direction": "adam"}
+
+
+def idea(*configurations, make=SCORING, name="idea", law="dgst", **fields) -> Entrant:
+    return Entrant(name, name, law, configurations, make, **fields)
+
+
+def refusals(benchmark):
+    return [row["refused"] for row in benchmark.rows.read().values() if "refused" in row]
+
+
+def test_every_score_direction_scale_hold_and_gamma_keeps_the_law(small_benchmark):
+    tried = [{**SCORED, "score": score} for score in SCORES]
+    tried += [{**SCORED, "direction": direction, "scale": "row"} for direction in DIRECTIONS]
+    tried += [{**SCORED, "hold": 2}, {**SCORED, "gamma": [4, 1]}, {**SCORED, "gamma": 0.1}]
+    benchmark = small_benchmark(idea(*tried), **ONLY_VALIDATION)
+
+    work(benchmark)
+
+    assert refusals(benchmark) == []
+    rows = [row for row in benchmark.rows.read().values() if row["strategy"] == "idea"]
+    assert len(rows) == len(tried)
+    assert all(row["weights_changed"] > 0 for row in rows)
+
+
+def leaking(network_change):
+    """Makes scored strategies that change the network beside each step."""
+
+    def make(*arguments, **options):
+        strategy = make_scored(*arguments, steps=STEPS, **options)
+        honest = strategy.step
+
+        def step(**how):
+            report = honest(**how)
+            with torch.no_grad():
+                network_change(strategy.network)
+            return report
+
+        strategy.step = step
+        return strategy
+
+    return make
+
+
+def test_an_idea_that_moves_a_weight_which_it_did_not_select_is_refused(small_benchmark):
+    def move_all(network):
+        next(member for member in members(network) if member.has_rows).parameter.add_(1e-3)
+
+    benchmark = small_benchmark(idea(SCORED, make=leaking(move_all)), **ONLY_VALIDATION)
+
+    work(benchmark)
+
+    assert "at step 1, where 2 may move" in refusals(benchmark)[0]
+
+
+def test_at_each_step_the_gamma_of_that_step_counts(small_benchmark):
+    def make(law, network, *, gamma, **options):
+        return make_scored(law, network, steps=STEPS, gamma=max(gamma), **options)
+
+    benchmark = small_benchmark(idea({**SCORED, "gamma": [4, 1]}, make=make), **ONLY_VALIDATION)
+
+    work(benchmark)
+
+    assert "at step 2, where 1 may move" in refusals(benchmark)[0]
+
+
+@pytest.mark.parametrize(
+    ("law", "make", "settings"),
+    [("full", make_full_among, {"lr": 1e-3}), ("dgst", SCORING, SCORED)],
+)
+def test_who_is_confined_to_some_modules_moves_no_row_elsewhere(tiny_model, small_benchmark, law, make, settings):
+    among = list(open_model(tiny_model).early)
+
+    def unconfined(law, network, *, among, **options):
+        strategy = (make_strategy if law == "full" else make)(law, network, **options)
+        return strategy
+
+    honest = idea({**settings, "among": among}, make=make, name="honest", law=law)
+    liar = idea({**settings, "among": among}, make=unconfined, name="liar", law=law)
+    benchmark = small_benchmark(honest, liar, **ONLY_VALIDATION)
+
+    work(benchmark)
+
+    (reason,) = refusals(benchmark)
+    assert "at step 1, which it must leave as it is" in reason
+    (row,) = [row for row in benchmark.rows.read().values() if row["strategy"] == "honest"]
+    assert row["weights_changed"] > 0
+
+
+def test_ideas_never_open_the_test_split_and_may_be_given_more_draws(small_benchmark, monkeypatch):
+    one = idea(SCORED, {**SCORED, "lr": 0.02})
+    benchmark = small_benchmark(one, **ONLY_VALIDATION)
+    opened = []
+    monkeypatch.setattr(type(benchmark.pool.test), "measure_once", lambda *given: opened.append(given))
+
+    work(benchmark)
+    more = small_benchmark(one, **{**ONLY_VALIDATION, "choosing_draws": 2})
+    work(more)
+
+    rows = benchmark.rows.read()
+    assert opened == []
+    assert {row["stage"] for row in rows.values()} == {"choose"}
+    assert len(rows) == 1 + 2 * 2
+    seen = {name for row in rows.values() for part in ("target", "source") for name in row[part]["scans"]}
+    assert seen == {"balls 20", "balls 30"}
+
+
+@pytest.mark.parametrize("law", ["full", "dgst", "lora"])
+def test_variants_of_one_training_leave_unmoved_weights_alone(small_benchmark, monkeypatch, law):
+    finished = []
+
+    def kept(*arguments, **options):
+        finished.append(honest(*arguments, **options))
+        return finished[-1]
+
+    honest = work_module.tune
+    monkeypatch.setattr(work_module, "tune", kept)
+    variants = (Variant(averaged=True), Variant(scale=0.5))
+    one = idea({"lr": 0.01}, make=make_strategy, law=law, variants=variants)
+    benchmark = small_benchmark(one, **ONLY_VALIDATION)
+
+    work(benchmark)
+
+    assert refusals(benchmark) == []
+    (row,) = [row for row in benchmark.rows.read().values() if row["strategy"] == "idea"]
+    assert row["variants"].keys() == {"averaged x 1", "last x 0.5"}
+    assert row["variants"]["last x 0.5"]["target"]["scans"] == row["target"]["scans"]
+    (tuned,) = finished
+    base = benchmark.model.network().state_dict()
+    for variant in variants:
+        state = varied(tuned.network, base, tuned.mean_change, variant).state_dict()
+        moved = {name: value != base[name] for name, value in tuned.network.state_dict().items()}
+        assert sum(int((state[name] != base[name]).sum()) for name in base) > 0
+        for name, value in state.items():
+            still = ~moved[name] if not variant.averaged else tuned.mean_change[name] == 0
+            assert torch.equal(value[still], base[name][still])
+    nothing = varied(tuned.network, base, tuned.mean_change, Variant(scale=0.0)).state_dict()
+    assert all(torch.equal(nothing[name], base[name]) for name in base)
+    whole = varied(tuned.network, base, tuned.mean_change, Variant()).state_dict()
+    assert all(torch.allclose(whole[name], value) for name, value in tuned.network.state_dict().items())
+
+
+def test_gamma_is_a_number_a_share_of_the_row_or_changes_over_the_run():
+    assert [Gamma.of(16, 5).at(step, 1000) for step in range(5)] == [16] * 5
+    assert [Gamma.of(0.01).at(0, length) for length in (27, 100, 1000)] == [1, 1, 10]
+    assert [Gamma.of([9, 1], 5).at(step, 1000) for step in range(5)] == [9, 7, 5, 3, 1]
+    for wrong in (0, 1.5, -1, [4, 0], [0.1, 0.2], "many"):
+        with pytest.raises(InputError, match="gamma must be"):
+            Gamma.of(wrong)
+
+
+def test_every_idea_has_its_own_name_and_confined_ones_name_modules_of_the_model(tiny_model):
+    model = open_model(tiny_model)
+
+    ideas = chosen_ideas(None, model, steps=10)
+
+    confined = [c["among"] for one in ideas.values() for c in one.configurations if "among" in c]
+    assert {tuple(names) for names in confined} == {model.encoder, model.early}
+    assert list(chosen_ideas(["fisher"], model, steps=10)) == ["full", "fisher"]
+    with pytest.raises(InputError, match="There is no idea 'magic'; there are full"):
+        chosen_ideas(["magic"], model, steps=10)
+
+
+def test_every_configuration_of_every_idea_makes_a_strategy_of_its_law(tiny_model):
+    model = open_model(tiny_model)
+
+    for one in chosen_ideas(None, model, steps=10).values():
+        for configuration in one.configurations:
+            options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
+            network = model.network()
+            strategy = one.make(one.law, network, head=model.head, decoder=model.decoder, seed=0, **options)
+            assert strategy.info.name == one.law
+            assert strategy.lr == configuration["lr"]
