@@ -41,6 +41,11 @@ def chosen_ideas(names: Sequence[str] | None, model: FoundationModel, steps: int
     return {name: one for name, one in known.items() if names is None or name in names or name == REFERENCE}
 
 
+def titles_of_ideas(model: FoundationModel) -> dict[str, str]:
+    """What each idea is, by name."""
+    return {one.name: one.title for one in _ideas(model, steps=1)}
+
+
 def _ideas(model: FoundationModel, steps: int) -> Iterator[Entrant]:
     yield from _baselines()
     yield from _directions(steps)

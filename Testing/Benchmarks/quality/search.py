@@ -64,6 +64,7 @@ def _setting_summary(setting: Setting, order: Sequence[str], rows: Mapping[str, 
                 "idea": idea,
                 "configuration": configurations[text],
                 "variant": variant,
+                "trained": variant == AS_TRAINED,
                 "is_reference": (idea, text, variant) == (REFERENCE, best, AS_TRAINED),
                 **_compared(points[idea, text, variant], full, best),
             }

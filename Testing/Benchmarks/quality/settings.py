@@ -121,7 +121,7 @@ def read_identity(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} holds no benchmark ({error}); run one with --quick or --full.") from error
+        raise InputError(f"{folder} holds no benchmark ({error}); run one with --quick, --full or --ideas.") from error
 
 
 def _keep_identity(path: Path, identity: dict[str, Any], entrants: dict[str, Entrant]) -> None:

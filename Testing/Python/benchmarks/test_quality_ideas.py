@@ -10,8 +10,11 @@ from quality import work as work_module
 from quality.entrants import NOT_OF_THE_STRATEGY, Entrant
 from quality.gammas import Gamma
 from quality.ideas import chosen_ideas, make_full_among
+from quality.ideas_report import write_ideas_report
+from quality.protocol import Cell, Piece
 from quality.scored import make_scored
 from quality.scores import DIRECTIONS, SCORES
+from quality.search import on_curve
 from quality.variants import Variant, varied
 from quality.work import work
 
@@ -196,3 +199,43 @@ def test_every_configuration_of_every_idea_makes_a_strategy_of_its_law(tiny_mode
             strategy = one.make(one.law, network, head=model.head, decoder=model.decoder, seed=0, **options)
             assert strategy.info.name == one.law
             assert strategy.lr == configuration["lr"]
+
+
+def test_the_report_compares_every_configuration_and_variant_with_full_in_the_same_draw(small_benchmark, tmp_path):
+    rates = ({"lr": 1e-4}, {"lr": 1e-2})
+    full = idea(*rates, make=make_strategy, name="full", law="full", variants=(Variant(scale=0.5),))
+    benchmark = small_benchmark(full, idea(SCORED), **{**ONLY_VALIDATION, "choosing_draws": 2})
+    work(benchmark)
+
+    summary = write_ideas_report(tmp_path, {"idea": "An idea"})
+
+    rows = benchmark.rows.read()
+    (setting,) = summary["settings"]
+    points = setting["points"]
+    assert [(p["idea"], p["variant"]) for p in points] == [("full", "as trained"), ("full", "last x 0.5")] * 2 + [
+        ("idea", "as trained")
+    ]
+    (best,) = [p for p in points if p["is_reference"]]
+    assert best["target_dice"] == max(p["target_dice"] for p in points if p["idea"] == "full" and p["trained"])
+    assert best["target_minus_best"]["mean"] == best["source_minus_curve"]["mean"] == 0
+    dice = {
+        name: [rows[Piece("choose", Cell(name, "all", 2), n, c).key]["target"]["dice"][0] for n in range(2)]
+        for name, c in (("full", best["configuration"]), ("idea", SCORED))
+    }
+    difference = (sum(dice["idea"]) - sum(dice["full"])) / 2
+    assert points[-1]["target_minus_best"]["mean"] == pytest.approx(difference, abs=1e-5)
+    assert points[-1]["target_minus_best"]["n"] == 2
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    assert "An idea" in page
+    assert "The test scans were not opened" in page
+    assert len((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(points)
+
+
+def test_fulls_curve_is_a_line_through_its_points_and_ends_where_they_end():
+    places = [(0.6, 0.5), (0.4, 0.9), (None, 0.3)]
+    assert on_curve(places, 0.5) == pytest.approx(0.7)
+    assert on_curve(places, 0.4) == pytest.approx(0.9)
+    assert on_curve(places, 0.7) is None
+    assert on_curve(places, None) is None
+    assert on_curve(places[:1], 0.6) is None
