@@ -40,6 +40,7 @@ class Entrant:
             the loss where nothing is known). As many for every entrant.
         make: makes the strategy, called as ``make_strategy`` is.
         variants: of the finished model that are measured beside it.
+        completeness: of annotation, where it takes part.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entrant:
     configurations: tuple[Configuration, ...]
     make: Callable[..., Strategy] = make_strategy
     variants: tuple[Variant, ...] = ()
+    completeness: tuple[str, ...] = ("all", "marked")
 
     def described(self) -> dict[str, Any]:
         """Plain values, to recognise the entrant when a benchmark goes on."""

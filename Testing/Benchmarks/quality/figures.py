@@ -105,7 +105,8 @@ def ideas(summary: Mapping[str, Any]) -> str | None:
         known = [p for p in setting["points"] if p["source_dice"] is not None and p["target_dice"] is not None]
         for point in known:
             place, looks = (point["source_dice"], point["target_dice"]), _SHOWN[point["trained"]]
-            axes.plot(*place, label=point["idea"], linestyle="none", **looks, **styles[point["idea"]])
+            label = point["idea"] if point["trained"] else "_variant"
+            axes.plot(*place, label=label, linestyle="none", **looks, **styles[point["idea"]])
         curve = sorted((p["target_dice"], p["source_dice"]) for p in known if p["idea"] == REFERENCE and p["trained"])
         axes.plot([source for _, source in curve], [target for target, _ in curve], color=COLOURS[REFERENCE])
         _mark_before(axes, summary["before"])

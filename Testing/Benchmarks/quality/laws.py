@@ -21,6 +21,8 @@ from .gammas import Gamma
 from .guard import Refused
 
 LORA_RANK = 8
+SPARSE = ("dgst", "random", "static")
+"""Laws of at most gamma weights of a row."""
 _ROUNDING = torch.finfo(torch.float32).eps
 
 
@@ -62,15 +64,7 @@ def allowances(
         raise InputError("static chooses once, so that its gamma cannot change over the run.")
     selectable = None if among is None else names_below(network, among)
     in_head = names_below(network, head)
-    in_decoder = names_below(network, decoder, only_there=True)
-    moves: dict[str, Callable[[Member], bool]] = {
-        "full": lambda member: True,
-        "bias": lambda member: member.is_bias or member.name in in_head,
-        "norm": lambda member: member.of_norm or member.name in in_head,
-        "head": lambda member: member.name in in_head,
-        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
-    }
-    sparse = ("dgst", "random", "static")
+    moves_whole = _whole_parameters(law, in_head, names_below(network, decoder, only_there=True))
 
     def of(member: Member) -> Allowance:
         layout = member.layout if member.has_rows else None
@@ -79,13 +73,24 @@ def allowances(
         in_rows = layout is not None and member.name not in in_head
         if in_rows and selectable is not None and member.name not in selectable:
             return Allowance(layout, _none, 0)
-        if law in sparse and in_rows:
+        if law in SPARSE and in_rows:
             at_a_step = partial(gamma.at, length=layout.length)
             return Allowance(layout, at_a_step, at_a_step(0) if law == "static" else None)
-        moves_all = law in sparse or moves[law](member)
-        return Allowance(layout, None, None) if moves_all else Allowance(layout, _none, 0)
+        return Allowance(layout, None, None) if moves_whole(member) else Allowance(layout, _none, 0)
 
     return {member.name: of(member) for member in members(network)}
+
+
+def _whole_parameters(law: str, in_head: set[str], in_decoder: set[str]) -> Callable[[Member], bool]:
+    """Which parameters may move in all their weights; of sparse strategies, among those that have no rows."""
+    return {
+        **dict.fromkeys((*SPARSE, "full"), lambda member: True),
+        "lora": lambda member: False,
+        "bias": lambda member: member.is_bias or member.name in in_head,
+        "norm": lambda member: member.of_norm or member.name in in_head,
+        "head": lambda member: member.name in in_head,
+        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
+    }[law]
 
 
 class Watch:

@@ -123,7 +123,7 @@ def _pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> Iterator[Pie
         yield Piece("test", None)
     for completeness in reversed(protocol.completeness):
         for shots in reversed(protocol.shots):
-            cells = [Cell(name, completeness, shots) for name in entrants]
+            cells = _cells(completeness, shots, entrants)
             for draw in range(protocol.choosing_draws):
                 for cell in cells:
                     for configuration in entrants[cell.entrant].configurations:
@@ -137,11 +137,16 @@ def _pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> Iterator[Pie
 def cells(protocol: Protocol, entrants: Mapping[str, Entrant]) -> list[Cell]:
     """All cells, in the order of the tables."""
     return [
-        Cell(name, completeness, shots)
+        cell
         for completeness in protocol.completeness
         for shots in protocol.shots
-        for name in entrants
+        for cell in _cells(completeness, shots, entrants)
     ]
+
+
+def _cells(completeness: str, shots: int, entrants: Mapping[str, Entrant]) -> list[Cell]:
+    """Of those who take part there."""
+    return [Cell(name, completeness, shots) for name, one in entrants.items() if completeness in one.completeness]
 
 
 def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, Row]) -> Row | None:

@@ -27,9 +27,14 @@ class ScoredEntries:
         score: of ``SCORES``.
         gamma: how many.
         hold: steps for which a choice is kept.
+
+    Raises:
+        InputError: a choice is to be kept while gamma changes.
     """
 
     def __init__(self, score: str, gamma: Gamma, hold: int = 1):
+        if hold > 1 and not gamma.is_constant:
+            raise InputError("A choice that is kept for several steps needs one gamma, not one that changes.")
         self.score, self.gamma, self.hold = SCORES[score], gamma, hold
         self.seen: Seen | None = None
         self.columns: dict[str, Tensor] = {}
@@ -62,7 +67,7 @@ class ScoredDGST(DGST):
         rows, weights = (member.layout.to_rows(t) for t in (member.parameter.grad, member.parameter.detach()))
         self.selector.seen = seen = self._moments.note(member.name, rows, weights)
         chosen = super()._select(member)
-        moves = self._direction(seen).gather(1, self.selector.columns[member.name])
+        moves = self._direction(seen.at(self.selector.columns[member.name]))
         return replace(chosen, values=moves * self._scales[member.name])
 
     def _update(self, selected, factor: float) -> None:
@@ -116,8 +121,6 @@ def make_scored(
     ):
         if value not in known:
             raise InputError(f"There is no {name} {value!r}; there are {', '.join(known)}.")
-    if hold > 1 and not Gamma.of(gamma, steps).is_constant:
-        raise InputError("A choice that is kept for several steps needs one gamma, not one that changes.")
     selector = ScoredEntries(score, Gamma.of(gamma, steps), hold)
     chosen = {"lr": lr, "gamma": gamma, "score": score, "direction": direction, "scale": scale, "hold": hold}
     options = {"always_on_rule": "adamw", **options}

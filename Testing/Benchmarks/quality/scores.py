@@ -28,6 +28,11 @@ class Seen:
     square: Tensor
     weight: Tensor
 
+    def at(self, columns: Tensor) -> Seen:
+        """The same of the entries ``columns`` [R, n] of each row."""
+        parts = (self.gradient, self.mean, self.square, self.weight)
+        return Seen(*(part.gather(1, columns) for part in parts))
+
 
 class Moments:
     """Running means of gradients and of their squares, by parameter (Adam's moments, arXiv 1412.6980).
@@ -102,6 +107,11 @@ def adam(seen: Seen) -> Tensor:
     return seen.mean / (seen.square.sqrt() + _TINY)
 
 
+def mean_over_row(seen: Seen) -> Tensor:
+    """Running mean over its root mean square in the row, over the entries that move: every row moves as far."""
+    return seen.mean / (seen.mean.square().mean(dim=1, keepdim=True).sqrt() + _TINY)
+
+
 SCORES: dict[str, Callable[[Seen], Tensor]] = {
     "gradient": by_gradient,
     "mean": by_mean,
@@ -114,6 +124,8 @@ DIRECTIONS: dict[str, Callable[[Seen], Tensor]] = {
     "sign": sign_of_gradient,
     "mean-sign": sign_of_mean,
     "adam": adam,
+    "row-normalised": mean_over_row,
 }
+"""Called with what is known of the selected entries alone."""
 SCALES = ("absolute", "row")
 """What the learning rate is a multiple of: 1, or the root mean square of the row in the foundation model."""

@@ -74,7 +74,7 @@ def open_benchmark(settings: Settings) -> Benchmark:
     pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.label)
     model = open_model(settings.model, fold=settings.fold).foundation
     if settings.ideas:
-        entrants = chosen_ideas(settings.strategies, model, settings.protocol.steps)
+        entrants = chosen_ideas(settings.strategies, model, settings.protocol)
     else:
         entrants = chosen_entrants(settings.strategies, settings.factors)
     return begun(settings, rows, pool, model, entrants)
@@ -97,12 +97,12 @@ def begun(
     computing = Computing(device.type, choose_precision(settings.precision, device), settings.threads)
     identity = {
         "format": FORMAT,
+        "purpose": "ideas" if settings.ideas else None,
         "model": {"name": model.card.title, "fingerprint": model.fingerprint},
         "data": {"name": pool.name, "description": pool.description, "split": pool.split},
         "device": computing.device,
         "precision": computing.precision,
         **settings.protocol.fixed(),
-        **({"ideas": True} if settings.ideas else {}),
     }
     with rows.lock():
         _keep_identity(settings.out / IDENTITY_FILE, identity, entrants)

@@ -121,7 +121,7 @@ def tune(
     loss = {name: value for name, value in configuration.items() if name in NOT_OF_THE_STRATEGY}
     options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
     network = model.network().to(computing.device)
-    watch = Watch(entrant.law, network, model.head, model.decoder, _gamma_of(options, steps), options.get("among"))
+    watch = _watch_of(entrant.law, options, model, network, steps)
     began = time.monotonic()
     with PeakMemory(torch.device(computing.device)) as memory:
         made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
@@ -143,6 +143,7 @@ def tune(
     return Tuned(network, model.delta_to(network).fraction_changed, seconds, memory.mb, mean_change)
 
 
-def _gamma_of(options: Configuration, steps: int) -> Gamma:
-    rule = options.get("update", DEFAULT_RULE)
-    return Gamma.of(options.get("gamma", RULES[rule].gamma), steps)
+def _watch_of(law: str, options: Configuration, model: FoundationModel, network: torch.nn.Module, steps: int) -> Watch:
+    """Over the freedom that the configuration claims, its rule's own gamma where it names none."""
+    gamma = options.get("gamma", RULES[options.get("update", DEFAULT_RULE)].gamma)
+    return Watch(law, network, model.head, model.decoder, Gamma.of(gamma, steps), options.get("among"))

@@ -11,7 +11,7 @@ from quality.entrants import NOT_OF_THE_STRATEGY, Entrant
 from quality.gammas import Gamma
 from quality.ideas import chosen_ideas, make_full_among
 from quality.ideas_report import write_ideas_report
-from quality.protocol import Cell, Piece
+from quality.protocol import Cell, Piece, Protocol, pieces
 from quality.scored import make_scored
 from quality.scores import DIRECTIONS, SCORES
 from quality.search import on_curve
@@ -24,6 +24,7 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 
 STEPS = 2
+BOTH = Protocol(steps=10, completeness=("all", "marked"))
 SCORING = partial(make_scored, steps=STEPS)
 ONLY_VALIDATION = {"draws": 0, "many_draws": 0, "choosing_draws": 1}
 SCORED = {"lr": 0.01, "gamma": 2, "score": "mean", "direction": "adam"}
@@ -180,19 +181,31 @@ def test_gamma_is_a_number_a_share_of_the_row_or_changes_over_the_run():
 def test_every_idea_has_its_own_name_and_confined_ones_name_modules_of_the_model(tiny_model):
     model = open_model(tiny_model)
 
-    ideas = chosen_ideas(None, model, steps=10)
+    ideas = chosen_ideas(None, model, BOTH)
 
     confined = [c["among"] for one in ideas.values() for c in one.configurations if "among" in c]
     assert {tuple(names) for names in confined} == {model.encoder, model.early}
-    assert list(chosen_ideas(["fisher"], model, steps=10)) == ["full", "fisher"]
+    assert list(chosen_ideas(["by-fisher"], model, BOTH)) == ["full", "by-fisher"]
     with pytest.raises(InputError, match="There is no idea 'magic'; there are full"):
-        chosen_ideas(["magic"], model, steps=10)
+        chosen_ideas(["magic"], model, BOTH)
+
+
+def test_distillation_is_tried_where_something_is_unknown_to_distil_on(tiny_model):
+    model = open_model(tiny_model)
+    ideas = chosen_ideas(None, model, BOTH)
+
+    tried = {p.cell.completeness for p in pieces(BOTH, ideas) if p.configuration and "distillation" in p.configuration}
+    assert tried == {"marked"}
+    of_all = chosen_ideas(None, model, Protocol(completeness=("all",)))
+    assert {name for name in ideas if name not in of_all} == {n for n in ideas if n.endswith("-distillation")}
+    with pytest.raises(InputError, match="full-distillation needs --completeness marked"):
+        chosen_ideas(["full-distillation"], model, Protocol(completeness=("all",)))
 
 
 def test_every_configuration_of_every_idea_makes_a_strategy_of_its_law(tiny_model):
     model = open_model(tiny_model)
 
-    for one in chosen_ideas(None, model, steps=10).values():
+    for one in chosen_ideas(None, model, BOTH).values():
         for configuration in one.configurations:
             options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
             network = model.network()
