@@ -50,6 +50,8 @@ class ScoredEntries:
 class ScoredDGST(DGST):
     """DGST whose selected weights move by a direction of ``DIRECTIONS`` times lr and scale; always on as usual.
 
+    The running means are dense and no part of a saved state: it cannot be resumed.
+
     Args:
         network: to train, pretrained.
         selector: chooses.
@@ -105,22 +107,17 @@ def make_scored(
     Args:
         law, decoder, seed: not needed.
         steps: of the run, for a gamma that changes.
-        lr: for the selected weights.
         gamma: as ``Gamma.of`` takes it.
         score, direction, scale: names of ``SCORES``, ``DIRECTIONS`` and ``SCALES``.
         hold: steps for which a choice is kept.
         options: of ``DGST``.
 
     Raises:
-        InputError: a name is not known, or gamma is out of range.
+        InputError: a name is not known, or gamma is out of range or changes while a choice is kept.
     """
-    for name, value, known in (
-        ("score", score, SCORES),
-        ("direction", direction, DIRECTIONS),
-        ("scale", scale, SCALES),
-    ):
-        if value not in known:
-            raise InputError(f"There is no {name} {value!r}; there are {', '.join(known)}.")
+    for kind, name, known in (("score", score, SCORES), ("direction", direction, DIRECTIONS), ("scale", scale, SCALES)):
+        if name not in known:
+            raise InputError(f"There is no {kind} {name!r}; there are {', '.join(known)}.")
     selector = ScoredEntries(score, Gamma.of(gamma, steps), hold)
     chosen = {"lr": lr, "gamma": gamma, "score": score, "direction": direction, "scale": scale, "hold": hold}
     options = {"always_on_rule": "adamw", **options}

@@ -118,16 +118,14 @@ def tune(
     Raises:
         Refused: it moved what its strategy's name forbids.
     """
-    loss = {name: value for name, value in configuration.items() if name in NOT_OF_THE_STRATEGY}
-    options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
+    options = dict(configuration)
+    loss = {name: options.pop(name) for name in NOT_OF_THE_STRATEGY if name in options}
     network = model.network().to(computing.device)
     watch = _watch_of(entrant.law, options, model, network, steps)
     began = time.monotonic()
     with PeakMemory(torch.device(computing.device)) as memory:
         made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
-        strategy = watch.over(made)
-        if entrant.variants:
-            strategy = Averaged(strategy, steps)
+        strategy = Averaged(watch.over(made), steps) if entrant.variants else watch.over(made)
         request = FinetuneRequest(
             model.card.name, [], "", strategy=entrant.law, steps=steps, batch_size=batch_size, seed=seed, **loss
         )

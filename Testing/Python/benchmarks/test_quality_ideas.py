@@ -7,18 +7,19 @@ from functools import partial
 import pytest
 import torch
 from quality import work as work_module
-from quality.entrants import NOT_OF_THE_STRATEGY, Entrant
+from quality.entrants import NOT_OF_THE_STRATEGY, Entrant, refuse_repetition
 from quality.gammas import Gamma
-from quality.ideas import chosen_ideas, make_full_among
+from quality.ideas import _ideas, chosen_ideas, make_full_among
 from quality.ideas_report import write_ideas_report
 from quality.protocol import Cell, Piece, Protocol, pieces
-from quality.scored import make_scored
-from quality.scores import DIRECTIONS, SCORES
+from quality.scored import ScoredEntries, make_scored
+from quality.scores import DIRECTIONS, MEAN_DECAY, SCORES, SQUARE_DECAY, Seen
 from quality.search import on_curve
-from quality.variants import Variant, varied
+from quality.variants import Averaged, Variant, varied
 from quality.work import work
 
 from DGSTSegmentLib.dgst.partition import members
+from DGSTSegmentLib.dgst.selection import top_entries
 from DGSTSegmentLib.dgst.strategies import make_strategy
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
@@ -52,30 +53,21 @@ def test_every_score_direction_scale_hold_and_gamma_keeps_the_law(small_benchmar
     assert all(row["weights_changed"] > 0 for row in rows)
 
 
-def leaking(network_change):
-    """Makes scored strategies that change the network beside each step."""
-
-    def make(*arguments, **options):
-        strategy = make_scored(*arguments, steps=STEPS, **options)
+def test_an_idea_that_moves_a_weight_which_it_did_not_select_is_refused(small_benchmark):
+    def make(law, network, **options):
+        strategy = SCORING(law, network, **options)
         honest = strategy.step
 
         def step(**how):
             report = honest(**how)
             with torch.no_grad():
-                network_change(strategy.network)
+                next(member for member in members(network) if member.has_rows).parameter.add_(1e-3)
             return report
 
         strategy.step = step
         return strategy
 
-    return make
-
-
-def test_an_idea_that_moves_a_weight_which_it_did_not_select_is_refused(small_benchmark):
-    def move_all(network):
-        next(member for member in members(network) if member.has_rows).parameter.add_(1e-3)
-
-    benchmark = small_benchmark(idea(SCORED, make=leaking(move_all)), **ONLY_VALIDATION)
+    benchmark = small_benchmark(idea(SCORED, make=make), **ONLY_VALIDATION)
 
     work(benchmark)
 
@@ -101,8 +93,7 @@ def test_who_is_confined_to_some_modules_moves_no_row_elsewhere(tiny_model, smal
     among = list(open_model(tiny_model).early)
 
     def unconfined(law, network, *, among, **options):
-        strategy = (make_strategy if law == "full" else make)(law, network, **options)
-        return strategy
+        return (make_strategy if law == "full" else make)(law, network, **options)
 
     honest = idea({**settings, "among": among}, make=make, name="honest", law=law)
     liar = idea({**settings, "among": among}, make=unconfined, name="liar", law=law)
@@ -134,19 +125,23 @@ def test_ideas_never_open_the_test_split_and_may_be_given_more_draws(small_bench
     assert seen == {"balls 20", "balls 30"}
 
 
-@pytest.mark.parametrize("law", ["full", "dgst", "lora"])
-def test_variants_of_one_training_leave_unmoved_weights_alone(small_benchmark, monkeypatch, law):
-    finished = []
+@pytest.fixture
+def kept_trainings(monkeypatch):
+    """What ``tune`` returned, in order."""
+    finished, honest = [], work_module.tune
 
     def kept(*arguments, **options):
         finished.append(honest(*arguments, **options))
         return finished[-1]
 
-    honest = work_module.tune
     monkeypatch.setattr(work_module, "tune", kept)
+    return finished
+
+
+@pytest.mark.parametrize("law", ["full", "dgst", "lora"])
+def test_variants_of_one_training_leave_unmoved_weights_alone(small_benchmark, kept_trainings, law):
     variants = (Variant(averaged=True), Variant(scale=0.5))
-    one = idea({"lr": 0.01}, make=make_strategy, law=law, variants=variants)
-    benchmark = small_benchmark(one, **ONLY_VALIDATION)
+    benchmark = small_benchmark(idea({"lr": 0.01}, make=make_strategy, law=law, variants=variants), **ONLY_VALIDATION)
 
     work(benchmark)
 
@@ -154,19 +149,91 @@ def test_variants_of_one_training_leave_unmoved_weights_alone(small_benchmark, m
     (row,) = [row for row in benchmark.rows.read().values() if row["strategy"] == "idea"]
     assert row["variants"].keys() == {"averaged x 1", "last x 0.5"}
     assert row["variants"]["last x 0.5"]["target"]["scans"] == row["target"]["scans"]
-    (tuned,) = finished
-    base = benchmark.model.network().state_dict()
+    (tuned,) = kept_trainings
+    base, finished = benchmark.model.network().state_dict(), tuned.network.state_dict()
+
+    def state(variant):
+        return varied(tuned.network, base, tuned.mean_change, variant).state_dict()
+
+    # Two steps: the last half is the last step, so that nothing else may differ either.
     for variant in variants:
-        state = varied(tuned.network, base, tuned.mean_change, variant).state_dict()
-        moved = {name: value != base[name] for name, value in tuned.network.state_dict().items()}
-        assert sum(int((state[name] != base[name]).sum()) for name in base) > 0
-        for name, value in state.items():
-            still = ~moved[name] if not variant.averaged else tuned.mean_change[name] == 0
-            assert torch.equal(value[still], base[name][still])
-    nothing = varied(tuned.network, base, tuned.mean_change, Variant(scale=0.0)).state_dict()
-    assert all(torch.equal(nothing[name], base[name]) for name in base)
-    whole = varied(tuned.network, base, tuned.mean_change, Variant()).state_dict()
-    assert all(torch.allclose(whole[name], value) for name, value in tuned.network.state_dict().items())
+        found = state(variant)
+        assert any((found[name] != base[name]).any() for name in base)
+        for name, value in found.items():
+            unmoved = finished[name] == base[name]
+            assert torch.equal(value[unmoved], base[name][unmoved])
+    assert all(torch.equal(value, base[name]) for name, value in state(Variant(scale=0.0)).items())
+    assert all(torch.allclose(value, finished[name]) for name, value in state(Variant()).items())
+    halved = state(Variant(scale=0.5))
+    assert all(torch.allclose(halved[name], (base[name] + finished[name]) / 2) for name in base)
+
+
+def stepped(strategy, steps):
+    """The flattened weights after each step on batches that follow from the step's number."""
+    weights = []
+    for step in range(steps):
+        torch.manual_seed(step)
+        strategy.network(torch.randn(8, 4)).square().mean().backward()
+        strategy.step()
+        weights.append(torch.cat([value.flatten() for value in strategy.plain_state().values()]).clone())
+    return weights
+
+
+def linear():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 2))
+
+
+def test_the_average_is_over_the_last_half_of_the_run():
+    network = linear()
+    base = torch.cat([value.flatten() for value in network.state_dict().values()]).clone()
+    averaged = Averaged(make_strategy("full", network, head=["1"], lr=0.01), steps=5)
+
+    weights = stepped(averaged, 5)
+
+    change = torch.cat([value.flatten() for value in averaged.mean_change().values()])
+    assert torch.allclose(base + change, torch.stack(weights[2:]).mean(0), atol=1e-6)
+
+
+def test_adams_direction_on_every_weight_is_adam():
+    network, other = linear(), linear()
+    ours = make_scored("dgst", network, steps=4, head=["1"], lr=0.01, gamma=99, score="mean", direction="adam")
+    adam = torch.optim.Adam(other[0].parameters(), lr=0.01, betas=(MEAN_DECAY, SQUARE_DECAY), eps=1e-12)
+    gradients = [torch.randn(6, 4, generator=torch.Generator().manual_seed(step)) for step in range(4)]
+
+    for gradient in gradients:
+        network[0].weight.grad, other[0].weight.grad = gradient.clone(), gradient.clone()
+        ours.step()
+        adam.step()
+
+    assert torch.allclose(network[0].weight, other[0].weight, atol=1e-6)
+
+
+def test_each_score_prefers_the_weight_that_its_name_says():
+    seen = Seen(
+        gradient=torch.tensor([[9.0, 1.0, 1.0, 1.0, 1.0, 1.0]]),
+        mean=torch.tensor([[1.0, -8.0, 4.0, 1.0, 3.0, 7.5]]),
+        square=torch.tensor([[100.0, 900.0, 16.0, 9999.0, 100.0, 900.0]]),
+        weight=torch.tensor([[0.5, 0.5, 0.5, 0.5, 9.0, 0.0]]),
+    )
+
+    chosen = {name: int(top_entries(score(seen), 1)) for name, score in SCORES.items()}
+
+    expected = {"gradient": 0, "mean": 1, "signal-to-noise": 2, "fisher": 3, "times-weight": 4, "over-weight": 5}
+    assert chosen == expected
+
+
+def test_a_kept_choice_changes_only_when_its_time_is_up():
+    selector = ScoredEntries("gradient", Gamma.of(1), hold=2)
+    chosen = []
+    for step in range(4):
+        gradient = torch.eye(4)[step : step + 1]
+        selector.seen = Seen(gradient, gradient, gradient, gradient)
+        chosen.append(selector.select("layer", gradient, step, 1).item())
+
+    assert chosen == [0, 0, 2, 2]
+    with pytest.raises(InputError, match="needs one gamma"):
+        ScoredEntries("gradient", Gamma.of([4, 1], 10), hold=2)
 
 
 def test_gamma_is_a_number_a_share_of_the_row_or_changes_over_the_run():
@@ -178,11 +245,13 @@ def test_gamma_is_a_number_a_share_of_the_row_or_changes_over_the_run():
             Gamma.of(wrong)
 
 
-def test_every_idea_has_its_own_name_and_confined_ones_name_modules_of_the_model(tiny_model):
+def test_ideas_differ_in_name_and_configuration_and_confined_ones_name_modules_of_the_model(tiny_model):
     model = open_model(tiny_model)
 
     ideas = chosen_ideas(None, model, BOTH)
 
+    refuse_repetition(list(ideas.values()))
+    assert len(ideas) == len(list(_ideas(model, steps=10)))
     confined = [c["among"] for one in ideas.values() for c in one.configurations if "among" in c]
     assert {tuple(names) for names in confined} == {model.encoder, model.early}
     assert list(chosen_ideas(["by-fisher"], model, BOTH)) == ["full", "by-fisher"]
