@@ -127,7 +127,7 @@ def make_scored(
 
 
 def _row_rms(member: Member) -> Tensor:
-    """[R, 1], of the weights as they are now; that of the whole parameter for a row of zeros."""
+    """[R, 1], of the weights as they are now; for a row of zeros that of the whole parameter, which may be 0."""
     rows = member.layout.to_rows(member.parameter.detach())
     rms = rows.square().mean(dim=1, keepdim=True).sqrt()
     return torch.where(rms > 0, rms, rows.square().mean().sqrt())

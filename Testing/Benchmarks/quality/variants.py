@@ -23,7 +23,7 @@ class Variant:
 
     Args:
         averaged: the change is the mean of those after each step of the run's last half (stochastic weight averaging,
-            arXiv 1803.05407), not that after the last step.
+            arXiv 1803.05407), not that after the last step. Of LoRA's changes the mean can have a higher rank.
         scale: of the change; less than 1 goes back towards the base (WiSE-FT, arXiv 2109.01903).
     """
 
@@ -72,7 +72,9 @@ class Averaged:
 
 
 @torch.no_grad()
-def varied(network: nn.Module, base: Mapping[str, Tensor], mean_change: Mapping[str, Tensor], variant: Variant):
+def varied(
+    network: nn.Module, base: Mapping[str, Tensor], mean_change: Mapping[str, Tensor], variant: Variant
+) -> nn.Module:
     """A copy of the finished ``network`` with the variant's weights; those that did not move are bit-identical.
 
     Args:
