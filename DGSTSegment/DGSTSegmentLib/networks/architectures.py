@@ -1,4 +1,4 @@
-"""Networks from plain descriptions, and which of their modules are head and decoder.
+"""Networks from plain descriptions, and which of their modules are head, decoder, encoder and its first stages.
 
 A description is JSON: ``{"class": "PlainConvUNet", "arguments": {"features_per_stage": [...], ...}}``.
 """
@@ -138,6 +138,33 @@ def decoder_modules(network: nn.Module) -> list[str]:
     return [f"{decoder}{part}" for part in ("stages", "transpconvs", "seg_layers")]
 
 
+def encoder_modules(network: nn.Module) -> list[str]:
+    """Names of the modules before the decoder, bottleneck included: with ``decoder_modules``, the whole network.
+
+    Raises:
+        ValueError: the network is of a kind whose encoder is not known.
+    """
+    if _is_swin_unetr(network):
+        return [name for name, _ in network.named_children() if name.startswith(("swinViT", "encoder"))]
+    return [_unet_encoder(network)]
+
+
+def early_modules(network: nn.Module) -> list[str]:
+    """Names of the modules of the encoder's first two stages: full resolution and the one below, stem included.
+
+    SwinUNETR's are its patch embedding, its first Swin layer and the convolutions on the two highest resolutions.
+
+    Raises:
+        ValueError: the network is of a kind whose encoder is not known.
+    """
+    if _is_swin_unetr(network):
+        early = ("swinViT.patch_embed", "swinViT.layers1", "swinViT.layers1c", "encoder1", "encoder2")
+        return [name for name, _ in network.named_modules() if name in early]
+    encoder = _unet_encoder(network)
+    early = (f"{encoder}.stem", f"{encoder}.stages.0", f"{encoder}.stages.1")
+    return [name for name, _ in network.named_modules() if name in early]
+
+
 def outputs(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """What a network returned, as a list of score maps [n, c, k, j, i], highest resolution first."""
     return [result] if isinstance(result, torch.Tensor) else list(result)
@@ -159,7 +186,13 @@ def _unet_decoder(network: nn.Module) -> str:
     for name, module in network.named_modules():
         if isinstance(module, UNetDecoder):
             return f"{name}." if name else ""
-    raise ValueError(f"Head and decoder of a {type(network).__name__} are not known; name the modules yourself.")
+    raise ValueError(f"The parts of a {type(network).__name__} are not known; name the modules yourself.")
+
+
+def _unet_encoder(network: nn.Module) -> str:
+    """Its own name where it has one beside that within the decoder."""
+    encoder = network.get_submodule(f"{_unet_decoder(network)}encoder")
+    return next(name for name, module in network.named_modules() if module is encoder)
 
 
 def _resolved(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:

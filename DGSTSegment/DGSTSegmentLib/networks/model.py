@@ -12,7 +12,14 @@ from torch import nn
 
 from ..dgst.delta import Delta, compute_delta
 from ..errors import InputError
-from .architectures import build_blank, decoder_modules, head_modules, set_deep_supervision
+from .architectures import (
+    build_blank,
+    decoder_modules,
+    early_modules,
+    encoder_modules,
+    head_modules,
+    set_deep_supervision,
+)
 from .card import ModelCard
 from .plan import Plan
 from .state import State, load_state_
@@ -69,6 +76,16 @@ class FoundationModel:
     def decoder(self) -> tuple[str, ...]:
         """Names of the modules after the bottleneck, head included."""
         return tuple(decoder_modules(self._blank()))
+
+    @cached_property
+    def encoder(self) -> tuple[str, ...]:
+        """Names of the modules before the decoder, bottleneck included."""
+        return tuple(encoder_modules(self._blank()))
+
+    @cached_property
+    def early(self) -> tuple[str, ...]:
+        """Names of the modules of the encoder's first two stages."""
+        return tuple(early_modules(self._blank()))
 
     def networks(self) -> list[nn.Module]:
         """Fresh copies, one a fold, in float32 on the CPU, in evaluation mode, pretrained head included.

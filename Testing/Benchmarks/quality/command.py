@@ -22,6 +22,8 @@ from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 from .circumstances import usable_cores
 from .data import Sizes
 from .entrants import known_entrants
+from .ideas import titles_of_ideas
+from .ideas_report import write_ideas_report
 from .measures import mean_of
 from .protocol import Protocol, open_pieces, pieces
 from .report import REPORT_FILE, number_text, write_report
@@ -36,6 +38,10 @@ QUICK = {
         steps=40, shots=(5,), completeness=("marked",), choosing_draws=1, draws=3, many_draws=3
     ),
 }  # fmt: skip
+IDEAS = {
+    "ideas": True,
+    "protocol": Protocol(steps=100, shots=(5,), completeness=("all",), choosing_draws=3, draws=0, many_draws=0),
+}
 QUICK_MINUTES = 14.0
 SPARE_MINUTES = 0.2
 """For the report."""
@@ -62,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     scope = parser.add_mutually_exclusive_group(required=True)
     scope.add_argument("--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores")
     scope.add_argument("--full", action="store_true", help="everything: many hours on 2 cores, run after run")
+    scope.add_argument("--ideas", action="store_true", help="ideas for a better DGST, on validation scans only")
     parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
     parser.add_argument("--label", help="label to segment, where a data set has several")
     parser.add_argument("--source", help="scans of the model's own domain: phantoms, none, or a folder")
@@ -70,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="folder for rows and report; the same folder goes on")
     parser.add_argument("--minutes", type=float, help="for this run; the same command goes on afterwards")
     parser.add_argument("--jobs", type=int, help="processes at work at once; one a core by default, one on a GPU")
-    parser.add_argument("--strategies", nargs="+", metavar="NAME", help=f"of {', '.join(known_entrants())}")
+    parser.add_argument(
+        "--strategies", "--only", nargs="+", metavar="NAME", help=f"of {', '.join(known_entrants())}; or of the ideas"
+    )
     parser.add_argument("--shots", type=int, nargs="+", help="numbers of cases to learn from")
     parser.add_argument("--completeness", nargs="+", choices=[name for name in COMPLETENESS if name != "region"])
     parser.add_argument("--steps", type=int, help="of each fine-tuning")
@@ -83,12 +92,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """What the command line means."""
-    scope = "quick" if options.quick else "full"
+    scope = "quick" if options.quick else "ideas" if options.ideas else "full"
     processes = options.jobs or (1 if _uses_gpu(options.device) else usable_cores())
     data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).name
     settings = Settings(
         data=options.data,
-        out=options.out or Path("build") / f"quality-{data_name}-{scope}",
+        out=options.out or Path("build") / _folder_name(data_name, scope),
         model=options.model,
         fold=options.fold,
         source=_source(options),
@@ -98,7 +107,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         threads=max(1, usable_cores() // processes),
         processes=processes,
     )
-    settings = replace(settings, **QUICK) if options.quick else settings
+    settings = replace(settings, **{"quick": QUICK, "ideas": IDEAS, "full": {}}[scope])
     asked = {
         name: tuple(value) if isinstance(value, list) else value
         for name in ("shots", "completeness", "steps", "choosing_draws")
@@ -106,6 +115,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     }
     strategies = tuple(options.strategies) if options.strategies else settings.strategies
     return replace(settings, strategies=strategies, protocol=replace(settings.protocol, **asked))
+
+
+def _folder_name(data_name: str, scope: str) -> str:
+    return "quality-ideas" if (data_name, scope) == ("phantoms", "ideas") else f"quality-{data_name}-{scope}"
 
 
 def _source(options: argparse.Namespace) -> str | None:
@@ -186,10 +199,13 @@ def _numbers(row: dict) -> str:
 def _report(settings: Settings) -> int:
     benchmark = open_benchmark(settings)
     missing = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
-    write_report(settings.out, missing)
+    if settings.ideas:
+        write_ideas_report(settings.out, titles_of_ideas(benchmark.model), missing)
+    else:
+        write_report(settings.out, missing)
     state = "finished"
     if missing:
-        each = Pace(benchmark.rows.read().values()).mean("test")
+        each = Pace(benchmark.rows.read().values()).mean("choose" if settings.ideas else "test")
         state = f"{missing} pieces of work of about {clock(each)} each are left; the same command goes on"
     print(f"{state}: {settings.out / REPORT_FILE}", flush=True)
     return 0

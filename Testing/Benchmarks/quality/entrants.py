@@ -11,6 +11,8 @@ from DGSTSegmentLib.dgst.registry import STRATEGIES
 from DGSTSegmentLib.dgst.strategies import Strategy, make_strategy
 from DGSTSegmentLib.errors import InputError
 
+from .variants import Variant
+
 Configuration = dict[str, Any]
 
 LEARNING_RATE_FACTORS = (0.16, 0.4, 1.0, 2.5)
@@ -37,6 +39,8 @@ class Entrant:
         configurations: what is tried on the validation split: arguments of ``make``, and ``distillation`` (weight of
             the loss where nothing is known). As many for every entrant.
         make: makes the strategy, called as ``make_strategy`` is.
+        variants: of the finished model that are measured beside it.
+        completeness: of annotation, where it takes part.
     """
 
     name: str
@@ -44,10 +48,13 @@ class Entrant:
     law: str
     configurations: tuple[Configuration, ...]
     make: Callable[..., Strategy] = make_strategy
+    variants: tuple[Variant, ...] = ()
+    completeness: tuple[str, ...] = ("all", "marked")
 
     def described(self) -> dict[str, Any]:
         """Plain values, to recognise the entrant when a benchmark goes on."""
-        return {"law": self.law, "configurations": list(self.configurations)}
+        description = {"law": self.law, "configurations": list(self.configurations)}
+        return {**description, "variants": [one.name for one in self.variants]} if self.variants else description
 
 
 def entrant(name: str, law: str, title: str, lr: float, factors: Sequence[float], **fixed: Any) -> Entrant:
@@ -82,7 +89,7 @@ def chosen_entrants(names: Sequence[str] | None, factors: Sequence[float]) -> di
 def refuse_unequal_effort(entrants: Sequence[Entrant]) -> None:
     """
     Raises:
-        InputError: one is tried with more configurations than another, or with one twice.
+        InputError: one is tried with more configurations than another.
     """
     for one in entrants:
         if len(one.configurations) != len(entrants[0].configurations):
@@ -90,6 +97,14 @@ def refuse_unequal_effort(entrants: Sequence[Entrant]) -> None:
                 f"{one.name} is tried with {len(one.configurations)} configurations and {entrants[0].name} with "
                 f"{len(entrants[0].configurations)}; give every strategy as many."
             )
+
+
+def refuse_repetition(entrants: Sequence[Entrant]) -> None:
+    """
+    Raises:
+        InputError: one is tried with a configuration twice.
+    """
+    for one in entrants:
         if len({as_text(configuration) for configuration in one.configurations}) != len(one.configurations):
             raise InputError(f"{one.name} is tried with the same configuration twice; make them differ.")
 

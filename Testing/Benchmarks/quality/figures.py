@@ -28,7 +28,10 @@ COLOURS = {
 }
 MARKERS = {"dgst": "o", "dgst-paper": "D", "full": "s", "static": "^", "lora": "v"}
 BEFORE_COLOUR = "#111827"
-_PANEL_INCHES = (4.2, 3.4)
+_PANEL_INCHES, _LARGE_PANEL_INCHES = (4.2, 3.4), (7.5, 6.0)
+_MANY_COLOURS = matplotlib.colormaps["tab20"].colors
+_SHOWN = {True: {"markersize": 6, "alpha": 1.0}, False: {"markersize": 4, "alpha": 0.5}}
+_MANY_MARKERS = "ov^<>Pp*XDdhH"
 
 Setting = Mapping[str, Any]
 Draw = Callable[[Axes, Setting], None]
@@ -87,6 +90,32 @@ def differences(summary: Mapping[str, Any]) -> str | None:
     return _panels(summary, draw) if some else None
 
 
+def ideas(summary: Mapping[str, Any]) -> str | None:
+    """Target against source Dice on the validation scans, one point a configuration and variant of every idea.
+
+    The line joins what full fine-tuning was tried with, in the order of its target Dice.
+    """
+    styles = {
+        name: {"color": _MANY_COLOURS[place % len(_MANY_COLOURS)], "marker": _MANY_MARKERS[place % len(_MANY_MARKERS)]}
+        for place, name in enumerate(one for one in summary["titles"] if one != REFERENCE)
+    }
+    styles[REFERENCE] = _style(REFERENCE)
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        known = [p for p in setting["points"] if p["source_dice"] is not None and p["target_dice"] is not None]
+        for point in known:
+            place, looks = (point["source_dice"], point["target_dice"]), _SHOWN[point["trained"]]
+            label = point["idea"] if point["trained"] else "_variant"
+            axes.plot(*place, label=label, linestyle="none", **looks, **styles[point["idea"]])
+        curve = sorted((p["target_dice"], p["source_dice"]) for p in known if p["idea"] == REFERENCE and p["trained"])
+        axes.plot([source for _, source in curve], [target for target, _ in curve], color=COLOURS[REFERENCE])
+        _mark_before(axes, summary["before"])
+        _label(axes, setting, "source Dice (validation)", "target Dice (validation)")
+
+    before = summary["before"]
+    return _panels(summary, draw, _LARGE_PANEL_INCHES) if before and before["source_dice"] is not None else None
+
+
 def recalls(summary: Mapping[str, Any]) -> str | None:
     """Recall by the nodes' short axis."""
 
@@ -102,14 +131,14 @@ def recalls(summary: Mapping[str, Any]) -> str | None:
     return _panels(summary, draw) if any(setting["strategies"] for setting in summary["settings"]) else None
 
 
-def _panels(summary: Mapping[str, Any], draw: Draw) -> str | None:
+def _panels(summary: Mapping[str, Any], draw: Draw, size: tuple[float, float] = _PANEL_INCHES) -> str | None:
     settings = summary["settings"]
     if not settings:
         return None
     columns = min(2, len(settings))
     rows = -(-len(settings) // columns)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "quality", "font.size": 9}):
-        figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows), layout="constrained")
+        figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
         for place, setting in enumerate(settings):
             draw(figure.add_subplot(rows, columns, place + 1), setting)
         _explain(figure)

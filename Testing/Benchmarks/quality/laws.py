@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,10 +15,14 @@ from DGSTSegmentLib.dgst.partition import Member, members, names_below
 from DGSTSegmentLib.dgst.rows import RowLayout
 from DGSTSegmentLib.dgst.stepping import StepReport
 from DGSTSegmentLib.dgst.strategies import Strategy
+from DGSTSegmentLib.errors import InputError
 
+from .gammas import Gamma
 from .guard import Refused
 
 LORA_RANK = 8
+SPARSE = ("dgst", "random", "static")
+"""Laws of at most gamma weights of a row."""
 _ROUNDING = torch.finfo(torch.float32).eps
 
 
@@ -27,46 +32,65 @@ class Allowance:
 
     Args:
         layout: its rows; None where it has none.
-        at_a_step: weights of each row that may move at a step; None for all of them, whether in rows or not.
+        at_a_step: weights of each row that may move at a step, by its number, counted from 0; None for all of them,
+            whether in rows or not.
         in_all: weights of each row that may differ at the end; None for all.
         rank: of the whole change at the end; None for any.
     """
 
     layout: RowLayout | None
-    at_a_step: int | None
+    at_a_step: Callable[[int], int] | None
     in_all: int | None
     rank: int | None = None
 
 
 def allowances(
-    law: str, network: nn.Module, head: Sequence[str], decoder: Sequence[str], gamma: int = 2, rank: int = LORA_RANK
+    law: str,
+    network: nn.Module,
+    head: Sequence[str],
+    decoder: Sequence[str],
+    gamma: int | Gamma = 2,
+    among: Sequence[str] | None = None,
+    rank: int = LORA_RANK,
 ) -> dict[str, Allowance]:
     """What the strategy called ``law`` may move of each parameter of ``network``, by name.
 
     Raises:
         KeyError: no strategy is called so.
+        InputError: a gamma that changes for static, whose choice is made once.
     """
+    gamma = gamma if isinstance(gamma, Gamma) else Gamma.of(gamma)
+    if law == "static" and not gamma.is_constant:
+        raise InputError("static chooses once, so that its gamma cannot change over the run.")
+    selectable = None if among is None else names_below(network, among)
     in_head = names_below(network, head)
-    in_decoder = names_below(network, decoder, only_there=True)
-    moves: dict[str, Callable[[Member], bool]] = {
-        "full": lambda member: True,
-        "bias": lambda member: member.is_bias or member.name in in_head,
-        "norm": lambda member: member.of_norm or member.name in in_head,
-        "head": lambda member: member.name in in_head,
-        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
-    }
-    sparse = {"dgst": None, "random": None, "static": gamma}
+    moves_whole = _whole_parameters(law, in_head, names_below(network, decoder, only_there=True))
 
     def of(member: Member) -> Allowance:
         layout = member.layout if member.has_rows else None
         if law == "lora":
-            return Allowance(layout, 0, None if layout else 0, rank if layout else None)
-        if law in sparse:
-            in_rows = layout is not None and member.name not in in_head
-            return Allowance(layout, gamma, sparse[law]) if in_rows else Allowance(layout, None, None)
-        return Allowance(layout, None, None) if moves[law](member) else Allowance(layout, 0, 0)
+            return Allowance(layout, _none, None if layout else 0, rank if layout else None)
+        in_rows = layout is not None and member.name not in in_head
+        if in_rows and selectable is not None and member.name not in selectable:
+            return Allowance(layout, _none, 0)
+        if law in SPARSE and in_rows:
+            at_a_step = partial(gamma.at, length=layout.length)
+            return Allowance(layout, at_a_step, at_a_step(0) if law == "static" else None)
+        return Allowance(layout, None, None) if moves_whole(member) else Allowance(layout, _none, 0)
 
     return {member.name: of(member) for member in members(network)}
+
+
+def _whole_parameters(law: str, in_head: set[str], in_decoder: set[str]) -> Callable[[Member], bool]:
+    """Which parameters may move in all their weights; of sparse strategies, among those that have no rows."""
+    return {
+        **dict.fromkeys((*SPARSE, "full"), lambda member: True),
+        "lora": lambda member: False,
+        "bias": lambda member: member.is_bias or member.name in in_head,
+        "norm": lambda member: member.of_norm or member.name in in_head,
+        "head": lambda member: member.name in in_head,
+        "decoder": lambda member: member.name in in_decoder or member.name in in_head,
+    }[law]
 
 
 class Watch:
@@ -77,11 +101,20 @@ class Watch:
         network: with the foundation model's weights, before any strategy has seen it.
         head, decoder: names of its modules.
         gamma: of dgst, random and static.
+        among: names of the modules whose rows alone may move; None for all.
     """
 
-    def __init__(self, law: str, network: nn.Module, head: Sequence[str], decoder: Sequence[str], gamma: int = 2):
+    def __init__(
+        self,
+        law: str,
+        network: nn.Module,
+        head: Sequence[str],
+        decoder: Sequence[str],
+        gamma: int | Gamma = 2,
+        among: Sequence[str] | None = None,
+    ):
         self.law, self.network, self.steps = law, network, 0
-        self._allowed = allowances(law, network, head, decoder, gamma)
+        self._allowed = allowances(law, network, head, decoder, gamma, among)
         self._parameters = {member.name: member.parameter for member in members(network)}
         self._base = {name: _copy(parameter) for name, parameter in self._parameters.items()}
         self._buffers = {name: _copy(buffer) for name, buffer in network.named_buffers()}
@@ -110,7 +143,8 @@ class Watch:
             before, allowed = self._last[name], self._allowed[name]
             if not _differs(parameter, before):
                 continue
-            self._judge(name, before, parameter, allowed.layout, allowed.at_a_step, f"at step {self.steps + 1}")
+            most = None if allowed.at_a_step is None else allowed.at_a_step(self.steps)
+            self._judge(name, before, parameter, allowed.layout, most, f"at step {self.steps + 1}")
             self._last[name] = _copy(parameter)
         self.steps += 1
 
@@ -177,6 +211,10 @@ class WatchedStrategy:
     def finish(self) -> None:
         self._watch.check_unmoved("after the last step")
         self._strategy.finish()
+
+
+def _none(step: int) -> int:
+    return 0
 
 
 def _copy(tensor: Tensor) -> Tensor:

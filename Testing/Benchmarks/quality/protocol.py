@@ -39,12 +39,20 @@ class Protocol:
     draws: int = 5
     many_draws: int = 10
 
+    @property
+    def tests(self) -> bool:
+        """Whether anything is measured on the test split; where nothing is, nothing is chosen either."""
+        return max(self.draws, self.many_draws) > 0
+
     def draws_of(self, entrant: str) -> int:
         return self.many_draws if entrant in MANY_DRAWS else self.draws
 
     def fixed(self) -> dict[str, Any]:
-        """What must not change while a benchmark goes on; shots, completeness and draws may be added."""
-        names = ("steps", "batch_size", "marked_nodes", "choosing_draws")
+        """What must not change while a benchmark goes on; shots, completeness and draws may be added.
+
+        Draws to choose on may be added where nothing is chosen.
+        """
+        names = ("steps", "batch_size", "marked_nodes", *(("choosing_draws",) if self.tests else ()))
         return {name: getattr(self, name) for name in names}
 
 
@@ -111,10 +119,11 @@ def pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> list[Piece]:
 
 def _pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> Iterator[Piece]:
     yield Piece("choose", None)
-    yield Piece("test", None)
+    if protocol.tests:
+        yield Piece("test", None)
     for completeness in reversed(protocol.completeness):
         for shots in reversed(protocol.shots):
-            cells = [Cell(name, completeness, shots) for name in entrants]
+            cells = _cells(completeness, shots, entrants)
             for draw in range(protocol.choosing_draws):
                 for cell in cells:
                     for configuration in entrants[cell.entrant].configurations:
@@ -128,11 +137,16 @@ def _pieces(protocol: Protocol, entrants: Mapping[str, Entrant]) -> Iterator[Pie
 def cells(protocol: Protocol, entrants: Mapping[str, Entrant]) -> list[Cell]:
     """All cells, in the order of the tables."""
     return [
-        Cell(name, completeness, shots)
+        cell
         for completeness in protocol.completeness
         for shots in protocol.shots
-        for name in entrants
+        for cell in _cells(completeness, shots, entrants)
     ]
+
+
+def _cells(completeness: str, shots: int, entrants: Mapping[str, Entrant]) -> list[Cell]:
+    """Of those who take part there."""
+    return [Cell(name, completeness, shots) for name, one in entrants.items() if completeness in one.completeness]
 
 
 def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, Row]) -> Row | None:

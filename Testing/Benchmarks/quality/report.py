@@ -49,6 +49,29 @@ def write_report(folder: Path, missing: int = 0) -> dict[str, Any]:
 
 def page(summary: Mapping[str, Any]) -> str:
     """The report: one HTML page that needs nothing beside it."""
+    named = {quantity.name: quantity for quantity in QUANTITIES}
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            summary,
+            main=[named[name] for name in MAIN_QUANTITIES],
+            sizes=[quantity for quantity in QUANTITIES if quantity.name.endswith(" mm")],
+            cost=[named[name] for name in COST_QUANTITIES],
+            compared=[quantity for quantity in QUANTITIES if quantity.compared],
+            reference=REFERENCE,
+            tie=TIE,
+            confidence=round(100 * CONFIDENCE),
+            figures={
+                draw.__name__: draw(summary)
+                for draw in (figures.curves, figures.tested, figures.differences, figures.recalls)
+            },
+        )
+    )
+
+
+def templates() -> Environment:
+    """The pages' templates with the filters that write numbers."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -62,21 +85,7 @@ def page(summary: Mapping[str, Any]) -> str:
         "configuration": configuration_text,
         "number": number_text,
     }
-    named = {quantity.name: quantity for quantity in QUANTITIES}
-    return environment.get_template("report.html").render(
-        summary,
-        main=[named[name] for name in MAIN_QUANTITIES],
-        sizes=[quantity for quantity in QUANTITIES if quantity.name.endswith(" mm")],
-        cost=[named[name] for name in COST_QUANTITIES],
-        compared=[quantity for quantity in QUANTITIES if quantity.compared],
-        reference=REFERENCE,
-        tie=TIE,
-        confidence=round(100 * CONFIDENCE),
-        figures={
-            draw.__name__: draw(summary)
-            for draw in (figures.curves, figures.tested, figures.differences, figures.recalls)
-        },
-    )
+    return environment
 
 
 def csv_text(summary: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from DGSTSegmentLib.training.devices import choose_device, choose_precision
 
 from .circumstances import commit_of_code
 from .data import Pool, Sizes, open_pool
-from .entrants import LEARNING_RATE_FACTORS, Entrant, chosen_entrants, refuse_unequal_effort
+from .entrants import LEARNING_RATE_FACTORS, Entrant, chosen_entrants, refuse_repetition, refuse_unequal_effort
+from .ideas import chosen_ideas
 from .protocol import Protocol
 from .rows import Rows
 from .tune import Computing
@@ -40,6 +41,7 @@ class Settings:
         threads: of each process.
         processes: at work at once.
         strategies: names of entrants; None for all.
+        ideas: whether entrants are those of ``ideas``, measured on validation scans only.
         factors: of each strategy's own learning rate.
         sizes: of the phantom pool.
         protocol: what every strategy is given.
@@ -56,6 +58,7 @@ class Settings:
     threads: int = 1
     processes: int = 1
     strategies: tuple[str, ...] | None = None
+    ideas: bool = False
     factors: tuple[float, ...] = LEARNING_RATE_FACTORS
     sizes: Sizes = Sizes()
     protocol: Protocol = Protocol()
@@ -70,7 +73,10 @@ def open_benchmark(settings: Settings) -> Benchmark:
     rows = Rows(settings.out)
     pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.label)
     model = open_model(settings.model, fold=settings.fold).foundation
-    entrants = chosen_entrants(settings.strategies, settings.factors)
+    if settings.ideas:
+        entrants = chosen_ideas(settings.strategies, model, settings.protocol)
+    else:
+        entrants = chosen_entrants(settings.strategies, settings.factors)
     return begun(settings, rows, pool, model, entrants)
 
 
@@ -84,11 +90,14 @@ def begun(
     Raises:
         InputError: it does, or the entrants are not given the same.
     """
-    refuse_unequal_effort(list(entrants.values()))
+    refuse_repetition(list(entrants.values()))
+    if settings.protocol.tests:
+        refuse_unequal_effort(list(entrants.values()))
     device = choose_device(settings.device)
     computing = Computing(device.type, choose_precision(settings.precision, device), settings.threads)
     identity = {
         "format": FORMAT,
+        "purpose": "ideas" if settings.ideas else None,
         "model": {"name": model.card.title, "fingerprint": model.fingerprint},
         "data": {"name": pool.name, "description": pool.description, "split": pool.split},
         "device": computing.device,
@@ -112,7 +121,7 @@ def read_identity(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} holds no benchmark ({error}); run one with --quick or --full.") from error
+        raise InputError(f"{folder} holds no benchmark ({error}); run one with --quick, --full or --ideas.") from error
 
 
 def _keep_identity(path: Path, identity: dict[str, Any], entrants: dict[str, Entrant]) -> None:

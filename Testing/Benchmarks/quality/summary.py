@@ -34,7 +34,7 @@ def summarise(identity: Mapping[str, Any], rows: Mapping[str, Row]) -> dict[str,
         "identity": dict(identity),
         "before": _before(rows),
         "settings": [_setting_summary(setting, order, rows) for setting in settings],
-        "circumstances": _circumstances(rows.values()),
+        "circumstances": circumstances_of(rows.values()),
         "rows": len(rows),
         "openings": sum(row["stage"] == "test" and "target" in row for row in rows.values()),
     }
@@ -160,7 +160,7 @@ def _before(rows: Mapping[str, Row]) -> dict[str, Any]:
     return {stage: plain(quantities_of(row)) for stage, row in found.items()}
 
 
-def _circumstances(rows: Iterable[Row]) -> dict[str, list[str]]:
+def circumstances_of(rows: Iterable[Row]) -> dict[str, list[str]]:
     made = [row for row in rows if "processor" in row]
     names = ("processor", "device", "precision", "threads", "torch", "commit")
     return {name: sorted({str(row[name]) for row in made}) for name in names}

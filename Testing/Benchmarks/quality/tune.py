@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock
 
 from DGSTSegmentLib.cli.demo_study import a_few_of
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 from DGSTSegmentLib.imaging.findings import find
 from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.training.case import Case
@@ -27,8 +28,10 @@ from DGSTSegmentLib.training.run import Run
 from DGSTSegmentLib.training.trainer import Trainer
 
 from .entrants import NOT_OF_THE_STRATEGY, Configuration, Entrant
+from .gammas import Gamma
 from .laws import Watch
 from .memory import PeakMemory
+from .variants import Averaged
 
 if TYPE_CHECKING:
     from .data import Scan
@@ -58,12 +61,15 @@ class Tuned:
         weights_changed: fraction of the weights that differ from the foundation model's.
         seconds: of training.
         peak_memory_mb: more than before training, MB.
+        mean_change: mean difference to the foundation model along the run's last half, by key of the state dict; only
+            where the entrant has variants.
     """
 
     network: torch.nn.Module
     weights_changed: float
     seconds: float
     peak_memory_mb: float
+    mean_change: Mapping[str, torch.Tensor] | None = None
 
 
 class _Unsaved(Run):
@@ -112,14 +118,14 @@ def tune(
     Raises:
         Refused: it moved what its strategy's name forbids.
     """
-    loss = {name: value for name, value in configuration.items() if name in NOT_OF_THE_STRATEGY}
-    options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
+    options = dict(configuration)
+    loss = {name: options.pop(name) for name in NOT_OF_THE_STRATEGY if name in options}
     network = model.network().to(computing.device)
-    watch = Watch(entrant.law, network, model.head, model.decoder, options.get("gamma", 2))
+    watch = _watch_of(entrant.law, options, model, network, steps)
     began = time.monotonic()
     with PeakMemory(torch.device(computing.device)) as memory:
         made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
-        strategy = watch.over(made)
+        strategy = Averaged(watch.over(made), steps) if entrant.variants else watch.over(made)
         request = FinetuneRequest(
             model.card.name, [], "", strategy=entrant.law, steps=steps, batch_size=batch_size, seed=seed, **loss
         )
@@ -131,4 +137,11 @@ def tune(
     watch.check_finished(steps)
     seconds = time.monotonic() - began
     network.cpu()
-    return Tuned(network, model.delta_to(network).fraction_changed, seconds, memory.mb)
+    mean_change = strategy.mean_change() if entrant.variants else None
+    return Tuned(network, model.delta_to(network).fraction_changed, seconds, memory.mb, mean_change)
+
+
+def _watch_of(law: str, options: Configuration, model: FoundationModel, network: torch.nn.Module, steps: int) -> Watch:
+    """Over the freedom that the configuration claims, its rule's own gamma where it names none."""
+    gamma = options.get("gamma", RULES[options.get("update", DEFAULT_RULE)].gamma)
+    return Watch(law, network, model.head, model.decoder, Gamma.of(gamma, steps), options.get("among"))

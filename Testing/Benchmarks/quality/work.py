@@ -21,6 +21,7 @@ from .measures import measure
 from .protocol import BEFORE, Piece, Protocol, cells, choice, is_ready, nothing_to_choose, open_pieces, pieces
 from .rows import Row, Rows
 from .tune import Computing, Tuned, prepared_case, tune
+from .variants import varied
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process looks for work that became possible while others do what it waits for."""
@@ -126,8 +127,10 @@ def _first_possible(benchmark: Benchmark, ready: list[Piece]) -> Row | None:
 
 
 def fix_choices(benchmark: Benchmark) -> dict[str, Row]:
-    """Write down each choice that became possible; all rows, these included."""
+    """Write down each choice that became possible, where anything is to be tested; all rows, these included."""
     rows = benchmark.rows.read()
+    if not benchmark.protocol.tests:
+        return rows
     possible = [nothing_to_choose()]
     for cell in cells(benchmark.protocol, benchmark.entrants):
         if choice_key(cell.name) not in rows:
@@ -160,7 +163,23 @@ def _tried(benchmark: Benchmark, piece: Piece) -> Row:
     began = time.monotonic()
     tuned = _tuned(benchmark, piece, piece.configuration)
     pool = benchmark.pool
-    return _row(benchmark, piece, piece.configuration, tuned, pool.validation, pool.source_validation, began)
+    row = _row(benchmark, piece, piece.configuration, tuned, pool.validation, pool.source_validation, began)
+    return {**row, **_variants(benchmark, piece, tuned)}
+
+
+def _variants(benchmark: Benchmark, piece: Piece, tuned: Tuned) -> dict[str, Any]:
+    """The column of the variants of a finished model, measured on the validation scans; none without any."""
+    if tuned.mean_change is None:
+        return {}
+    base, pool = benchmark.model.network().state_dict(), benchmark.pool
+    measured = {}
+    for variant in benchmark.entrants[piece.cell.entrant].variants:
+        predictor = _predictor(benchmark, varied(tuned.network, base, tuned.mean_change, variant))
+        measured[variant.name] = {
+            "target": measure(predictor, pool.validation),
+            "source": measure(predictor, pool.source_validation),
+        }
+    return {"variants": measured}
 
 
 def _test(benchmark: Benchmark, piece: Piece) -> None:

@@ -60,3 +60,22 @@ def test_the_report_alone_is_written_without_any_work(tmp_path, capsys):
     assert command.main(["--quick", "--out", str(tmp_path), "--jobs", "1", "--report-only"]) == 0
     assert "22 pieces of work" in capsys.readouterr().out
     assert "is not finished: 22 pieces" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_ideas_mean_validation_scans_only_at_five_cases():
+    ideas = settings("--ideas", "--only", "adam", "--choosing-draws", "2")
+
+    assert ideas.ideas and ideas.strategies == ("adam",)
+    assert not ideas.protocol.tests
+    assert (ideas.protocol.steps, ideas.protocol.shots, ideas.protocol.completeness) == (100, (5,), ("all",))
+    assert (ideas.protocol.choosing_draws, ideas.out) == (2, Path("build/quality-ideas"))
+    assert settings("--full").protocol.tests
+
+
+def test_a_search_goes_on_in_no_other_benchmarks_folder(tmp_path, capsys):
+    given = ["--out", str(tmp_path), "--jobs", "1", "--report-only"]
+    assert command.main(["--ideas", *given]) == 0
+    assert "pieces of work of about" in capsys.readouterr().out
+    assert "This search is not finished" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert command.main(["--full", *given]) == 2
+    assert "another purpose" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from DGSTSegmentLib.networks.architectures import (
     build,
     build_blank,
     decoder_modules,
+    early_modules,
+    encoder_modules,
     head_modules,
     outputs,
     set_deep_supervision,
@@ -65,9 +67,38 @@ def test_swin_unetrs_head_is_seen_as_a_head_though_its_name_does_not_say_so(work
     assert head < parameters_of(network, decoder_modules(network))
 
 
-def test_head_of_an_unknown_network_is_not_guessed():
+@pytest.mark.parametrize("kind", ["plain", "residual", "swin"])
+def test_encoder_and_decoder_make_up_the_network_and_share_nothing(workshop, kind):
+    network = build(getattr(workshop, kind)())
+    encoder, decoder = (parameters_of(network, names(network)) for names in (encoder_modules, decoder_modules))
+    assert not encoder & decoder
+    assert encoder | decoder == set(network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_a_unets_early_modules_are_its_first_two_stages_and_the_stem_alone(workshop, kind):
+    network = build(getattr(workshop, kind)())
+    early = parameters_of(network, early_modules(network))
+    encoder = network.encoder
+    late = {p for stage in encoder.stages[2:] for p in stage.parameters()}
+    assert late
+    assert early == set(encoder.parameters()) - late
+    assert all(name.startswith("encoder.") for name in early_modules(network)), "not by the name inside the decoder"
+
+
+@pytest.mark.parametrize("use_v2", [False, True])
+def test_swin_unetrs_early_modules_work_on_the_two_highest_resolutions(workshop, use_v2):
+    network = build(workshop.swin(use_v2))
+    swin = network.swinViT
+    expected = [swin.patch_embed, swin.layers1, network.encoder1, network.encoder2]
+    expected += [swin.layers1c] if use_v2 else []
+    assert parameters_of(network, early_modules(network)) == {p for part in expected for p in part.parameters()}
+
+
+@pytest.mark.parametrize("parts", [head_modules, decoder_modules, encoder_modules, early_modules])
+def test_parts_of_an_unknown_network_are_not_guessed(parts):
     with pytest.raises(ValueError, match="name the modules yourself"):
-        head_modules(torch.nn.Sequential(torch.nn.Conv3d(1, 2, 1)))
+        parts(torch.nn.Sequential(torch.nn.Conv3d(1, 2, 1)))
 
 
 def test_deep_supervision_is_switched_without_touching_weights(workshop):

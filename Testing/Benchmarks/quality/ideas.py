@@ -1,0 +1,174 @@
+"""Ideas for a better DGST, each beside what it has to beat; measured on validation scans only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from DGSTSegmentLib.dgst.partition import members, names_below
+from DGSTSegmentLib.dgst.strategies import Strategy, make_strategy
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.networks.model import FoundationModel
+
+from .entrants import REFERENCE, Configuration, Entrant
+from .protocol import Protocol
+from .scored import make_scored
+from .variants import Variant
+
+VARIANTS = (Variant(averaged=True), Variant(scale=0.85), Variant(scale=0.7))
+SIGNUM = {"update": "signum", "gamma": 16}
+ADAM = {"score": "mean", "direction": "adam", "gamma": 16}
+SIGN_LR, ADAM_LR, ROW_LR, FULL_LR = 2e-3, 4e-3, 0.1, 5e-4
+"""In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full."""
+
+
+def chosen_ideas(names: Sequence[str] | None, model: FoundationModel, protocol: Protocol) -> dict[str, Entrant]:
+    """The ideas called so, and full fine-tuning, with which all are compared; when None, all that take part.
+
+    Args:
+        names: of ideas.
+        model: whose modules' names confined ideas need.
+        protocol: whose steps a gamma that changes depends on, and in whose completeness some take no part.
+
+    Raises:
+        InputError: a name is not known, or takes no part.
+    """
+    known = {one.name: one for one in _ideas(model, protocol.steps)}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"There is no idea {name!r}; there are {', '.join(known)}.")
+        if not set(known[name].completeness) & set(protocol.completeness):
+            raise InputError(f"{name} needs --completeness {' or '.join(known[name].completeness)}.")
+    asked = known if names is None else {*names, REFERENCE}
+    return {
+        name: one for name, one in known.items() if name in asked and set(one.completeness) & set(protocol.completeness)
+    }
+
+
+def titles_of_ideas(model: FoundationModel) -> dict[str, str]:
+    """What each idea is, by name."""
+    return {one.name: one.title for one in _ideas(model, steps=1)}
+
+
+def _ideas(model: FoundationModel, steps: int) -> Iterator[Entrant]:
+    yield from _baselines()
+    yield from _controls()
+    yield from _directions(steps)
+    yield from _scores(steps)
+    yield from _gammas(steps)
+    yield from _confined(model, steps)
+    yield from _distilled()
+
+
+def _baselines() -> Iterator[Entrant]:
+    """What is to be beaten, and the rules that DGST has; the first four with variants."""
+    yield _of("full", "Full fine-tuning", _rates(FULL_LR, 0.2, 0.4, 1, 2), law="full", variants=VARIANTS)
+    static = _rates(0.15, 0.4, 1, 2.5, update="rms", gamma=2)
+    yield _of("static", "Fixed weights, rule rms", static, law="static", variants=VARIANTS)
+    yield _of("lora", "LoRA", _rates(1e-3, 0.4, 1, 2.5), law="lora", variants=VARIANTS)
+    signum = _rates(SIGN_LR, 0.5, 1, 2, **SIGNUM)
+    yield _of("signum", "DGST by the running mean of gradients (rule signum)", signum, variants=VARIANTS)
+    yield _of("rms", "DGST, rule rms", _rates(ROW_LR, 0.4, 1, 2, update="rms", gamma=2))
+    yield _of("paper", "DGST, the paper's rule", _rates(0.25, 0.4, 1, 2.5, update="sgd", gamma=2))
+
+
+def _controls() -> Iterator[Entrant]:
+    """As many weights by the same rule, not selected by the gradients of the run."""
+    yield _of("static-signum", "Fixed weights, rule signum", _rates(SIGN_LR, 1, 2, 4, **SIGNUM), law="static")
+    yield _of("random-signum", "Random weights, rule signum", _rates(SIGN_LR, 0.5, 1, 2, **SIGNUM), law="random")
+
+
+def _directions(steps: int) -> Iterator[Entrant]:
+    """Selected by the running mean; other directions and steps."""
+    yield _scored("adam", "Moved by Adam's direction", _rates(ADAM_LR, 0.5, 1, 2, **ADAM), steps)
+    relative = _rates(ROW_LR, 0.25, 0.5, 1, scale="row", **ADAM)
+    yield _scored("adam-row", "Moved by Adam's direction, relative to the row's size", relative, steps)
+    row = _rates(ROW_LR, 0.5, 1, 2, gamma=2, score="mean", direction="mean-sign", scale="row")
+    yield _scored("signum-row", "Moved by the mean's sign, relative to the row's size", row, steps)
+    normalised = _rates(SIGN_LR, 0.5, 1, 2, **{**ADAM, "direction": "row-normalised"})
+    yield _scored("row-normalised", "Moved by the mean, each row equally far", normalised, steps)
+
+
+def _scores(steps: int) -> Iterator[Entrant]:
+    """Other scores, all moved by Adam's direction; and a choice that is kept for several steps."""
+    for score, title in {
+        "gradient": "Selected by this batch's gradient",
+        "signal-to-noise": "Selected by signal-to-noise",
+        "fisher": "Selected by mean square (Fisher information)",
+        "times-weight": "Selected by gradient times weight",
+        "over-weight": "Selected by gradient relative to weight",
+    }.items():
+        tried = _rates(ADAM_LR, 0.5, 1, 2, **{**ADAM, "score": score})
+        yield _scored(f"by-{score}", f"{title}, moved by Adam's direction", tried, steps)
+    held = [one for hold in (5, 20) for one in _rates(ADAM_LR, 0.5, 1, 2, hold=hold, **ADAM)]
+    yield _scored("held", "As adam, a choice kept for several steps", held, steps)
+
+
+def _gammas(steps: int) -> Iterator[Entrant]:
+    """Other gammas: fewer or more, falling or rising over the run, a share of the row."""
+    for name, title, gammas in (
+        ("gamma", "As adam, other gammas", (2, 8, 32, 64)),
+        ("gamma-schedule", "As adam, gamma changes over the run", ([32, 2], [2, 32])),
+        ("gamma-share", "As adam, gamma is a share of the row", (0.01, 0.05)),
+    ):
+        tried = [one for gamma in gammas for one in _rates(ADAM_LR, 0.5, 1, **{**ADAM, "gamma": gamma})]
+        yield _scored(name, title, tried, steps)
+
+
+def _confined(model: FoundationModel, steps: int) -> Iterator[Entrant]:
+    """Rows of some modules only (gamma 0 elsewhere), for full as well, so that a win is the selection's own."""
+    for place, names, title in (
+        ("encoder", model.encoder, "the encoder"),
+        ("early", model.early, "the encoder's first two stages"),
+    ):
+        among = list(names)
+        full = _rates(FULL_LR, 0.4, 1, 2, among=among)
+        yield _of(
+            f"full-{place}", f"Full, of rows those of {title}", full, "full", make=make_full_among, variants=VARIANTS
+        )
+        signum = _rates(SIGN_LR, 0.5, 1, 2, among=among, **SIGNUM)
+        yield _of(f"signum-{place}", f"Rule signum among rows of {title}", signum, variants=VARIANTS)
+        adam = _rates(ADAM_LR, 0.5, 1, 2, among=among, **ADAM)
+        yield _scored(f"adam-{place}", f"As adam among rows of {title}", adam, steps)
+
+
+def _distilled() -> Iterator[Entrant]:
+    """Less and more distillation from the foundation model, offered to all; its weight is 1 elsewhere.
+
+    It acts on voxels of which nothing is known, and cases of completeness ``all`` have none.
+    """
+    for name, law, fixed in (
+        ("full", "full", {"lr": FULL_LR}),
+        ("static", "static", {"lr": 0.15, "update": "rms", "gamma": 2}),
+        ("lora", "lora", {"lr": 1e-3}),
+        ("signum", "dgst", {"lr": SIGN_LR, **SIGNUM}),
+    ):
+        tried = [{**fixed, "distillation": weight} for weight in (0.0, 3.0, 10.0)]
+        title = f"{name}, other weights of the distillation"
+        yield _of(f"{name}-distillation", title, tried, law, completeness=("marked",))
+
+
+def make_full_among(
+    law: str, network: nn.Module, *, among: Sequence[str], head: Sequence[str], **options: Any
+) -> Strategy:
+    """Full fine-tuning whose rows outside ``among`` and the head are frozen; norms and biases move everywhere."""
+    moving = names_below(network, [*among, *head])
+    for member in members(network):
+        if member.has_rows and member.name not in moving:
+            member.parameter.requires_grad_(False)
+    return make_strategy(law, network, head=head, **options)
+
+
+def _rates(lr: float, *factors: float, **fixed: Any) -> list[Configuration]:
+    return [{**fixed, "lr": float(f"{lr * factor:.3g}")} for factor in factors]
+
+
+def _of(name: str, title: str, tried: Sequence[Configuration], law: str = "dgst", **fields: Any) -> Entrant:
+    return Entrant(name, title, law, tuple(tried), **fields)
+
+
+def _scored(name: str, title: str, tried: Sequence[Configuration], steps: int) -> Entrant:
+    return _of(name, title, tried, make=partial(make_scored, steps=steps))
