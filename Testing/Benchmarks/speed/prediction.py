@@ -259,7 +259,8 @@ def _call(companion: Companion, image: Path, out: Path) -> Callable[[], Any]:
 
 _OTHER_WINDOWS = (
     "MONAI lays its windows a fixed step apart and moves only the last one inward; nnU-Net and this project spread "
-    "them evenly. Instance norm sees its window, so the scores differ even from the same input."
+    "them evenly. Instance norm sees its window, so the scores differ even from the same input. Whether that "
+    "explains the whole difference was not isolated."
 )
 _NOTES = {
     NNUNET: "Its sequential prediction, which starts no further processes and is the faster one for a single scan.",
