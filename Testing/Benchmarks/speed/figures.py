@@ -21,7 +21,7 @@ _LINE_COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#7c3aed", "#a16207")
 _LOG_FROM = 30.0
 """Axes are logarithmic where the greatest is so many times the least."""
 
-_TITLE_LETTERS = 60
+_TITLE_LETTERS = 44
 
 Part = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ def bars(part: Part) -> str | None:
         if (lines := [line for line in group["lines"] if line["quantity"] == quantity and line["against"] is None])
     ]
     draws = [lambda axes, panel=panel: _draw_bars(axes, *panel) for panel in panels]
-    return _figure(draws, [1.1 + 0.24 * len(lines) for _, _, lines in panels], width=5.2)
+    return _figure(draws, [1.1 + 0.24 * len(lines) for _, _, lines in panels], width=6.4)
 
 
 def _draw_bars(axes: Axes, group: Mapping[str, Any], quantity: str, lines: Sequence[Mapping[str, Any]]) -> None:

@@ -68,7 +68,7 @@ def setting_text(setting: Mapping[str, Any]) -> str:
 
 def _item_text(name: str, value: Any) -> str:
     text = " x ".join(str(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
-    return text if name in ("network", "scan") else f"{name.replace('_', ' ')} {text}"
+    return text if name in ("network", "scan", "way") else f"{name.replace('_', ' ')} {text}"
 
 
 def _circumstances(authors: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
