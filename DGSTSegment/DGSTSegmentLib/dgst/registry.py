@@ -12,21 +12,19 @@ class RuleInfo:
 
     Args:
         name: the word of the command line and of saved requests.
-        title: the words of a list.
         gamma: how many weights of a row a step may move, unless told otherwise.
     """
 
     name: str
-    title: str
     gamma: int
 
 
 RULES: dict[str, RuleInfo] = {
     rule.name: rule
     for rule in (
-        RuleInfo("rms", "relative to each row's size (DGSTSegment's own)", gamma=2),
-        RuleInfo("signum", "by the running mean of gradients (DGSTSegment's own)", gamma=16),
-        RuleInfo("sgd", "as in the paper (SGD)", gamma=2),
+        RuleInfo("rms", gamma=2),
+        RuleInfo("signum", gamma=16),
+        RuleInfo("sgd", gamma=2),
     )
 }
 DEFAULT_RULE = "rms"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from DGSTSegmentLib.networks.architectures import build, head_modules, plain_unet
+from DGSTSegmentLib.networks.architectures import build, plain_unet
 
 from .part import Context
 
@@ -42,11 +42,6 @@ class Subject:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return build(self.architecture).to(device).train()
-
-
-def head_of(network: nn.Module) -> list[str]:
-    """Names of the modules that make the scores."""
-    return head_modules(network)
 
 
 def residual_unet(features: list[int], blocks: list[int]) -> dict[str, Any]:

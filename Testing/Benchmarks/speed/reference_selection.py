@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from DGSTSegmentLib.dgst.partition import Member, partition
 from DGSTSegmentLib.dgst.selection import top_entries
-
-from .networks import head_of
+from DGSTSegmentLib.networks.architectures import head_modules
 
 IDENTITY_LIMIT_BYTES = 2 * 2**30
 _BYTES_OF_A_NUMBER = 4
@@ -43,7 +42,7 @@ def dgst_selection(members: Iterable[Member], gamma: int) -> None:
 
 def comparable_layers(network: nn.Module, limit_bytes: int = IDENTITY_LIMIT_BYTES) -> tuple[list[Member], list[Member]]:
     """The parameters with rows that have a gradient: those whose identity matrix fits the limit, and those left out."""
-    found = [m for m in partition(network, head_of(network)).rows if m.parameter.grad is not None]
+    found = [m for m in partition(network, head_modules(network)).rows if m.parameter.grad is not None]
     fits = [identity_bytes(member) <= limit_bytes for member in found]
     return (
         [member for member, fit in zip(found, fits, strict=True) if fit],

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from DGSTSegmentLib.dgst import DGST
-from DGSTSegmentLib.networks.architectures import outputs
+from DGSTSegmentLib.networks.architectures import head_modules, outputs
 from DGSTSegmentLib.training.batches import Batch
 from DGSTSegmentLib.training.devices import autocast
 from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE
 from DGSTSegmentLib.training.loss import FewShotLoss
 
-from .networks import Subject, head_of
+from .networks import Subject
 
 MAX_NORM = 12.0
 _LR = 1e-6
@@ -113,7 +113,7 @@ class DGSTStep:
             network,
             lr=_LR,
             gamma=gamma,
-            head=head_of(network),
+            head=head_modules(network),
             always_on_lr=_LR,
             max_norm=MAX_NORM,
             in_backward=in_backward,

@@ -7,13 +7,13 @@ from dataclasses import asdict
 import pytest
 import torch
 from speed import memory_child, step_memory, steps
-from speed.networks import Subject, head_of, residual_unet
+from speed.networks import Subject, residual_unet
 from speed.part import Context
 from speed.reference_selection import comparable_layers, identity_bytes, reference_mask
 from speed.training_step import TORCH_OPTIMIZERS, DGSTStep, TorchStep, Training
 
 from DGSTSegmentLib.dgst import top_entries
-from DGSTSegmentLib.networks.architectures import plain_unet
+from DGSTSegmentLib.networks.architectures import head_modules, plain_unet
 
 TINY = Subject("tiny", plain_unet([4, 6], convolutions=1), patch=8, batch_size=1)
 CPU = torch.device("cpu")
@@ -133,4 +133,4 @@ def test_a_process_that_fails_is_no_measurement(context):
 def test_a_residual_network_has_its_blocks():
     network = Subject("r", residual_unet([4, 6], [1, 3]), patch=8).build(CPU)
     assert [len(stage.blocks) for stage in network.encoder.stages] == [1, 3]
-    assert head_of(network) == ["decoder.seg_layers"]
+    assert head_modules(network) == ["decoder.seg_layers"]
