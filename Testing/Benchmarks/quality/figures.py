@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from DGSTSegmentLib.imaging.matching import SIZE_CLASSES
 
 from .entrants import REFERENCE
+from .pages import svg_of
 
 COLOURS = {
     "dgst": "#c2410c",
@@ -142,10 +142,7 @@ def _panels(summary: Mapping[str, Any], draw: Draw, size: tuple[float, float] = 
         for place, setting in enumerate(settings):
             draw(figure.add_subplot(rows, columns, place + 1), setting)
         _explain(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = text.getvalue()
-    return drawing[drawing.index("<svg") :]
+        return svg_of(figure)
 
 
 def _style(name: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from DGSTSegmentLib.atomic import write_text
 
-from . import figures
+from . import figures, pages
 from .entrants import REFERENCE
 from .measures import QUANTITIES, Quantity
 from .rows import Rows
@@ -72,20 +72,8 @@ def page(summary: Mapping[str, Any]) -> str:
 
 def templates() -> Environment:
     """The pages' templates with the filters that write numbers."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "interval": interval_text,
-        "p": p_text,
-        "configuration": configuration_text,
-        "number": number_text,
-    }
-    return environment
+    filters = {"interval": interval_text, "p": p_text, "configuration": configuration_text, "number": number_text}
+    return pages.templates(filters)
 
 
 def csv_text(summary: Mapping[str, Any]) -> str:

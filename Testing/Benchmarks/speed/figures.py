@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from quality.pages import svg_of
 
 from .scaling import AXES
 
@@ -124,10 +124,7 @@ def _figure(draws: Sequence[Callable[[Axes], None]], heights: Sequence[float], w
         grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
         for place, draw in enumerate(draws):
             draw(figure.add_subplot(grid[place // columns, place % columns]))
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = text.getvalue()
-    return drawing[drawing.index("<svg") :]
+        return svg_of(figure)
 
 
 def _is_wide(values: Sequence[float]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from quality.pages import templates
 
 from DGSTSegmentLib.atomic import write_text
 
@@ -39,16 +39,13 @@ def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
 
 def page(summary: Mapping[str, Any]) -> str:
     """The report: one HTML page that needs nothing beside it."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"limit": limit_text, "spread": spread_text, "verdict": verdict_text, "middle": middle_text}
+    filters = {"limit": limit_text, "spread": spread_text, "verdict": verdict_text, "middle": middle_text}
     drawn = [figures.growth(part) if part["name"] == "scaling" else figures.bars(part) for part in summary["parts"]]
-    return environment.get_template("report.html").render(summary, figures=drawn)
+    return (
+        templates(filters, Path(__file__).parent / "templates")
+        .get_template("report.html")
+        .render(summary, figures=drawn)
+    )
 
 
 def csv_text(summary: Mapping[str, Any]) -> str:
