@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..dgst.registry import RULES, STRATEGIES
+from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.request import REQUEST_FILE, stored_request
 from .arguments import add_computing, add_model, add_output, given, model_spec
@@ -17,8 +17,8 @@ from .table import cases_of_options, read_table
 
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
-_OPTIONS = ("strategy", "gamma", "update", "lr", "steps", "minutes", "holdout", "seed", "device", "precision")
-_OPTIONS += ("base", "fold", "batch_size", "threads", "distillation", "name")
+_OPTIONS = ("strategy", "gamma", "layers", "update", "lr", "steps", "minutes", "holdout", "seed", "device")
+_OPTIONS += ("precision", "base", "fold", "batch_size", "threads", "distillation", "name")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +56,18 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", choices=tuple(STRATEGIES), help="which weights may move (default dgst)")
-    own = ", ".join(f"{rule.gamma} of {rule.name}" for rule in RULES.values())
-    parser.add_argument("--gamma", type=int, metavar="N", help=f"weights of a row that a step may move (default {own})")
-    parser.add_argument("--update", choices=tuple(RULES), help="rule of a step (default rms; sgd is the paper's)")
+    gammas, layers = (
+        ", ".join(f"{getattr(rule, name)} of {rule.name}" for rule in RULES.values()) for name in ("gamma", "layers")
+    )
+    parser.add_argument(
+        "--gamma", type=int, metavar="N", help=f"weights of a row that a step may move (default {gammas})"
+    )
+    parser.add_argument(
+        "--layers", choices=LAYERS, help=f"where they are; early: the encoder's first two stages (default {layers})"
+    )
+    parser.add_argument(
+        "--update", choices=tuple(RULES), help=f"rule of a step (default {DEFAULT_RULE}; sgd is the paper's)"
+    )
     parser.add_argument("--lr", type=float, help="learning rate (default: the strategy's)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="how many steps (default 200)")

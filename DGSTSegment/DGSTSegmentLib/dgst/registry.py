@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LAYERS = ("all", "encoder", "early")
+"""Where dgst, random and static select: in the whole network, its encoder, or the encoder's first two stages."""
+
 
 @dataclass(frozen=True)
 class RuleInfo:
@@ -13,21 +16,23 @@ class RuleInfo:
     Args:
         name: the word of the command line and of saved requests.
         gamma: how many weights of a row a step may move, unless told otherwise.
+        layers: of ``LAYERS``, whose rows those weights are selected from, unless told otherwise.
     """
 
     name: str
     gamma: int
+    layers: str = "all"
 
 
 RULES: dict[str, RuleInfo] = {
     rule.name: rule
     for rule in (
+        RuleInfo("signum", gamma=16, layers="early"),
         RuleInfo("rms", gamma=2),
-        RuleInfo("signum", gamma=16),
         RuleInfo("sgd", gamma=2),
     )
 }
-DEFAULT_RULE = "rms"
+DEFAULT_RULE = "signum"
 
 
 @dataclass(frozen=True)
@@ -60,21 +65,21 @@ _ALL = (
         "dgst",
         "Dynamic gradient sparsification (DGST)",
         "At each step only the gamma weights of every row with the largest gradients, norms, biases and head move.",
-        {"rms": 0.02, "signum": 2e-3, "sgd": 0.1},
+        {"rms": 0.02, "signum": 1e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "random",
         "Random weights",
         "As DGST, but the gamma weights of every row are drawn at random at each step; a control for comparisons.",
-        {"rms": 0.02, "signum": 2e-3, "sgd": 0.1},
+        {"rms": 0.02, "signum": 1e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "static",
         "Fixed weights",
         "As DGST, but the gamma weights of every row are chosen once, from the first five batches, and kept.",
-        {"rms": 0.06, "signum": 2e-3, "sgd": 0.1},
+        {"rms": 0.06, "signum": 1e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo("full", "Full fine-tuning", "Every weight moves at every step.", {"adamw": 5e-4, "sgd": 1e-2}),

@@ -87,6 +87,10 @@ class FoundationModel:
         """Names of the modules of the encoder's first two stages."""
         return tuple(early_modules(self._blank()))
 
+    def modules_of(self, layers: str) -> tuple[str, ...] | None:
+        """Names of the modules that ``dgst.registry.LAYERS`` calls so; None for all."""
+        return {"all": lambda: None, "encoder": lambda: self.encoder, "early": lambda: self.early}[layers]()
+
     def networks(self) -> list[nn.Module]:
         """Fresh copies, one a fold, in float32 on the CPU, in evaluation mode, pretrained head included.
 

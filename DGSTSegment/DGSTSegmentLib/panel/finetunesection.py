@@ -17,9 +17,15 @@ from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = {
-    "rms": _("relative to each row's size (DGSTSegment's own)"),
     "signum": _("steady, by the mean of past steps (DGSTSegment's own)"),
+    "rms": _("relative to each row's size (DGSTSegment's own)"),
     "sgd": _("as in the paper (SGD)"),
+}
+LAYERS = {
+    "": _("as the size of a step has it"),
+    "all": _("anywhere in the model"),
+    "encoder": _("in the encoder"),
+    "early": _("in the encoder's first two stages"),
 }
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
 METHODS = {
@@ -76,22 +82,28 @@ class FinetuneSection:
         ui = self.ui
         for info in STRATEGIES.values():
             ui.strategySelector.addItem(info.title, info.name)
-        for selector, choices in ((ui.updateSelector, UPDATES.items()), (ui.deviceSelector, DEVICES)):
+        for selector, choices in (
+            (ui.updateSelector, UPDATES.items()),
+            (ui.layersSelector, LAYERS.items()),
+            (ui.deviceSelector, DEVICES),
+        ):
             for name, title in choices:
                 selector.addItem(title, name)
         ui.deviceSelector.setCurrentIndex(ui.deviceSelector.findData(self.logic.settings.device))
         ui.strategySelector.connect("currentIndexChanged(int)", self.onStrategyChosen)
         ui.updateSelector.connect("currentIndexChanged(int)", self.onUpdateChosen)
+        ui.layersSelector.connect("currentIndexChanged(int)", self.onLayersChosen)
         ui.deviceSelector.connect("currentIndexChanged(int)", self.onDeviceChosen)
 
     # ------------------------------------------------------------------------------------------------------ showing
 
     def showParameters(self) -> None:
-        """Show the method and rule that the scene holds; the other fields follow by themselves."""
+        """Show the method, rule and layers that the scene holds; the other fields follow by themselves."""
         parameters = self.state.parameters
         for selector, name in (
             (self.ui.strategySelector, parameters.strategy),
             (self.ui.updateSelector, parameters.update),
+            (self.ui.layersSelector, parameters.layers),
         ):
             index = selector.findData(name)
             if index >= 0 and selector.currentIndex != index:
@@ -126,7 +138,7 @@ class FinetuneSection:
         info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
         self.ui.strategyLabel.setText(METHODS.get(info.name, info.description))
         self.ui.strategyLabel.setToolTip(info.description)
-        for widget in (self.ui.gammaSpinBox, self.ui.updateSelector):
+        for widget in (self.ui.gammaSpinBox, self.ui.layersSelector, self.ui.updateSelector):
             widget.setEnabled(info.uses_gamma)
 
     def onStrategyChosen(self, index: int) -> None:
@@ -137,6 +149,10 @@ class FinetuneSection:
     def onUpdateChosen(self, index: int) -> None:
         if self.state.parameters is not None:
             self.state.parameters.update = self.ui.updateSelector.itemData(index)
+
+    def onLayersChosen(self, index: int) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.layers = self.ui.layersSelector.itemData(index)
 
     def onDeviceChosen(self, index: int) -> None:
         self.logic.settings.device = self.ui.deviceSelector.itemData(index)
@@ -150,6 +166,7 @@ class FinetuneSection:
         return {
             "strategy": p.strategy,
             "gamma": p.gamma or None,
+            "layers": p.layers or None,
             "update": p.update,
             "lr": p.learningRate or None,
             "holdout": None if p.heldOut < 0 else p.heldOut,

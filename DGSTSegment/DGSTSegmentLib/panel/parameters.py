@@ -7,7 +7,7 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper
 
-from ..dgst.registry import DEFAULT_RULE, RULES
+from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES
 
 
 @parameterNodeWrapper
@@ -15,8 +15,8 @@ class DGSTSegmentParameters:
     """Settings of the panel.
 
     inputVolume: the CT at work on.
-    strategy, gamma (0: the rule's own), update, learningRate (0: the strategy's own), minutes, steps (0: from the
-    minutes), heldOut (-1: one case in five), seed: of the next fine-tuning.
+    strategy, gamma (0: the rule's own), layers (empty: the rule's own), update, learningRate (0: the strategy's own),
+    minutes, steps (0: from the minutes), heldOut (-1: one case in five), seed: of the next fine-tuning.
     shown: ``after``, ``before`` or ``both`` predictions.
     leastShortAxis: findings below this short axis (mm) are hidden.
     outlineOnly, opacity: how predictions are drawn in slice views.
@@ -27,6 +27,7 @@ class DGSTSegmentParameters:
     inputVolume: vtkMRMLScalarVolumeNode
     strategy: Annotated[str, Default("dgst")]
     gamma: Annotated[int, WithinRange(0, 64), Default(0)]
+    layers: Annotated[str, Choice(["", *LAYERS]), Default("")]
     update: Annotated[str, Choice(list(RULES)), Default(DEFAULT_RULE)]
     learningRate: Annotated[float, WithinRange(0, 1), Default(0.0)]
     minutes: Annotated[int, WithinRange(1, 600), Default(5)]

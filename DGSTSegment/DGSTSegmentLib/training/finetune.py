@@ -195,6 +195,7 @@ class _Finetuning:
             decoder=self.foundation.decoder,
             lr=request.lr,
             gamma=request.gamma,
+            among=self.foundation.modules_of(request.layers),
             update=request.update,
             seed=request.seed,
         )
@@ -241,6 +242,7 @@ class _Finetuning:
             strategy={
                 "name": request.strategy,
                 "gamma": request.gamma,
+                "layers": request.layers,
                 "update": request.update,
                 "lr": request.lr,
                 "steps": steps,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..dgst.registry import DEFAULT_RULE, RULES, STRATEGIES
+from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from .case_files import CaseFiles
 
@@ -70,6 +70,7 @@ class FinetuneRequest:
         out: the run's folder; what is written there is itself a model.
         strategy: a name in ``dgst.registry.STRATEGIES``.
         gamma: how many weights of a row a step may move (dgst, random, static); None takes the rule's own.
+        layers: of ``dgst.registry.LAYERS``, whose rows those weights are selected from; None takes the rule's own.
         update: rule for those weights, of ``dgst.registry.RULES``: ``sgd`` is the paper's.
         lr: learning rate of the strategy's own parameters; None takes the strategy's default.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
@@ -91,6 +92,7 @@ class FinetuneRequest:
     out: str
     strategy: str = "dgst"
     gamma: int | None = None
+    layers: str | None = None
     update: str = DEFAULT_RULE
     lr: float | None = None
     steps: int | None = None
@@ -107,8 +109,9 @@ class FinetuneRequest:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.gamma is None and self.update in RULES:
-            object.__setattr__(self, "gamma", RULES[self.update].gamma)
+        for name in ("gamma", "layers"):
+            if getattr(self, name) is None and self.update in RULES:
+                object.__setattr__(self, name, getattr(RULES[self.update], name))
 
     def validate(self) -> None:
         """Raises:
@@ -116,6 +119,7 @@ class FinetuneRequest:
         """
         _one_of("strategy", self.strategy, tuple(STRATEGIES))
         _one_of("update", self.update, tuple(RULES))
+        _one_of("layers", self.layers, LAYERS)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:

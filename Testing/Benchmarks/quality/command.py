@@ -200,7 +200,7 @@ def _report(settings: Settings) -> int:
     benchmark = open_benchmark(settings)
     missing = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
     if settings.ideas:
-        write_ideas_report(settings.out, titles_of_ideas(benchmark.model), missing)
+        write_ideas_report(settings.out, titles_of_ideas(), missing)
     else:
         write_report(settings.out, missing)
     state = "finished"

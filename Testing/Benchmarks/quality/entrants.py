@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from DGSTSegmentLib.dgst.registry import STRATEGIES
+from torch import nn
+
+from DGSTSegmentLib.dgst.partition import members, names_below
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
 from DGSTSegmentLib.dgst.strategies import Strategy, make_strategy
 from DGSTSegmentLib.errors import InputError
 
@@ -15,14 +18,17 @@ from .variants import Variant
 
 Configuration = dict[str, Any]
 
-LEARNING_RATE_FACTORS = (0.16, 0.4, 1.0, 2.5)
-"""Of a strategy's own learning rate, the same for all strategies: a factor of 16 from the least to the most."""
+LEARNING_RATE_FACTORS = (0.4, 1.0, 2.5)
+"""Of a strategy's own learning rate, the same for all strategies."""
 
 REFERENCE = "full"
 """The strategy that the others are compared with."""
 
-MANY_DRAWS = ("dgst", "full", "static", "lora")
+MANY_DRAWS = ("dgst", "full", "full-early", "static", "lora")
 """Strategies with draws enough for a test; five pairs cannot reach p < .05."""
+
+OTHER_RULES = {name: "paper" if name == "sgd" else name for name in RULES if name != DEFAULT_RULE}
+"""What DGST is called with each of them."""
 
 NOT_OF_THE_STRATEGY = ("distillation",)
 """Parts of a configuration that belong to the loss, not to the strategy."""
@@ -36,8 +42,8 @@ class Entrant:
         name: in rows and report.
         title: for people.
         law: name of the strategy (``dgst.registry.STRATEGIES``) whose freedom it claims and is held to.
-        configurations: what is tried on the validation split: arguments of ``make``, and ``distillation`` (weight of
-            the loss where nothing is known). As many for every entrant.
+        configurations: what is tried on the validation split: arguments of ``make``, ``layers`` in place of its
+            ``among``, and ``distillation`` (weight of the loss where nothing is known). As many for every entrant.
         make: makes the strategy, called as ``make_strategy`` is.
         variants: of the finished model that are measured beside it.
         completeness: of annotation, where it takes part.
@@ -63,14 +69,26 @@ def entrant(name: str, law: str, title: str, lr: float, factors: Sequence[float]
 
 
 def known_entrants(factors: Sequence[float] = LEARNING_RATE_FACTORS) -> dict[str, Entrant]:
-    """All strategies of the registry with the project's rule, and DGST with the paper's, by name."""
-    known = {
-        info.name: entrant(info.name, info.name, info.title, info.default_lr, factors) for info in STRATEGIES.values()
-    }
-    paper = entrant(
-        "dgst-paper", "dgst", "DGST, the paper's rule", STRATEGIES["dgst"].lrs["sgd"], factors, update="sgd"
+    """All strategies of the registry with the default rule, DGST with the others, and full in few layers, by name."""
+    known = {info.name: _of_registry(info.name, info, factors) for info in STRATEGIES.values()}
+    dgst, full = STRATEGIES["dgst"], STRATEGIES["full"]
+    others = {name: _of_registry(f"dgst-{title}", dgst, factors, name) for name, title in OTHER_RULES.items()}
+    early = entrant(
+        "full-early", "full", "Full, in the encoder's first two stages", full.default_lr, factors, layers="early"
     )
-    return {"dgst": known.pop("dgst"), paper.name: paper, **known}
+    early = replace(early, make=make_full_among)
+    listed = (known.pop("dgst"), *others.values(), known.pop("full"), early, *known.values())
+    return {one.name: one for one in listed}
+
+
+def _of_registry(name: str, info: StrategyInfo, factors: Sequence[float], update: str = DEFAULT_RULE) -> Entrant:
+    """With everything that its rule fixes spelled out."""
+    if not info.uses_gamma:
+        return entrant(name, info.name, info.title, info.default_lr, factors)
+    rule = RULES[update]
+    title = info.title if update == DEFAULT_RULE else f"{info.title}, rule {update}"
+    fixed = {"update": update, "gamma": rule.gamma, "layers": rule.layers}
+    return entrant(name, info.name, title, info.lrs[update], factors, **fixed)
 
 
 def chosen_entrants(names: Sequence[str] | None, factors: Sequence[float]) -> dict[str, Entrant]:
@@ -107,6 +125,18 @@ def refuse_repetition(entrants: Sequence[Entrant]) -> None:
     for one in entrants:
         if len({as_text(configuration) for configuration in one.configurations}) != len(one.configurations):
             raise InputError(f"{one.name} is tried with the same configuration twice; make them differ.")
+
+
+def make_full_among(
+    law: str, network: nn.Module, *, head: Sequence[str], among: Sequence[str] | None = None, **options: Any
+) -> Strategy:
+    """Full by ``make_strategy`` with rows outside ``among`` and the head frozen; norms and biases move everywhere."""
+    if among is not None:
+        moving = names_below(network, [*among, *head])
+        for member in members(network):
+            if member.has_rows and member.name not in moving:
+                member.parameter.requires_grad_(False)
+    return make_strategy(law, network, head=head, **options)
 
 
 def as_text(configuration: Configuration) -> str:

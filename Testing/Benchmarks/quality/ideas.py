@@ -6,14 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from torch import nn
-
-from DGSTSegmentLib.dgst.partition import members, names_below
-from DGSTSegmentLib.dgst.strategies import Strategy, make_strategy
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.networks.model import FoundationModel
 
-from .entrants import REFERENCE, Configuration, Entrant
+from .entrants import REFERENCE, Configuration, Entrant, make_full_among
 from .protocol import Protocol
 from .scored import make_scored
 from .variants import Variant
@@ -25,18 +20,17 @@ SIGN_LR, ADAM_LR, ROW_LR, FULL_LR = 2e-3, 4e-3, 0.1, 5e-4
 """In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full."""
 
 
-def chosen_ideas(names: Sequence[str] | None, model: FoundationModel, protocol: Protocol) -> dict[str, Entrant]:
+def chosen_ideas(names: Sequence[str] | None, protocol: Protocol) -> dict[str, Entrant]:
     """The ideas called so, and full fine-tuning, with which all are compared; when None, all that take part.
 
     Args:
         names: of ideas.
-        model: whose modules' names confined ideas need.
         protocol: whose steps a gamma that changes depends on, and in whose completeness some take no part.
 
     Raises:
         InputError: a name is not known, or takes no part.
     """
-    known = {one.name: one for one in _ideas(model, protocol.steps)}
+    known = {one.name: one for one in _ideas(protocol.steps)}
     for name in names or ():
         if name not in known:
             raise InputError(f"There is no idea {name!r}; there are {', '.join(known)}.")
@@ -48,18 +42,18 @@ def chosen_ideas(names: Sequence[str] | None, model: FoundationModel, protocol: 
     }
 
 
-def titles_of_ideas(model: FoundationModel) -> dict[str, str]:
+def titles_of_ideas() -> dict[str, str]:
     """What each idea is, by name."""
-    return {one.name: one.title for one in _ideas(model, steps=1)}
+    return {one.name: one.title for one in _ideas(steps=1)}
 
 
-def _ideas(model: FoundationModel, steps: int) -> Iterator[Entrant]:
+def _ideas(steps: int) -> Iterator[Entrant]:
     yield from _baselines()
     yield from _controls()
     yield from _directions(steps)
     yield from _scores(steps)
     yield from _gammas(steps)
-    yield from _confined(model, steps)
+    yield from _confined(steps)
     yield from _distilled()
 
 
@@ -118,20 +112,16 @@ def _gammas(steps: int) -> Iterator[Entrant]:
         yield _scored(name, title, tried, steps)
 
 
-def _confined(model: FoundationModel, steps: int) -> Iterator[Entrant]:
+def _confined(steps: int) -> Iterator[Entrant]:
     """Rows of some modules only (gamma 0 elsewhere), for full as well, so that a win is the selection's own."""
-    for place, names, title in (
-        ("encoder", model.encoder, "the encoder"),
-        ("early", model.early, "the encoder's first two stages"),
-    ):
-        among = list(names)
-        full = _rates(FULL_LR, 0.4, 1, 2, among=among)
+    for place, title in (("encoder", "the encoder"), ("early", "the encoder's first two stages")):
+        full = _rates(FULL_LR, 0.4, 1, 2, layers=place)
         yield _of(
             f"full-{place}", f"Full, of rows those of {title}", full, "full", make=make_full_among, variants=VARIANTS
         )
-        signum = _rates(SIGN_LR, 0.5, 1, 2, among=among, **SIGNUM)
+        signum = _rates(SIGN_LR, 0.5, 1, 2, layers=place, **SIGNUM)
         yield _of(f"signum-{place}", f"Rule signum among rows of {title}", signum, variants=VARIANTS)
-        adam = _rates(ADAM_LR, 0.5, 1, 2, among=among, **ADAM)
+        adam = _rates(ADAM_LR, 0.5, 1, 2, layers=place, **ADAM)
         yield _scored(f"adam-{place}", f"As adam among rows of {title}", adam, steps)
 
 
@@ -149,17 +139,6 @@ def _distilled() -> Iterator[Entrant]:
         tried = [{**fixed, "distillation": weight} for weight in (0.0, 3.0, 10.0)]
         title = f"{name}, other weights of the distillation"
         yield _of(f"{name}-distillation", title, tried, law, completeness=("marked",))
-
-
-def make_full_among(
-    law: str, network: nn.Module, *, among: Sequence[str], head: Sequence[str], **options: Any
-) -> Strategy:
-    """Full fine-tuning whose rows outside ``among`` and the head are frozen; norms and biases move everywhere."""
-    moving = names_below(network, [*among, *head])
-    for member in members(network):
-        if member.has_rows and member.name not in moving:
-            member.parameter.requires_grad_(False)
-    return make_strategy(law, network, head=head, **options)
 
 
 def _rates(lr: float, *factors: float, **fixed: Any) -> list[Configuration]:

@@ -91,7 +91,7 @@ def quantities_of(row: dict[str, Any]) -> dict[str, float | None]:
         "recall": detection["recall"],
         "false_positives": detection["false_positives_per_scan"],
         "weights_changed": 100 * row["weights_changed"],
-        "seconds": row["seconds"].get("train"),
+        "seconds": row["seconds"].get("processor" if row.get("device") == "cpu" else "train"),
         "peak_memory_mb": row.get("peak_memory_mb"),
     }
     for size, counts in detection["by_short_axis_mm"].items():

@@ -30,7 +30,7 @@ class Protocol:
         many_draws: the same for the strategies in ``MANY_DRAWS``.
     """
 
-    steps: int = 200
+    steps: int = 100
     batch_size: int = 2
     shots: tuple[int, ...] = (1, 5)
     completeness: tuple[str, ...] = ("all", "marked")

@@ -74,7 +74,7 @@ def open_benchmark(settings: Settings) -> Benchmark:
     pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.label)
     model = open_model(settings.model, fold=settings.fold).foundation
     if settings.ideas:
-        entrants = chosen_ideas(settings.strategies, model, settings.protocol)
+        entrants = chosen_ideas(settings.strategies, settings.protocol)
     else:
         entrants = chosen_entrants(settings.strategies, settings.factors)
     return begun(settings, rows, pool, model, entrants)

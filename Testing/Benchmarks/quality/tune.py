@@ -59,7 +59,8 @@ class Tuned:
     Args:
         network: on the CPU, in its plain structure.
         weights_changed: fraction of the weights that differ from the foundation model's.
-        seconds: of training.
+        seconds: of training, by the clock.
+        processor_seconds: that this process computed meanwhile, all its threads together.
         peak_memory_mb: more than before training, MB.
         mean_change: mean difference to the foundation model along the run's last half, by key of the state dict; only
             where the entrant has variants.
@@ -68,6 +69,7 @@ class Tuned:
     network: torch.nn.Module
     weights_changed: float
     seconds: float
+    processor_seconds: float
     peak_memory_mb: float
     mean_change: Mapping[str, torch.Tensor] | None = None
 
@@ -118,11 +120,11 @@ def tune(
     Raises:
         Refused: it moved what its strategy's name forbids.
     """
-    options = dict(configuration)
+    options = arguments_of(configuration, model)
     loss = {name: options.pop(name) for name in NOT_OF_THE_STRATEGY if name in options}
     network = model.network().to(computing.device)
     watch = _watch_of(entrant.law, options, model, network, steps)
-    began = time.monotonic()
+    began, computed = time.monotonic(), time.process_time()
     with PeakMemory(torch.device(computing.device)) as memory:
         made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
         strategy = Averaged(watch.over(made), steps) if entrant.variants else watch.over(made)
@@ -135,13 +137,20 @@ def tune(
             trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)
     strategy.finish()
     watch.check_finished(steps)
-    seconds = time.monotonic() - began
+    seconds, computed = time.monotonic() - began, time.process_time() - computed
     network.cpu()
     mean_change = strategy.mean_change() if entrant.variants else None
-    return Tuned(network, model.delta_to(network).fraction_changed, seconds, memory.mb, mean_change)
+    return Tuned(network, model.delta_to(network).fraction_changed, seconds, computed, memory.mb, mean_change)
+
+
+def arguments_of(configuration: Configuration, model: FoundationModel) -> dict[str, Any]:
+    """Those of ``Entrant.make`` and of the loss: layers as the names of their modules."""
+    arguments = dict(configuration)
+    among = model.modules_of(arguments.pop("layers", "all"))
+    return arguments if among is None else {**arguments, "among": list(among)}
 
 
 def _watch_of(law: str, options: Configuration, model: FoundationModel, network: torch.nn.Module, steps: int) -> Watch:
-    """Over the freedom that the configuration claims, its rule's own gamma where it names none."""
+    """Over the freedom that the options claim, their rule's own gamma where they name none."""
     gamma = options.get("gamma", RULES[options.get("update", DEFAULT_RULE)].gamma)
     return Watch(law, network, model.head, model.decoder, Gamma.of(gamma, steps), options.get("among"))

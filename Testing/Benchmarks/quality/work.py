@@ -197,7 +197,7 @@ def _test(benchmark: Benchmark, piece: Piece) -> None:
 
 def _tuned(benchmark: Benchmark, piece: Piece, configuration: Mapping[str, Any] | None) -> Tuned:
     if piece.cell is None:
-        return Tuned(benchmark.model.network(), 0.0, 0.0, 0.0)
+        return Tuned(benchmark.model.network(), 0.0, 0.0, 0.0, 0.0)
     protocol, pool, cell = benchmark.protocol, benchmark.pool, piece.cell
     draw = piece.case_draw(protocol)
     scans = [pool.training[place] for place in drawn_cases(len(pool.training), cell.shots, draw)]
@@ -226,7 +226,11 @@ def _row(benchmark: Benchmark, piece: Piece, configuration, tuned: Tuned, target
         **measured,
         "weights_changed": tuned.weights_changed,
         "peak_memory_mb": round(tuned.peak_memory_mb, 1),
-        "seconds": {"train": round(tuned.seconds, 2), "total": round(time.monotonic() - began, 2)},
+        "seconds": {
+            "train": round(tuned.seconds, 2),
+            "processor": round(tuned.processor_seconds, 2),
+            "total": round(time.monotonic() - began, 2),
+        },
         **_circumstances(benchmark),
     }
 

@@ -7,14 +7,15 @@ from functools import partial
 import pytest
 import torch
 from quality import work as work_module
-from quality.entrants import NOT_OF_THE_STRATEGY, Entrant, refuse_repetition
+from quality.entrants import NOT_OF_THE_STRATEGY, Entrant, make_full_among, refuse_repetition
 from quality.gammas import Gamma
-from quality.ideas import _ideas, chosen_ideas, make_full_among
+from quality.ideas import _ideas, chosen_ideas
 from quality.ideas_report import write_ideas_report
 from quality.protocol import Cell, Piece, Protocol, pieces
 from quality.scored import ScoredEntries, make_scored
 from quality.scores import DIRECTIONS, MEAN_DECAY, SCORES, SQUARE_DECAY, Seen
 from quality.search import on_curve
+from quality.tune import arguments_of
 from quality.variants import Averaged, Variant, varied
 from quality.work import work
 
@@ -89,14 +90,12 @@ def test_at_each_step_the_gamma_of_that_step_counts(small_benchmark):
     ("law", "make", "settings"),
     [("full", make_full_among, {"lr": 1e-3}), ("dgst", SCORING, SCORED)],
 )
-def test_who_is_confined_to_some_modules_moves_no_row_elsewhere(tiny_model, small_benchmark, law, make, settings):
-    among = list(open_model(tiny_model).early)
-
+def test_who_is_confined_to_some_layers_moves_no_row_elsewhere(small_benchmark, law, make, settings):
     def unconfined(law, network, *, among, **options):
         return (make_strategy if law == "full" else make)(law, network, **options)
 
-    honest = idea({**settings, "among": among}, make=make, name="honest", law=law)
-    liar = idea({**settings, "among": among}, make=unconfined, name="liar", law=law)
+    honest = idea({**settings, "layers": "early"}, make=make, name="honest", law=law)
+    liar = idea({**settings, "layers": "early"}, make=unconfined, name="liar", law=law)
     benchmark = small_benchmark(honest, liar, **ONLY_VALIDATION)
 
     work(benchmark)
@@ -245,38 +244,34 @@ def test_gamma_is_a_number_a_share_of_the_row_or_changes_over_the_run():
             Gamma.of(wrong)
 
 
-def test_ideas_differ_in_name_and_configuration_and_confined_ones_name_modules_of_the_model(tiny_model):
-    model = open_model(tiny_model)
-
-    ideas = chosen_ideas(None, model, BOTH)
+def test_ideas_differ_in_name_and_configuration():
+    ideas = chosen_ideas(None, BOTH)
 
     refuse_repetition(list(ideas.values()))
-    assert len(ideas) == len(list(_ideas(model, steps=10)))
-    confined = [c["among"] for one in ideas.values() for c in one.configurations if "among" in c]
-    assert {tuple(names) for names in confined} == {model.encoder, model.early}
-    assert list(chosen_ideas(["by-fisher"], model, BOTH)) == ["full", "by-fisher"]
+    assert len(ideas) == len(list(_ideas(steps=10)))
+    assert list(chosen_ideas(["by-fisher"], BOTH)) == ["full", "by-fisher"]
     with pytest.raises(InputError, match="There is no idea 'magic'; there are full"):
-        chosen_ideas(["magic"], model, BOTH)
+        chosen_ideas(["magic"], BOTH)
 
 
-def test_distillation_is_tried_where_something_is_unknown_to_distil_on(tiny_model):
-    model = open_model(tiny_model)
-    ideas = chosen_ideas(None, model, BOTH)
+def test_distillation_is_tried_where_something_is_unknown_to_distil_on():
+    ideas = chosen_ideas(None, BOTH)
 
     tried = {p.cell.completeness for p in pieces(BOTH, ideas) if p.configuration and "distillation" in p.configuration}
     assert tried == {"marked"}
-    of_all = chosen_ideas(None, model, Protocol(completeness=("all",)))
+    of_all = chosen_ideas(None, Protocol(completeness=("all",)))
     assert {name for name in ideas if name not in of_all} == {n for n in ideas if n.endswith("-distillation")}
     with pytest.raises(InputError, match="full-distillation needs --completeness marked"):
-        chosen_ideas(["full-distillation"], model, Protocol(completeness=("all",)))
+        chosen_ideas(["full-distillation"], Protocol(completeness=("all",)))
 
 
 def test_every_configuration_of_every_idea_makes_a_strategy_of_its_law(tiny_model):
     model = open_model(tiny_model)
 
-    for one in chosen_ideas(None, model, BOTH).values():
+    for one in chosen_ideas(None, BOTH).values():
         for configuration in one.configurations:
-            options = {name: value for name, value in configuration.items() if name not in NOT_OF_THE_STRATEGY}
+            arguments = arguments_of(configuration, model)
+            options = {name: value for name, value in arguments.items() if name not in NOT_OF_THE_STRATEGY}
             network = model.network()
             strategy = one.make(one.law, network, head=model.head, decoder=model.decoder, seed=0, **options)
             assert strategy.info.name == one.law

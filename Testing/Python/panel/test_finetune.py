@@ -49,6 +49,7 @@ def test_nothing_is_learned_from_an_empty_training_set(ui):
 def test_the_panels_fields_are_the_request(ui, panel):
     ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("static"))
     ui.gammaSpinBox.value = 8
+    ui.layersSelector.setCurrentIndex(ui.layersSelector.findData("encoder"))
     ui.updateSelector.setCurrentIndex(ui.updateSelector.findData("sgd"))
     ui.learningRateSpinBox.value = 0.05
     ui.minutesSpinBox.value = 12
@@ -57,6 +58,7 @@ def test_the_panels_fields_are_the_request(ui, panel):
     assert panel.finetune.options() == {
         "strategy": "static",
         "gamma": 8,
+        "layers": "encoder",
         "update": "sgd",
         "lr": 0.05,
         "minutes": 12,
@@ -69,7 +71,7 @@ def test_the_panels_fields_are_the_request(ui, panel):
 
 def test_what_needs_no_gamma_does_not_offer_it(ui):
     ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("full"))
-    assert not ui.gammaSpinBox.enabled and not ui.updateSelector.enabled
+    assert not any(one.enabled for one in (ui.gammaSpinBox, ui.layersSelector, ui.updateSelector))
     assert "Every weight" in ui.strategyLabel.text
 
 

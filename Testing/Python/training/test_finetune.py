@@ -69,6 +69,18 @@ def test_fine_tuning_learns_what_was_marked(request_for, study, strategy):
     assert scores[1] > scores[0] + 0.2
 
 
+@pytest.mark.parametrize("strategy", ["dgst", "random", "static"])
+def test_layers_confine_what_is_selected(request_for, model_folder, strategy):
+    result = finetune(request_for(strategy=strategy, layers="early", steps=2))
+    model = open_model(result.model)
+    base, tuned = own_state(open_model(model_folder).network()), own_state(model.network())
+    rows = {name for name in base if base[name].dim() > 1 and not torch.equal(base[name], tuned[name])}
+    early = {name for name in base if name.startswith(model.early)}
+    heads = {name for name in base if name.startswith(model.head)}
+    assert rows & early and rows <= early | heads
+    assert model.card.strategy["layers"] == "early"
+
+
 def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for, tmp_path):
     runs = [finetune(request_for(out=str(tmp_path / f"run{n}"), seed=seed)) for n, seed in enumerate((0, 0, 1))]
     assert_same_delta(runs[0], runs[1])
@@ -225,6 +237,7 @@ def test_there_must_be_a_run_to_resume(request_for):
     [
         ({"strategy": "magic"}, "strategy must be one of dgst"),
         ({"gamma": 0}, "gamma must be greater than 0, not 0"),
+        ({"layers": "late"}, "layers must be one of all, encoder, early, not 'late'"),
         ({"steps": 3, "minutes": 1.0}, "either a number of steps or of minutes"),
         ({"holdout": 2}, "2 of 2 cases cannot be held out"),
         ({"cases": []}, "no case to learn from"),
