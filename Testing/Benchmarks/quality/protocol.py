@@ -15,6 +15,12 @@ BEFORE = "before"
 """Cell of the foundation model as it is."""
 
 
+TOLERANCE = 0.02
+"""Target Dice on the validation scans below which a difference is no reason to forget more; the same for all."""
+
+_PARTS = ("target", "source")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """What every strategy is given alike.
@@ -35,7 +41,7 @@ class Protocol:
     shots: tuple[int, ...] = (1, 5)
     completeness: tuple[str, ...] = ("all", "marked")
     marked_nodes: int = 2
-    choosing_draws: int = 2
+    choosing_draws: int = 1
     draws: int = 5
     many_draws: int = 10
 
@@ -152,7 +158,9 @@ def _cells(completeness: str, shots: int, entrants: Mapping[str, Entrant]) -> li
 def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, Row]) -> Row | None:
     """The row that fixes a cell's configuration: the highest mean Dice on the target validation scans.
 
-    Of equal ones the first is taken. None while a configuration is still to be tried, or one of them was refused.
+    Of those less than ``TOLERANCE`` below it, which so few scans cannot tell apart, the one is taken that keeps the
+    most source Dice; where that is unknown or equal, the highest on the target, the first of equal ones. None while a
+    configuration is still to be tried, or one of them was refused.
     """
     tried = []
     for configuration in entrant.configurations:
@@ -160,9 +168,8 @@ def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, 
         found = [rows[key] for key in keys if key in rows]
         if len(found) < len(keys) or any("refused" in row for row in found):
             return None
-        dice = mean_of(mean_of(row["target"]["dice"]) for row in found)
-        tried.append({"configuration": configuration, "target_dice": -1.0 if dice is None else dice})
-    best = max(tried, key=lambda one: one["target_dice"])
+        tried.append({"configuration": configuration, **{f"{part}_dice": _dice(found, part) for part in _PARTS}})
+    best = _best(tried)
     place = tried.index(best)
     return {
         "key": choice_key(cell.name),
@@ -174,6 +181,17 @@ def choice(cell: Cell, entrant: Entrant, protocol: Protocol, rows: Mapping[str, 
         "tried": tried,
         "at_edge": len(tried) > 1 and place in (0, len(tried) - 1),
     }
+
+
+def _dice(rows: Sequence[Row], part: str) -> float:
+    """Mean over draws of the mean over scans; -1 where there is none."""
+    dice = mean_of(mean_of(row[part]["dice"]) if row.get(part) else None for row in rows)
+    return -1.0 if dice is None else dice
+
+
+def _best(tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    least = max(one["target_dice"] for one in tried) - TOLERANCE
+    return max((one for one in tried if one["target_dice"] > least), key=lambda o: (o["source_dice"], o["target_dice"]))
 
 
 def nothing_to_choose() -> Row:

@@ -16,6 +16,7 @@ from DGSTSegmentLib.atomic import write_text
 from . import figures, pages
 from .entrants import REFERENCE
 from .measures import QUANTITIES, Quantity
+from .protocol import TOLERANCE
 from .rows import Rows
 from .settings import read_identity
 from .statistics import CONFIDENCE, TIE
@@ -62,6 +63,7 @@ def page(summary: Mapping[str, Any]) -> str:
             reference=REFERENCE,
             tie=TIE,
             confidence=round(100 * CONFIDENCE),
+            tolerance=TOLERANCE,
             figures={
                 draw.__name__: draw(summary)
                 for draw in (figures.curves, figures.tested, figures.differences, figures.recalls)

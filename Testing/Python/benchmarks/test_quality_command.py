@@ -47,7 +47,10 @@ def test_of_another_models_own_domain_nothing_is_known():
     ("arguments", "message"),
     [
         (["--data", "nowhere"], "nowhere holds no annotated scan"),
-        (["--strategies", "magic"], "There is no strategy 'magic'; there are dgst, dgst-paper, random"),
+        (
+            ["--strategies", "magic"],
+            "There is no strategy 'magic'; there are dgst, dgst-rms, dgst-paper",
+        ),
         (["--model", "nowhere"], "The model nowhere does not exist"),
     ],
 )

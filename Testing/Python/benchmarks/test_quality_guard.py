@@ -43,6 +43,9 @@ def first_convolution(network):
     return next(module.weight for module in network.modules() if isinstance(module, torch.nn.Conv3d))
 
 
+OF_TWO = ({"lr": 0.01, "gamma": 2},)
+
+
 def refusals(benchmark):
     return [row["refused"] for row in benchmark.rows.read().values() if "refused" in row]
 
@@ -61,7 +64,7 @@ def test_a_strategy_that_moves_weights_which_it_did_not_select_is_refused_at_its
     def move_all(network, step):
         first_convolution(network).add_(1e-3)
 
-    benchmark = small_benchmark(entrant("full"), entrant("dgst", make=after_each_step(move_all)))
+    benchmark = small_benchmark(entrant("full"), entrant("dgst", make=after_each_step(move_all), configurations=OF_TWO))
 
     work(benchmark)
 
@@ -75,7 +78,7 @@ def test_a_fixed_choice_of_weights_that_is_made_anew_is_exposed_at_the_end(small
     def make(law, *arguments, **options):
         return make_strategy("random", *arguments, **options)
 
-    benchmark = small_benchmark(entrant("static", make=make))
+    benchmark = small_benchmark(entrant("static", make=make, configurations=OF_TWO))
 
     work(benchmark)
 

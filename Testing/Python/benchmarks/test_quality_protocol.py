@@ -62,6 +62,11 @@ def test_the_best_configuration_on_the_validation_scans_is_chosen_once_all_were_
     chosen = choice(cell, tried, protocol, rows)
 
     assert (chosen["configuration"], chosen["at_edge"]) == ({"lr": 0.2}, False)
+    key = Piece("choose", cell, 0, {"lr": 0.1}).key
+    close = {**rows, key: {"target": {"dice": [0.59]}, "source": {"dice": [0.5]}}}
+    assert choice(cell, tried, protocol, close)["configuration"] == {"lr": 0.1}, "as good, and forgets less"
+    rows[key] = {"target": {"dice": [0.57]}, "source": {"dice": [0.9]}}
+    assert choice(cell, tried, protocol, rows)["configuration"] == {"lr": 0.2}, "worse, however little it forgets"
     assert choice(cell, tried, protocol, dict(list(rows.items())[:2])) is None
 
 

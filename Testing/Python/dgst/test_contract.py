@@ -332,7 +332,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
         ({"name": "dgst", "head": ["decoder.segmentation"]}, "no parameter at or below 'decoder.segmentation'"),
         ({"name": "dgst", "head": "decoder"}, "as a list"),
         ({"name": "dgst", "gamma": 0}, "gamma must be at least 1"),
-        ({"name": "dgst", "update": "adam"}, "update must be one of rms, signum, sgd"),
+        ({"name": "dgst", "update": "adam"}, "update must be one of signum, rms, sgd"),
         ({"name": "dgst", "lr": -1.0}, "must not be negative"),
         ({"name": "dgst", "always_on_rule": "lion"}, "always_on_rule must be one of"),
         ({"name": "full", "optimizer": "lion"}, "optimizer must be one of"),

@@ -230,7 +230,7 @@ def test_a_scaled_loss_gives_the_step_of_the_plain_one(in_backward):
 @pytest.mark.parametrize("in_backward", [False, True])
 def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_backward):
     network = small_network()
-    strategy = make_strategy("dgst", network, head=["3"], in_backward=in_backward)
+    strategy = make_strategy("dgst", network, head=["3"], update="rms", in_backward=in_backward)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     before = weights(network)
     # Only the first weight's gradient overflows: it is one of those that are freed.
@@ -261,7 +261,7 @@ torch.manual_seed(0)
 network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
 before = network[0].weight.detach().clone()
 parallel = nn.parallel.DistributedDataParallel(network)
-dgst = DGST(network, head=["2"])
+dgst = DGST(network, gamma=2, head=["2"])
 torch.manual_seed(1 + rank)
 parallel(torch.randn(2, 1, 8, 8)).square().mean().backward()
 dgst.step()
