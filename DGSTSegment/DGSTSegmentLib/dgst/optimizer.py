@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from . import moments
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES, STRATEGIES
 from .selectors import LargestGradients, Selector
@@ -24,10 +25,7 @@ from .stepping import (
     plain_optimizer,
 )
 
-ACCUMULATION = 0.9
-"""Decay of the running mean of gradients by which ``signum`` selects and moves."""
-
-_ALWAYS_ON_RULE = {"signum": "adamw", "rms": "adamw", "sgd": "sgd"}
+_ALWAYS_ON_RULE = {"adam": "adamw", "rms": "adamw", "sgd": "sgd"}
 _ALWAYS_ON_LR = {"adamw": 5e-4, "sgd": 1e-3}
 
 
@@ -41,7 +39,7 @@ class _Selected:
 
     Args:
         places: [R, n] of the chosen entries in the flattened parameter.
-        values: [R, n], the gradient there, or its running mean.
+        values: [R, n], the gradient there; for the rule ``adam`` its direction.
         norm: of the whole gradient, of this step alone.
     """
 
@@ -65,10 +63,11 @@ class DGST(torch.optim.Optimizer):
     Rules for the selected weights, which have no weight decay:
 
     - ``sgd``, the paper's: w <- w - lr * g. No state between steps.
-    - ``signum``, ours: g is replaced by its running mean m <- 0.9 m + 0.1 g, of this and all earlier steps, in the
-      selection as well as in the update, w <- w - lr * sign(m) (signSGD with momentum, arXiv 1802.04434, on the gamma
-      largest |m| of a row). Selecting from a few scans' noisy gradients one batch at a time moves weights to and fro;
-      the mean moves those that the batches agree on. It is the one dense state: as much memory as the gradients.
+    - ``adam``, ours: weights are selected by the running mean m <- 0.9 m + 0.1 g of this and all earlier steps, the
+      gamma largest |m| of a row, and move by Adam's direction, w <- w - lr * m / sqrt(v) with v <- 0.99 v + 0.01 g^2,
+      both corrected for their start at zero (arXiv 1412.6980). Selecting from a few scans' noisy gradients one batch
+      at a time moves weights to and fro; the mean finds those that the batches agree on, and m / sqrt(v) is small
+      where they do not. m and v are dense: twice the memory of the gradients of all rows that are selected from.
     - ``rms``, ours: w <- w - lr * sign(g) * RMS of the row's weights in the foundation model, that is, as they were
       when this optimizer was made (or as a loaded state says). The live row's RMS would let weights grow without
       bound. A row of zeros takes the RMS of its whole parameter, and a parameter of zeros 1 / sqrt(row length), the
@@ -91,7 +90,7 @@ class DGST(torch.optim.Optimizer):
         lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
             ``sgd`` is meant for 12,500).
         gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
-        update: ``signum``, ``rms`` or ``sgd``.
+        update: ``adam``, ``rms`` or ``sgd``.
         head: names of the modules that make the output.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
             what then has no rows is frozen.
@@ -103,7 +102,7 @@ class DGST(torch.optim.Optimizer):
         max_norm: gradients are scaled down to this global norm; None does not clip.
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
             Neither accumulates gradients over several backward passes nor averages them across ranks; with
-            ``signum`` not under a GradScaler either, whose changing scale would distort the running mean.
+            ``adam`` not under a GradScaler either, whose changing scale would distort the running means.
         selector: how entries are chosen; the largest gradients by default.
 
     Raises:
@@ -160,10 +159,9 @@ class DGST(torch.optim.Optimizer):
         if update == "rms":
             for member in self.rows:
                 self.state[member.parameter]["row_rms"] = _row_rms(member)
-        elif update == "signum":
+        elif update == "adam":
             for member in self.rows:
-                rows = member.layout.to_rows(member.parameter.detach())
-                self.state[member.parameter]["accumulated"] = torch.zeros_like(rows).contiguous()
+                moments.begin(self.state[member.parameter], member.layout.to_rows(member.parameter.detach()))
         self._silent = SilentBiases(network)
         if in_backward:
             self._select_in_backward()
@@ -199,7 +197,7 @@ class DGST(torch.optim.Optimizer):
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
-        if self._selected and self.param_groups[0]["update"] == "signum":
+        if self._selected and self.param_groups[0]["update"] == "adam":
             raise InBackwardRefused(
                 "In-backward selection by the running mean of gradients cannot undo a loss scale that changes: train "
                 "in bf16 or fp32, or make the optimizer with in_backward=False or another update."
@@ -218,17 +216,13 @@ class DGST(torch.optim.Optimizer):
         gradient = member.parameter.grad
         norm = torch.linalg.vector_norm(gradient)
         rows = member.layout.to_rows(gradient)
-        if moving["update"] == "signum":
-            rows = self._accumulate(member, rows, norm)
+        # A gradient that is not finite stays out of the running means; the step is skipped.
+        remembers = moving["update"] == "adam" and is_finite(float(norm))
+        if remembers:
+            rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
-        return _Selected(member.layout.flat_indices(columns), rows.gather(1, columns), norm)
-
-    def _accumulate(self, member: Member, rows: Tensor, norm: Tensor) -> Tensor:
-        """The running mean of the parameter's gradient rows; one that is not finite is left out of it."""
-        accumulated = self.state[member.parameter]["accumulated"]
-        if is_finite(float(norm)):
-            accumulated.lerp_(rows, 1 - ACCUMULATION)
-        return accumulated
+        values = moments.direction(self.state[member.parameter], columns) if remembers else rows.gather(1, columns)
+        return _Selected(member.layout.flat_indices(columns), values, norm)
 
     def _take_selected(self) -> list[tuple[Member, _Selected]]:
         """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
@@ -243,8 +237,8 @@ class DGST(torch.optim.Optimizer):
         for member, chosen in selected:
             if moving["update"] == "sgd":
                 change = chosen.values * (factor * moving["lr"])
-            elif moving["update"] == "signum":
-                change = chosen.values.sign() * moving["lr"]
+            elif moving["update"] == "adam":
+                change = chosen.values * moving["lr"]
             else:
                 row_rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
                 change = chosen.values.sign() * row_rms * moving["lr"]

@@ -27,12 +27,12 @@ class RuleInfo:
 RULES: dict[str, RuleInfo] = {
     rule.name: rule
     for rule in (
-        RuleInfo("signum", gamma=16, layers="early"),
+        RuleInfo("adam", gamma=16, layers="early"),
         RuleInfo("rms", gamma=2),
         RuleInfo("sgd", gamma=2),
     )
 }
-DEFAULT_RULE = "signum"
+DEFAULT_RULE = "adam"
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,21 @@ _ALL = (
         "dgst",
         "Dynamic gradient sparsification (DGST)",
         "At each step only the gamma weights of every row with the largest gradients, norms, biases and head move.",
-        {"rms": 0.02, "signum": 1e-3, "sgd": 0.1},
+        {"rms": 0.02, "adam": 4e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "random",
         "Random weights",
         "As DGST, but the gamma weights of every row are drawn at random at each step; a control for comparisons.",
-        {"rms": 0.02, "signum": 1e-3, "sgd": 0.1},
+        {"rms": 0.02, "adam": 4e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo(
         "static",
         "Fixed weights",
         "As DGST, but the gamma weights of every row are chosen once, from the first five batches, and kept.",
-        {"rms": 0.06, "signum": 1e-3, "sgd": 0.1},
+        {"rms": 0.06, "adam": 4e-3, "sgd": 0.1},
         uses_gamma=True,
     ),
     StrategyInfo("full", "Full fine-tuning", "Every weight moves at every step.", {"adamw": 5e-4, "sgd": 1e-2}),

@@ -17,7 +17,7 @@ from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = {
-    "signum": _("steady, by the mean of past steps (DGSTSegment's own)"),
+    "adam": _("steady, by the mean of past steps (DGSTSegment's own)"),
     "rms": _("relative to each row's size (DGSTSegment's own)"),
     "sgd": _("as in the paper (SGD)"),
 }

@@ -14,7 +14,8 @@ from .scored import make_scored
 from .variants import Variant
 
 VARIANTS = (Variant(averaged=True), Variant(scale=0.85), Variant(scale=0.7))
-SIGNUM = {"update": "signum", "gamma": 16}
+RULE = {"update": "adam", "gamma": 16}
+SIGNUM = {"score": "mean", "direction": "mean-sign", "gamma": 16}
 ADAM = {"score": "mean", "direction": "adam", "gamma": 16}
 SIGN_LR, ADAM_LR, ROW_LR, FULL_LR = 2e-3, 4e-3, 0.1, 5e-4
 """In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full."""
@@ -63,21 +64,21 @@ def _baselines() -> Iterator[Entrant]:
     static = _rates(0.15, 0.4, 1, 2.5, update="rms", gamma=2)
     yield _of("static", "Fixed weights, rule rms", static, law="static", variants=VARIANTS)
     yield _of("lora", "LoRA", _rates(1e-3, 0.4, 1, 2.5), law="lora", variants=VARIANTS)
-    signum = _rates(SIGN_LR, 0.5, 1, 2, **SIGNUM)
-    yield _of("signum", "DGST by the running mean of gradients (rule signum)", signum, variants=VARIANTS)
+    adam = _rates(ADAM_LR, 0.5, 1, 2, **RULE)
+    yield _of("adam", "DGST by the running mean of gradients, rule adam", adam, variants=VARIANTS)
     yield _of("rms", "DGST, rule rms", _rates(ROW_LR, 0.4, 1, 2, update="rms", gamma=2))
     yield _of("paper", "DGST, the paper's rule", _rates(0.25, 0.4, 1, 2.5, update="sgd", gamma=2))
 
 
 def _controls() -> Iterator[Entrant]:
     """As many weights by the same rule, not selected by the gradients of the run."""
-    yield _of("static-signum", "Fixed weights, rule signum", _rates(SIGN_LR, 1, 2, 4, **SIGNUM), law="static")
-    yield _of("random-signum", "Random weights, rule signum", _rates(SIGN_LR, 0.5, 1, 2, **SIGNUM), law="random")
+    yield _of("static-adam", "Fixed weights, rule adam", _rates(ADAM_LR, 1, 2, 4, **RULE), law="static")
+    yield _of("random-adam", "Random weights, rule adam", _rates(ADAM_LR, 0.5, 1, 2, **RULE), law="random")
 
 
 def _directions(steps: int) -> Iterator[Entrant]:
     """Selected by the running mean; other directions and steps."""
-    yield _scored("adam", "Moved by Adam's direction", _rates(ADAM_LR, 0.5, 1, 2, **ADAM), steps)
+    yield _scored("signum", "Moved by the mean's sign", _rates(SIGN_LR, 0.5, 1, 2, **SIGNUM), steps)
     relative = _rates(ROW_LR, 0.25, 0.5, 1, scale="row", **ADAM)
     yield _scored("adam-row", "Moved by Adam's direction, relative to the row's size", relative, steps)
     row = _rates(ROW_LR, 0.5, 1, 2, gamma=2, score="mean", direction="mean-sign", scale="row")
@@ -119,10 +120,10 @@ def _confined(steps: int) -> Iterator[Entrant]:
         yield _of(
             f"full-{place}", f"Full, of rows those of {title}", full, "full", make=make_full_among, variants=VARIANTS
         )
+        adam = _rates(ADAM_LR, 0.5, 1, 2, layers=place, **RULE)
+        yield _of(f"adam-{place}", f"Rule adam among rows of {title}", adam, variants=VARIANTS)
         signum = _rates(SIGN_LR, 0.5, 1, 2, layers=place, **SIGNUM)
-        yield _of(f"signum-{place}", f"Rule signum among rows of {title}", signum, variants=VARIANTS)
-        adam = _rates(ADAM_LR, 0.5, 1, 2, layers=place, **ADAM)
-        yield _scored(f"adam-{place}", f"As adam among rows of {title}", adam, steps)
+        yield _scored(f"signum-{place}", f"As signum among rows of {title}", signum, steps)
 
 
 def _distilled() -> Iterator[Entrant]:
@@ -134,7 +135,7 @@ def _distilled() -> Iterator[Entrant]:
         ("full", "full", {"lr": FULL_LR}),
         ("static", "static", {"lr": 0.15, "update": "rms", "gamma": 2}),
         ("lora", "lora", {"lr": 1e-3}),
-        ("signum", "dgst", {"lr": SIGN_LR, **SIGNUM}),
+        ("adam", "dgst", {"lr": ADAM_LR, **RULE}),
     ):
         tried = [{**fixed, "distillation": weight} for weight in (0.0, 3.0, 10.0)]
         title = f"{name}, other weights of the distillation"

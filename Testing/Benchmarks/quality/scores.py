@@ -98,12 +98,12 @@ def sign_of_gradient(seen: Seen) -> Tensor:
 
 
 def sign_of_mean(seen: Seen) -> Tensor:
-    """As the rule ``signum`` moves weights (arXiv 1802.04434)."""
+    """signSGD with momentum (Signum, arXiv 1802.04434)."""
     return seen.mean.sign()
 
 
 def adam(seen: Seen) -> Tensor:
-    """Running mean over root mean square: Adam's direction (arXiv 1412.6980)."""
+    """As the rule ``adam`` moves weights: running mean over root mean square (arXiv 1412.6980)."""
     return seen.mean / (seen.square.sqrt() + _TINY)
 
 

@@ -150,25 +150,30 @@ def test_rows_outside_the_modules_to_select_among_stay(name, unet):
     assert {"norm", "head"} <= {unet.kind_of(key) for key in moved if not key.startswith("encoder.")}
 
 
-def test_signum_moves_the_entries_with_the_largest_mean_gradients_by_the_learning_rate(tiny):
+def test_adam_moves_the_entries_with_the_largest_mean_gradients_as_adam_would(tiny):
     network = tiny.fresh()
-    strategy = make_strategy("dgst", network, head=tiny.head, gamma=GAMMA, update="signum", lr=0.01)
-    means = {key: torch.zeros_like(p) for key, p in network.named_parameters()}
+    strategy = make_strategy("dgst", network, head=tiny.head, gamma=GAMMA, update="adam", lr=0.01)
+    seen = {key: [] for key, _ in network.named_parameters()}
     for step in range(4):
         backward(tiny, network, [step])
         before = snapshot(network)
-        for key, parameter in network.named_parameters():
-            if parameter.grad is not None:
-                means[key] = means[key].lerp(parameter.grad, 0.1)
-        with_gradient = {key for key, p in network.named_parameters() if p.grad is not None}
+        with_gradient = {key: p.grad.clone() for key, p in network.named_parameters() if p.grad is not None}
         strategy.step()
-        for key in with_gradient:
+        for key, gradient in with_gradient.items():
             if tiny.kind_of(key) == "row":
-                mean = tiny.rows(key, means[key])
+                seen[key].append(tiny.rows(key, gradient).double())
+                mean, square = (weighted_mean(seen[key], *how) for how in ((0.9, 1), (0.99, 2)))
                 chosen = largest_by_stable_order(mean)
                 change = tiny.rows(key, network.get_parameter(key)) - tiny.rows(key, before[key])
                 assert not change[~chosen].any(), key
-                torch.testing.assert_close(change[chosen], -0.01 * mean[chosen].sign(), atol=1e-6, rtol=0)
+                expected = -0.01 * (mean / (square.sqrt() + 1e-8))[chosen]
+                torch.testing.assert_close(change[chosen].double(), expected, atol=1e-6, rtol=1e-3)
+
+
+def weighted_mean(values, decay, power):
+    """Of powers of values, each weighing ``decay`` times the next one."""
+    weights = [decay**age for age in reversed(range(len(values)))]
+    return sum(weight * value**power for weight, value in zip(weights, values, strict=True)) / sum(weights)
 
 
 def test_static_keeps_moving_the_entries_with_the_largest_summed_gradients(unet):
@@ -332,7 +337,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
         ({"name": "dgst", "head": ["decoder.segmentation"]}, "no parameter at or below 'decoder.segmentation'"),
         ({"name": "dgst", "head": "decoder"}, "as a list"),
         ({"name": "dgst", "gamma": 0}, "gamma must be at least 1"),
-        ({"name": "dgst", "update": "adam"}, "update must be one of signum, rms, sgd"),
+        ({"name": "dgst", "update": "adagrad"}, "update must be one of adam, rms, sgd"),
         ({"name": "dgst", "lr": -1.0}, "must not be negative"),
         ({"name": "dgst", "always_on_rule": "lion"}, "always_on_rule must be one of"),
         ({"name": "full", "optimizer": "lion"}, "optimizer must be one of"),
