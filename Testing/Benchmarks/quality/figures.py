@@ -16,17 +16,19 @@ from .pages import svg_of
 
 COLOURS = {
     "dgst": "#c2410c",
+    "dgst-rms": "#fb923c",
     "dgst-paper": "#f59e0b",
     "random": "#a3a3a3",
     "static": "#7c3aed",
     "full": "#1d4ed8",
+    "full-early": "#60a5fa",
     "lora": "#0f766e",
     "bias": "#65a30d",
     "norm": "#84cc16",
     "head": "#be185d",
     "decoder": "#0891b2",
 }
-MARKERS = {"dgst": "o", "dgst-paper": "D", "full": "s", "static": "^", "lora": "v"}
+MARKERS = {"dgst": "o", "dgst-paper": "d", "full": "s", "full-early": "D", "static": "^", "lora": "v"}
 BEFORE_COLOUR = "#111827"
 _PANEL_INCHES, _LARGE_PANEL_INCHES = (4.2, 3.4), (7.5, 6.0)
 _MANY_COLOURS = matplotlib.colormaps["tab20"].colors

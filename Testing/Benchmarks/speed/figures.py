@@ -77,6 +77,32 @@ def is_ours(subject: str) -> bool:
     return subject.startswith("DGST")
 
 
+def distances(summary: Mapping[str, Any]) -> str | None:
+    """How far every measured goal is from its limit, as a factor on a logarithmic axis; left of the line is met."""
+    judged = [goal for part in summary["parts"] for goal in part["goals"] if goal["measured"] is not None]
+    return _figure([lambda axes: _draw_distances(axes, judged)] if judged else [], [1.0 + 0.24 * len(judged)], 9.0)
+
+
+def _draw_distances(axes: Axes, judged: Sequence[Mapping[str, Any]]) -> None:
+    for place, goal in enumerate(judged):
+        median, low, high = (_over_limit(goal, goal["measured"][name]) for name in ("median", "low", "high"))
+        colour = OURS_COLOUR if median > 1 else _LINE_COLOURS[2]
+        axes.plot([low, high], [place, place], color=colour, linewidth=1.2)
+        axes.plot(median, place, "o" if median <= 1 else "X", color=colour, markersize=6)
+    axes.axvline(1, color="#111827", linewidth=0.9)
+    axes.set_xscale("log")
+    _plain_numbers(axes.xaxis, [0.25, 1, 4])
+    axes.set_yticks(range(len(judged)), [goal["title"] for goal in judged], fontsize=7.5)
+    axes.invert_yaxis()
+    _finish(axes, "", "times the limit: up to 1 is met", "")
+    axes.grid(axis="y", visible=False)
+
+
+def _over_limit(goal: Mapping[str, Any], value: float) -> float:
+    """1 at the limit, less where the goal is met with room."""
+    return value / goal["limit"] if goal["at_most"] else goal["limit"] / value
+
+
 def growth(part: Part) -> str | None:
     """Seconds over the size of volume, patch, network and study, both axes logarithmic."""
     found: dict[str, dict[str, list[tuple[float, Mapping[str, Any]]]]] = {}

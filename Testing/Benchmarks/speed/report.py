@@ -17,7 +17,7 @@ from DGSTSegmentLib.atomic import write_text
 from . import figures
 from .summary import SHARED, setting_text, summarise
 
-REPORT_FILE, CSV_FILE, JSON_FILE = "report.html", "speed.csv", "speed.json"
+REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "speed.csv", "speed.json", "goals.svg"
 CSV_COLUMNS = (
     "part", *SHARED, "setting", "subject", "against", "quantity", "median", "low", "high", "n", "lower_quartile",
     "upper_quartile",
@@ -25,7 +25,7 @@ CSV_COLUMNS = (
 
 
 def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
-    """Write page, CSV and JSON from the rows in ``folder``; returns what the JSON holds.
+    """Write page, CSV, JSON and the figure for a README from the rows in ``folder``; returns what the JSON holds.
 
     Raises:
         InputError: a file cannot be written.
@@ -34,6 +34,9 @@ def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
     write_text(folder / REPORT_FILE, page(summary))
+    figure = figures.distances(summary)
+    if figure is not None:
+        write_text(folder / FIGURE_FILE, figure + "\n")
     return summary
 
 

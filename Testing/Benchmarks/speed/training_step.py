@@ -99,7 +99,7 @@ class TorchStep:
 
 
 class DGSTStep:
-    """The DGST step: clip, select, update.
+    """The DGST step: clip, select, update, by the rule ``rms``, which has no state and selects in every row.
 
     Args:
         network: in training.
@@ -113,6 +113,7 @@ class DGSTStep:
             network,
             lr=_LR,
             gamma=gamma,
+            update="rms",
             head=head_modules(network),
             always_on_lr=_LR,
             max_norm=MAX_NORM,
