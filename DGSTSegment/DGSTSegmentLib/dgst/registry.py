@@ -64,7 +64,8 @@ _ALL = (
     StrategyInfo(
         "dgst",
         "Dynamic gradient sparsification (DGST)",
-        "At each step only the gamma weights of every row with the largest gradients, norms, biases and head move.",
+        "At each step only the gamma weights with the largest gradients in every row of its layers move, beside norms, "
+        "biases and head.",
         {"rms": 0.02, "adam": 4e-3, "sgd": 0.1},
         uses_gamma=True,
     ),

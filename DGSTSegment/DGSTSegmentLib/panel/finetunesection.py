@@ -17,15 +17,15 @@ from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = {
-    "adam": _("steady, by the mean of past steps (DGSTSegment's own)"),
-    "rms": _("relative to each row's size (DGSTSegment's own)"),
+    "adam": _("ours: by the mean of past steps"),
+    "rms": _("ours: relative to the row's size"),
     "sgd": _("as in the paper (SGD)"),
 }
 LAYERS = {
-    "": _("as the size of a step has it"),
-    "all": _("anywhere in the model"),
-    "encoder": _("in the encoder"),
-    "early": _("in the encoder's first two stages"),
+    "": _("as the rule has it"),
+    "all": _("all"),
+    "encoder": _("encoder"),
+    "early": _("first two stages of the encoder"),
 }
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
 METHODS = {

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from DGSTSegmentLib.dgst.registry import LAYERS, RULES, STRATEGIES
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, StudyCase
 
@@ -75,9 +76,17 @@ def test_what_needs_no_gamma_does_not_offer_it(ui):
     assert "Every weight" in ui.strategyLabel.text
 
 
-def test_dgst_comes_first_and_every_method_says_what_it_does(ui):
-    from DGSTSegmentLib.dgst.registry import STRATEGIES
+def test_the_rules_and_layers_of_the_engine_are_offered_and_fit_into_a_narrow_panel(host, ui):
+    rules, layers = (
+        [selector.itemData(n) for n in range(selector.count)] for selector in (ui.updateSelector, ui.layersSelector)
+    )
+    assert (rules, layers) == (list(RULES), ["", *LAYERS])
+    ui.advancedSection.collapsed = False
+    host.process_events()
+    assert ui.advancedSection.minimumSizeHint().width() <= 400
 
+
+def test_dgst_comes_first_and_every_method_says_what_it_does(ui):
     assert ui.strategySelector.itemData(0) == "dgst"
     assert ui.strategySelector.count == len(STRATEGIES)
 
