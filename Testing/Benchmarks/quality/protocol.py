@@ -41,7 +41,7 @@ class Protocol:
     shots: tuple[int, ...] = (1, 5)
     completeness: tuple[str, ...] = ("all", "marked")
     marked_nodes: int = 2
-    choosing_draws: int = 1
+    choosing_draws: int = 2
     draws: int = 5
     many_draws: int = 10
 
