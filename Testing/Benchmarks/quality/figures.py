@@ -69,6 +69,7 @@ def tested(summary: Mapping[str, Any]) -> str | None:
                 )  # fmt: skip
         _mark_before(axes, before)
         _label(axes, setting, "source Dice (test)", "target Dice (test)")
+        _within_dice(axes)
 
     return _panels(summary, draw) if before and before["source_dice"] is not None else None
 
@@ -159,6 +160,12 @@ def _mark_before(axes: Axes, before: Mapping[str, Any] | None) -> None:
     if before is not None:
         place = (before["source_dice"], before["target_dice"])
         axes.plot(*place, "*", color=BEFORE_COLOUR, markersize=11, label="before", linestyle="none")
+
+
+def _within_dice(axes: Axes) -> None:
+    """Show nothing below 0 and above 1, where intervals of few draws may reach."""
+    for limits, set_limits in ((axes.get_xlim(), axes.set_xlim), (axes.get_ylim(), axes.set_ylim)):
+        set_limits(max(0.0, limits[0]), min(1.0, limits[1]))
 
 
 def _explain(figure: Figure) -> None:
