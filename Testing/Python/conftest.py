@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Several processes test at once; each computes on one core, and so does what it starts.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY_PATCH = (16, 16, 16)
 

@@ -58,7 +58,7 @@ def test_resume_needs_no_more_than_the_folder_and_refuses_other_options(dgst, re
     assert again.json == first
     assert dgst(*finetune, "--resume", "--json").json == first
     sentence = refused("finetune", "--out", tmp_path / "run", "--resume", "--gamma", "5")
-    assert "gamma 2, not 5" in sentence
+    assert "gamma 16, not 5" in sentence
 
 
 @pytest.mark.parametrize(
