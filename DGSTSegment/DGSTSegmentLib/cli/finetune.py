@@ -56,15 +56,11 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", choices=tuple(STRATEGIES), help="which weights may move (default dgst)")
-    gammas, layers = (
-        ", ".join(f"{getattr(rule, name)} of {rule.name}" for rule in RULES.values()) for name in ("gamma", "layers")
-    )
     parser.add_argument(
-        "--gamma", type=int, metavar="N", help=f"weights of a row that a step may move (default {gammas})"
+        "--gamma", type=int, metavar="N", help=f"weights of a row that a step may move (default {_of_rules('gamma')})"
     )
-    parser.add_argument(
-        "--layers", choices=LAYERS, help=f"where they are; early: the encoder's first two stages (default {layers})"
-    )
+    places = f"where they are; early: the encoder's first two stages (default {_of_rules('layers')})"
+    parser.add_argument("--layers", choices=LAYERS, help=places)
     parser.add_argument(
         "--update", choices=tuple(RULES), help=f"rule of a step (default {DEFAULT_RULE}; sgd is the paper's)"
     )
@@ -78,6 +74,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--distillation", type=float, metavar="W", help="weight of the base's opinion where nothing is known"
     )
+
+
+def _of_rules(name: str) -> str:
+    """What each rule brings along, as ``16 of adam, 2 of rms``."""
+    return ", ".join(f"{getattr(rule, name)} of {rule.name}" for rule in RULES.values())
 
 
 def run(options: argparse.Namespace) -> None:

@@ -29,12 +29,18 @@ def take_in(state: dict[str, Any], rows: Tensor) -> Tensor:
     return state["mean"].lerp_(rows, 1 - MEAN_DECAY)
 
 
+def corrections(state: dict[str, Any]) -> tuple[float, float]:
+    """What the two means are to be divided by, since they started at zero."""
+    steps = max(1.0, float(state["step"]))
+    return 1 - MEAN_DECAY**steps, 1 - SQUARE_DECAY**steps
+
+
 def direction(state: dict[str, Any], columns: Tensor) -> Tensor:
     """Adam's direction m / (sqrt(v) + epsilon) at ``columns`` [R, n] of each row; both corrected for their start at 0.
 
     Within [-1, 1] for gradients that agree; small where those of different batches contradict each other.
     """
-    steps = float(state["step"])
-    mean = state["mean"].gather(1, columns) / (1 - MEAN_DECAY**steps)
-    square = state["square"].gather(1, columns) / (1 - SQUARE_DECAY**steps)
+    of_mean, of_square = corrections(state)
+    mean = state["mean"].gather(1, columns) / of_mean
+    square = state["square"].gather(1, columns) / of_square
     return mean / (square.sqrt() + EPSILON)

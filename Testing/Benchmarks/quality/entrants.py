@@ -73,9 +73,8 @@ def known_entrants(factors: Sequence[float] = LEARNING_RATE_FACTORS) -> dict[str
     known = {info.name: _of_registry(info.name, info, factors) for info in STRATEGIES.values()}
     dgst, full = STRATEGIES["dgst"], STRATEGIES["full"]
     others = {name: _of_registry(f"dgst-{title}", dgst, factors, name) for name, title in OTHER_RULES.items()}
-    early = entrant(
-        "full-early", "full", "Full, in the encoder's first two stages", full.default_lr, factors, layers="early"
-    )
+    title = "Full, in the encoder's first two stages"
+    early = entrant("full-early", "full", title, full.default_lr, factors, layers="early")
     early = replace(early, make=make_full_among)
     listed = (known.pop("dgst"), *others.values(), known.pop("full"), early, *known.values())
     return {one.name: one for one in listed}

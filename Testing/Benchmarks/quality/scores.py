@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-MEAN_DECAY, SQUARE_DECAY = 0.9, 0.99
+from DGSTSegmentLib.dgst import moments
+
 _TINY = 1e-12
 
 
@@ -35,30 +37,20 @@ class Seen:
 
 
 class Moments:
-    """Running means of gradients and of their squares, by parameter (Adam's moments, arXiv 1412.6980).
+    """Running means of gradients and of their squares, by parameter, as the rule ``adam`` has them."""
 
-    Args:
-        mean_decay, square_decay: share of the old mean that is kept at a step.
-    """
-
-    def __init__(self, mean_decay: float = MEAN_DECAY, square_decay: float = SQUARE_DECAY):
-        self.decays = (mean_decay, square_decay)
-        self._sums: dict[str, tuple[Tensor, Tensor]] = {}
-        self._steps: dict[str, int] = {}
+    def __init__(self) -> None:
+        self._states: dict[str, dict[str, Any]] = {}
 
     def note(self, name: str, gradient: Tensor, weight: Tensor) -> Seen:
         """Take in the gradient rows [R, K] of a step; those that are not finite are left out."""
-        if name not in self._sums:
-            self._sums[name] = (torch.zeros_like(gradient), torch.zeros_like(gradient))
-            self._steps[name] = 0
-        mean, square = self._sums[name]
+        if name not in self._states:
+            moments.begin(self._states.setdefault(name, {}), gradient)
+        state = self._states[name]
         if torch.isfinite(torch.linalg.vector_norm(gradient)):
-            mean.lerp_(gradient, 1 - self.decays[0])
-            square.lerp_(gradient.square(), 1 - self.decays[1])
-            self._steps[name] += 1
-        steps = max(1, self._steps[name])
-        corrected = [value / (1 - decay**steps) for value, decay in zip((mean, square), self.decays, strict=True)]
-        return Seen(gradient, *corrected, weight)
+            moments.take_in(state, gradient)
+        of_mean, of_square = moments.corrections(state)
+        return Seen(gradient, state["mean"] / of_mean, state["square"] / of_square, weight)
 
 
 def by_gradient(seen: Seen) -> Tensor:

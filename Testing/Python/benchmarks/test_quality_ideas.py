@@ -13,12 +13,13 @@ from quality.ideas import _ideas, chosen_ideas
 from quality.ideas_report import write_ideas_report
 from quality.protocol import Cell, Piece, Protocol, pieces
 from quality.scored import ScoredEntries, make_scored
-from quality.scores import DIRECTIONS, MEAN_DECAY, SCORES, SQUARE_DECAY, Seen
+from quality.scores import DIRECTIONS, SCORES, Seen
 from quality.search import on_curve
 from quality.tune import arguments_of
 from quality.variants import Averaged, Variant, varied
 from quality.work import work
 
+from DGSTSegmentLib.dgst.moments import MEAN_DECAY, SQUARE_DECAY
 from DGSTSegmentLib.dgst.partition import members
 from DGSTSegmentLib.dgst.selection import top_entries
 from DGSTSegmentLib.dgst.strategies import make_strategy
