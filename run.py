@@ -2,7 +2,7 @@
 """Makes the project's environment on first use and runs its commands in it.
 
 python3 run.py demo [...]      marks, fine-tunes, predicts and reports on phantoms or on a CT of yours
-python3 run.py test [...]      runs the tests; what follows goes to pytest
+python3 run.py test [...]      runs the tests, a process a core; what follows goes to pytest (-n 0: one process)
 python3 run.py preview [...]   opens the panel without 3D Slicer; --screenshot FILE.png draws it to a file
 python3 run.py bench quality   compares the strategies on unseen scans; --help tells of its options
 python3 run.py bench speed     measures steps, memory and time against torch, nnU-Net and MONAI

@@ -1,13 +1,30 @@
-"""A model and a study so small that a real fine-tuning of them takes a second."""
+"""How tests share processes; a model and a study so small that a real fine-tuning of them takes a second."""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes test at once; each computes on one core, and so does what it starts.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TINY_PATCH = (16, 16, 16)
+
+ONE_APPLICATION = ("host", "panel")
+"""Folders whose tests share one Qt application, as in Slicer: they stay in one process and in their order."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Name what stays together where pytest-xdist spreads the tests over processes."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("one application" if folder in ONE_APPLICATION else item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,13 @@ def commit_of_code() -> str | None:
 
 @lru_cache(maxsize=2)
 def processor_name(device: str) -> str:
-    """The GPU's name, or the CPU's with the number of cores that this process may use."""
+    """The GPU's name, or the CPU's with the number of cores that this process may use and its vector instructions.
+
+    Processors of one name differ in them, and in time by a factor of two or three.
+    """
     if device == "cuda":
         return torch.cuda.get_device_name()
-    return f"{_cpu_name()}, {usable_cores()} cores"
+    return f"{_cpu_name()}, {usable_cores()} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def usable_cores() -> int:
