@@ -40,12 +40,16 @@ Draw = Callable[[Axes, Setting], None]
 
 
 def curves(summary: Mapping[str, Any]) -> str | None:
-    """Target against source Dice on the validation scans, one line a strategy over what it was tried with."""
+    """Target against source Dice on the validation scans, one line a strategy over what it was tried with.
+
+    Points that are still to be tried on some draws are left out.
+    """
     before = summary["before"].get("choose")
 
     def draw(axes: Axes, setting: Setting) -> None:
         for name, points in setting["curve"].items():
-            known = [p for p in points if p["source_dice"] is not None and p["target_dice"] is not None]
+            most = max((p["draws"] for p in points), default=0)
+            known = [p for p in points if p["draws"] == most and None not in (p["source_dice"], p["target_dice"])]
             places = [[p[key] for p in known] for key in ("source_dice", "target_dice")]
             axes.plot(*places, label=name, linewidth=1.2, markersize=5, **_style(name))
         _mark_before(axes, before)

@@ -32,7 +32,8 @@ class Protocol:
         completeness: of their annotation, ``all`` or ``marked``.
         marked_nodes: how many nodes are marked in a case of completeness ``marked``.
         choosing_draws: draws of cases that each configuration is tried on.
-        draws: draws that the chosen configuration is measured on; other ones than those it was chosen on.
+        draws: draws that the chosen configuration is measured on; other ones than those it was chosen on. Six is the
+            least number of pairs that can reach p < .05.
         many_draws: the same for the strategies in ``MANY_DRAWS``.
     """
 
@@ -42,7 +43,7 @@ class Protocol:
     completeness: tuple[str, ...] = ("all", "marked")
     marked_nodes: int = 2
     choosing_draws: int = 2
-    draws: int = 5
+    draws: int = 6
     many_draws: int = 10
 
     @property
@@ -58,8 +59,8 @@ class Protocol:
 
         Draws to choose on may be added where nothing is chosen.
         """
-        names = ("steps", "batch_size", "marked_nodes", *(("choosing_draws",) if self.tests else ()))
-        return {name: getattr(self, name) for name in names}
+        fixed = {name: getattr(self, name) for name in ("steps", "batch_size", "marked_nodes")}
+        return {**fixed, "choosing_draws": self.choosing_draws, "tolerance": TOLERANCE} if self.tests else fixed
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from DGSTSegmentLib.atomic import write_text
 
 from . import figures, pages
-from .entrants import REFERENCE
+from .entrants import FOCUS, REFERENCE
 from .measures import QUANTITIES, Quantity
 from .protocol import TOLERANCE
 from .rows import Rows
@@ -23,12 +23,21 @@ from .statistics import CONFIDENCE, TIE
 from .summary import summarise
 
 REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "summary.csv", "summary.json", "tested.svg"
-README_QUANTITIES = ("target_dice", "source_dice", "recall", "false_positives", "weights_changed", "seconds")
+README_QUANTITIES = (
+    "target_dice",
+    "surface_dice",
+    "source_dice",
+    "recall",
+    "false_positives",
+    "weights_changed",
+    "seconds",
+)
 MAIN_QUANTITIES = ("target_dice", "surface_dice", "source_dice", "recall", "false_positives", "weights_changed")
 COST_QUANTITIES = ("seconds", "peak_memory_mb")
+FIGURES = (figures.curves, figures.tested, figures.differences, figures.recalls)
 CSV_COLUMNS = (
-    "completeness", "shots", "strategy", "quantity", "mean", "low", "high", "draws", "difference", "difference_low",
-    "difference_high", "pairs", "p", "p_holm", "least_p", "wins", "ties", "losses",
+    "completeness", "shots", "strategy", "quantity", "mean", "low", "high", "draws", "compared_with", "difference",
+    "difference_low", "difference_high", "pairs", "p", "p_holm", "least_p", "wins", "ties", "losses",
 )  # fmt: skip
 
 
@@ -45,15 +54,20 @@ def write_report(folder: Path, missing: int = 0) -> dict[str, Any]:
     summary = {**summarise(read_identity(folder), Rows(folder).read()), "missing": missing}
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
-    write_text(folder / REPORT_FILE, page(summary))
-    figure = figures.tested(summary)
-    if figure is not None:
-        write_text(folder / FIGURE_FILE, figure + "\n")
+    drawn = {draw.__name__: draw(summary) for draw in FIGURES}
+    write_text(folder / REPORT_FILE, page(summary, drawn))
+    if drawn["tested"] is not None:
+        write_text(folder / FIGURE_FILE, drawn["tested"] + "\n")
     return summary
 
 
-def page(summary: Mapping[str, Any]) -> str:
-    """The report: one HTML page that needs nothing beside it."""
+def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None]) -> str:
+    """The report: one HTML page that needs nothing beside it.
+
+    Args:
+        summary: of ``summarise``.
+        drawn: SVG of each of ``FIGURES`` by its name; None where there is nothing to draw.
+    """
     named = {quantity.name: quantity for quantity in QUANTITIES}
     return (
         templates()
@@ -65,13 +79,12 @@ def page(summary: Mapping[str, Any]) -> str:
             cost=[named[name] for name in COST_QUANTITIES],
             compared=[quantity for quantity in QUANTITIES if quantity.compared],
             reference=REFERENCE,
+            focus=FOCUS,
             tie=TIE,
             confidence=round(100 * CONFIDENCE),
             tolerance=TOLERANCE,
-            figures={
-                draw.__name__: draw(summary)
-                for draw in (figures.curves, figures.tested, figures.differences, figures.recalls)
-            },
+            goal=goal_text,
+            figures=drawn,
         )
     )
 
@@ -83,7 +96,7 @@ def templates() -> Environment:
 
 
 def csv_text(summary: Mapping[str, Any]) -> str:
-    """One line a setting, strategy and quantity."""
+    """One line a setting, strategy and quantity; of DGST one more for every further strategy it is compared with."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -91,18 +104,36 @@ def csv_text(summary: Mapping[str, Any]) -> str:
         for one in setting["strategies"]:
             for quantity, found in one["quantities"].items():
                 if found is not None:
-                    place = [setting["completeness"], setting["shots"], one["strategy"], quantity]
-                    writer.writerow([*place, *found.values(), *_compared_cells(one["compared"].get(quantity))])
+                    place = [setting["completeness"], setting["shots"], one["strategy"], quantity, *found.values()]
+                    writer.writerows([*place, *cells] for cells in _compared_cells(setting, one, quantity))
     return text.getvalue()
 
 
-def _compared_cells(compared: Mapping[str, Any] | None) -> list[Any]:
-    if compared is None:
-        return []
-    return [
-        *compared["difference"].values(),
-        *(compared[name] for name in ("p", "p_holm", "least_p", "wins", "ties", "losses")),
+def _compared_cells(setting: Mapping[str, Any], one: Mapping[str, Any], quantity: str) -> list[list[Any]]:
+    """Cells of all comparisons of a strategy in one quantity; a line without any where there is none."""
+    compared = {REFERENCE: one["compared"]} if one["compared"] else {}
+    if one["strategy"] == FOCUS:
+        compared |= setting["focus"]
+    names = ("p", "p_holm", "least_p", "wins", "ties", "losses")
+    cells = [
+        [other, *found[quantity]["difference"].values(), *(found[quantity][name] for name in names)]
+        for other, found in compared.items()
+        if quantity in found
     ]
+    return cells or [[]]
+
+
+def goal_text(setting: Mapping[str, Any]) -> str:
+    """``not met: target Dice -0.015 (-0.040 to 0.010), p .320; source Dice ...``, for page and README alike."""
+    goal = setting["goal"]
+    parts = {"target Dice": goal["target_difference"], "source Dice": goal["source_difference"]}
+    told = [f"{title} {_signed(found['difference'])}, p {p_text(found['p'])}" for title, found in parts.items()]
+    pairs = goal["source_difference"]["difference"]["n"]
+    return f"{'met' if goal['met'] else 'not met'}: {'; '.join(told)}; {pairs} pair{'s' if pairs != 1 else ''}"
+
+
+def _signed(difference: Mapping[str, Any]) -> str:
+    return ("+" if difference["mean"] > 0 else "") + interval_text(difference)
 
 
 def markdown_table(summary: Mapping[str, Any], completeness: str, shots: int) -> str:
@@ -112,7 +143,7 @@ def markdown_table(summary: Mapping[str, Any], completeness: str, shots: int) ->
     columns = [named[name] for name in README_QUANTITIES]
     compared = ("target_dice", "source_dice")
     titles = ["strategy", "draws", *(quantity.title for quantity in columns)]
-    titles += [f"{named[name].title} minus {REFERENCE}'s, p" for name in compared]
+    titles += [f"{named[name].title} minus {REFERENCE}'s, p (Holm)" for name in compared]
     lines = [_markdown_line(titles), _markdown_line(["---"] * len(titles))]
     for one in setting["strategies"]:
         means = [_mean_text(one["quantities"][quantity.name], quantity) for quantity in columns]
@@ -126,12 +157,8 @@ def _mean_text(found: Mapping[str, Any] | None, quantity: Quantity) -> str:
 
 
 def _difference_text(compared: Mapping[str, Any] | None) -> str:
-    """``+0.120 (0.080 to 0.160), p .004``, corrected where that was possible."""
-    if compared is None:
-        return ""
-    p = compared["p"] if compared["p_holm"] is None else compared["p_holm"]
-    sign = "+" if compared["difference"]["mean"] > 0 else ""
-    return f"{sign}{interval_text(compared['difference'], 3)}, p {p_text(p)}"
+    """``+0.120 (0.080 to 0.160), p .004``; a dash for p where so few draws cannot tell."""
+    return "" if compared is None else f"{_signed(compared['difference'])}, p {p_text(compared['p_holm'])}"
 
 
 def _markdown_line(cells: list[str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
@@ -12,6 +13,13 @@ from scipy import stats
 CONFIDENCE = 0.95
 TIE = 0.005
 """Differences of Dice and recall no larger than this count as a tie."""
+
+Name = TypeVar("Name", bound=Hashable)
+
+_DIGITS = 9
+"""Differences are rounded to so many, lest the last bit of a subtraction decide which of two equal ones is larger."""
+_EXACT_UP_TO = 16
+"""Draws up to which the test looks at every pattern of signs; with more it draws patterns at random."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,15 @@ class Comparison:
 
     Args:
         difference: their mean and interval.
-        p: two-sided Wilcoxon signed-rank test; exact up to 50 draws without equal differences.
-        least_p: the smallest p that so many draws can reach, whatever they show.
+        p: two-sided Wilcoxon signed-rank test, exact up to 16 draws, ties included; None where draws share cases and
+            so say too little about other cases.
+        least_p: the smallest p that so many draws can reach, whatever they show; equal pairs count for none.
         wins, ties, losses: draws in which the strategy was better, equal within ``TIE``, worse.
         p_holm: ``p`` corrected for the number of strategies compared; None where so few draws cannot reach .05.
     """
 
     difference: Estimate
-    p: float
+    p: float | None
     least_p: float
     wins: int
     ties: int
@@ -69,12 +78,12 @@ def compare(
     common = sorted(ours.keys() & reference.keys())
     if not common:
         return None
-    differences = np.array([ours[draw] - reference[draw] for draw in common])
+    differences = np.round([ours[draw] - reference[draw] for draw in common], _DIGITS)
     gains = differences if higher_is_better else -differences
     return Comparison(
         difference=estimate(differences),
         p=signed_rank_p(differences),
-        least_p=least_p(len(common)),
+        least_p=least_p(np.count_nonzero(differences)),
         wins=int((gains > TIE).sum()),
         ties=int((np.abs(gains) <= TIE).sum()),
         losses=int((gains < -TIE).sum()),
@@ -84,15 +93,18 @@ def compare(
 def signed_rank_p(differences: Sequence[float]) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; equal pairs are left out, 1 where all are equal."""
     unequal = np.asarray(differences)[np.asarray(differences) != 0]
-    return float(stats.wilcoxon(unequal).pvalue) if len(unequal) else 1.0
+    if len(unequal) < 2:
+        return 1.0
+    every_pattern = stats.PermutationMethod(n_resamples=2**_EXACT_UP_TO, rng=np.random.default_rng(0))
+    return float(stats.wilcoxon(unequal, method=every_pattern).pvalue)
 
 
 def least_p(draws: int) -> float:
-    """The smallest p that the signed-rank test of ``draws`` pairs can give: all differences of one sign."""
+    """The smallest p that the signed-rank test of ``draws`` unequal pairs can give: all differences of one sign."""
     return min(1.0, 2.0 ** (1 - draws))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
     """p-values corrected for their number by Holm's step-down rule, by name."""
     corrected, highest = {}, 0.0
     for place, name in enumerate(sorted(p_values, key=p_values.get)):
@@ -101,11 +113,16 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def corrected(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
+def corrected(comparisons: Mapping[Name, Comparison]) -> dict[Name, Comparison]:
     """Comparisons with their p corrected for the number of those that could reach .05 at all; none for the others."""
-    testable = {name: one.p for name, one in comparisons.items() if one.least_p < 1 - CONFIDENCE}
+    testable = {name: one.p for name, one in comparisons.items() if one.p is not None and one.least_p < 1 - CONFIDENCE}
     p_values = holm(testable)
     return {name: replace(one, p_holm=p_values.get(name)) for name, one in comparisons.items()}
+
+
+def untested(comparison: Comparison) -> Comparison:
+    """The same without a p, for draws that share cases."""
+    return replace(comparison, p=None, p_holm=None)
 
 
 def rounded(value: float | None, digits: int = 6) -> float | None:

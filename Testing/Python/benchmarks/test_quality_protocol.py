@@ -38,7 +38,7 @@ def test_draws_are_paired_across_strategies_and_apart_from_those_of_the_choice()
         for name in entrants:
             draws = [p.case_draw(protocol) for p in here if p.cell.entrant == name and p.stage == "test"]
             assert draws == of_full[: len(draws)]
-            assert len(draws) == (10 if name in MANY_DRAWS else 5)
+            assert len(draws) == (10 if name in MANY_DRAWS else 6)
 
 
 def test_draws_share_no_case_as_long_as_the_pool_lasts():

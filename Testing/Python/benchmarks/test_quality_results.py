@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from quality.report import markdown_table, write_report
+from quality.report import goal_text, markdown_table, write_report
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results" / "quality" / "full"
@@ -29,6 +29,7 @@ def test_the_readmes_tables_follow_from_the_committed_rows(anew):
     assert anew["settings"]
     for setting in anew["settings"]:
         assert markdown_table(anew, setting["completeness"], setting["shots"]) in readme
+        assert setting["goal"] is None or goal_text(setting) in readme
 
 
 def test_the_committed_summary_follows_from_the_committed_rows(anew, tmp_path):

@@ -36,6 +36,27 @@ def test_equal_pairs_say_nothing():
     assert signed_rank_p([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]) == pytest.approx(2 / 2**5)
 
 
+def test_equal_differences_share_a_rank_though_their_last_bits_differ():
+    # Five ninths less one ninth is not, to the bit, eight less four ninths. Ranks of 4/9, 4/9, -2/9: 2.5, 2.5, 1.
+    found = compare({0: 5 / 9, 1: 8 / 9, 2: 1 / 9}, {0: 1 / 9, 1: 4 / 9, 2: 3 / 9})
+
+    # Patterns of signs whose sum of ranks is as far from 3 as 5 is: (0, 1, 5, 6), two of eight are 0 and 6.
+    assert found.p == pytest.approx(4 / 8)
+
+
+def test_ties_are_tested_exactly():
+    # Ranks 2, 2, 2 and 4, 5, all positive but one of the 2s: sums of negative ranks of at most 2 come from {} and three
+    # single 2s, so p = 2 * 4 / 2^5.
+    assert signed_rank_p([0.1, 0.1, -0.1, 0.2, 0.3]) == pytest.approx(8 / 32)
+
+
+def test_equal_pairs_cannot_reach_significance():
+    found = compare(dict(enumerate([0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])), dict.fromkeys(range(10), 0.0))
+
+    assert found.least_p == least_p(5)
+    assert corrected({"a": found})["a"].p_holm is None
+
+
 def test_holm_multiplies_by_the_number_of_those_not_yet_rejected_and_never_falls():
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
