@@ -27,6 +27,8 @@ from DGSTSegmentLib.training.predict import Predictor
 from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
 
 TRAINING, UNSEEN = ("002", "003", "008", "012"), ("019", "024", "025")
+UPDATE = "rms"
+"""The rule of the step, for which the candidates are meant."""
 CANDIDATES = ((2, 0.02), (8, 0.03), (16, 0.03))
 """Pairs of gamma and learning rate to choose from."""
 
@@ -91,7 +93,15 @@ def fine_tune(
     """The run in ``out``, begun or gone on with."""
     cases = [CaseFiles(*files_of(options.data, name), "all") for name in names]
     request = FinetuneRequest(
-        "starter", cases, str(out), strategy=options.strategy, gamma=gamma, lr=lr, minutes=minutes, holdout=0
+        "starter",
+        cases,
+        str(out),
+        strategy=options.strategy,
+        update=UPDATE,
+        gamma=gamma,
+        lr=lr,
+        minutes=minutes,
+        holdout=0,
     )
     return finetune(request, resume=(out / "request.json").exists(), on_event=tell)
 

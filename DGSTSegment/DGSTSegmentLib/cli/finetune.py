@@ -64,7 +64,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--update", choices=tuple(RULES), help=f"rule of a step (default {DEFAULT_RULE}; sgd is the paper's)"
     )
-    parser.add_argument("--lr", type=float, help="learning rate (default: the strategy's)")
+    parser.add_argument("--lr", type=float, help="learning rate (default: as strategy and rule have it)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="how many steps (default 200)")
     length.add_argument("--minutes", type=float, metavar="M", help="how many minutes")

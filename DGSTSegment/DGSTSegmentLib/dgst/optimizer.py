@@ -68,6 +68,8 @@ class DGST(torch.optim.Optimizer):
       both corrected for their start at zero (arXiv 1412.6980). Selecting from a few scans' noisy gradients one batch
       at a time moves weights to and fro; the mean finds those that the batches agree on, and m / sqrt(v) is small
       where they do not. m and v are dense: twice the memory of the gradients of all rows that are selected from.
+      Clipping does not touch these weights, since the direction hardly depends on the gradients' size; a skipped step
+      leaves out of m and v what was not finite in it.
     - ``rms``, ours: w <- w - lr * sign(g) * RMS of the row's weights in the foundation model, that is, as they were
       when this optimizer was made (or as a loaded state says). The live row's RMS would let weights grow without
       bound. A row of zeros takes the RMS of its whole parameter, and a parameter of zeros 1 / sqrt(row length), the
@@ -95,11 +97,13 @@ class DGST(torch.optim.Optimizer):
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
             what then has no rows is frozen.
         among: names of the modules whose rows are selected from, gamma being 0 everywhere else; None for all.
+            (``dgst finetune`` selects by ``adam`` in the encoder's first two stages only, which its lr was chosen for.)
         always_on_rule: ``adamw`` or ``sgd``; None follows ``update``.
         always_on_lr: None takes 5e-4 for ``adamw`` and 1e-3 for ``sgd``.
         momentum: of ``sgd`` for what is always on.
         weight_decay: for what is always on.
-        max_norm: gradients are scaled down to this global norm; None does not clip.
+        max_norm: gradients are scaled down to this global norm (with ``adam`` those of what is always on); None does
+            not clip.
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
             Neither accumulates gradients over several backward passes nor averages them across ranks; with
             ``adam`` not under a GradScaler either, whose changing scale would distort the running means.

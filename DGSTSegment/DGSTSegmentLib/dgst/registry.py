@@ -57,15 +57,19 @@ class StrategyInfo:
     @property
     def default_lr(self) -> float:
         """Learning rate with the default rule."""
-        return self.lrs[DEFAULT_RULE if self.uses_gamma else "adamw"]
+        return self.lr_by(DEFAULT_RULE)
+
+    def lr_by(self, update: str) -> float:
+        """Learning rate with the rule ``update`` of ``RULES``, which only strategies with gamma heed."""
+        return self.lrs[update if self.uses_gamma else "adamw"]
 
 
 _ALL = (
     StrategyInfo(
         "dgst",
         "Dynamic gradient sparsification (DGST)",
-        "At each step only the gamma weights with the largest gradients in every row of its layers move, beside norms, "
-        "biases and head.",
+        "At each step only the gamma weights of every row with the largest gradients (with the rule adam: the largest "
+        "mean gradients) move, beside norms, biases and head.",
         {"rms": 0.02, "adam": 4e-3, "sgd": 0.1},
         uses_gamma=True,
     ),

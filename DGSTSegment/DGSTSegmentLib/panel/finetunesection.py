@@ -17,7 +17,7 @@ from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
 UPDATES = {
-    "adam": _("ours: by the mean of past steps"),
+    "adam": _("ours: by the mean of past steps (usual)"),
     "rms": _("ours: relative to the row's size"),
     "sgd": _("as in the paper (SGD)"),
 }
@@ -29,7 +29,9 @@ LAYERS = {
 }
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
 METHODS = {
-    "dgst": _("At each step only the few weights that matter most for your scans move; the rest of the model stays."),
+    "dgst": _(
+        "At each step only the few weights that matter most for your scans move, and scaling, offsets and last layer."
+    ),
     "random": _("As many weights as with DGST, but drawn at random; for comparison."),
     "static": _("As many weights as with DGST, but chosen once at the start and kept."),
     "full": _("Every weight of the model moves; it may forget what it knew."),
@@ -142,13 +144,18 @@ class FinetuneSection:
             widget.setEnabled(info.uses_gamma)
 
     def onStrategyChosen(self, index: int) -> None:
-        if self.state.parameters is not None:
-            self.state.parameters.strategy = self.ui.strategySelector.itemData(index)
+        self._choose("strategy", self.ui.strategySelector.itemData(index))
         self._showStrategy()
 
     def onUpdateChosen(self, index: int) -> None:
-        if self.state.parameters is not None:
-            self.state.parameters.update = self.ui.updateSelector.itemData(index)
+        self._choose("update", self.ui.updateSelector.itemData(index))
+
+    def _choose(self, name: str, value: str) -> None:
+        """Keep a choice of method or rule. A learning rate that was meant for another one is given up."""
+        parameters = self.state.parameters
+        if parameters is not None and getattr(parameters, name) != value:
+            setattr(parameters, name, value)
+            parameters.learningRate = 0.0
 
     def onLayersChosen(self, index: int) -> None:
         if self.state.parameters is not None:
@@ -163,11 +170,11 @@ class FinetuneSection:
         """Fields of the request as the panel is set."""
         p = self.state.parameters
         length = {"steps": p.steps} if p.steps > 0 else {"minutes": p.minutes}
+        selects = STRATEGIES[p.strategy].uses_gamma
+        selection = {"gamma": p.gamma or None, "layers": p.layers or None, "update": p.update} if selects else {}
         return {
             "strategy": p.strategy,
-            "gamma": p.gamma or None,
-            "layers": p.layers or None,
-            "update": p.update,
+            **selection,
             "lr": p.learningRate or None,
             "holdout": None if p.heldOut < 0 else p.heldOut,
             "seed": p.seed,

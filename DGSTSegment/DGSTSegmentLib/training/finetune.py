@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..dgst.registry import STRATEGIES
 from ..dgst.strategies import make_strategy
 from ..errors import InputError
 from ..imaging.volume import Volume
@@ -177,6 +178,10 @@ class _Finetuning:
                 f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
                 "on all cases given."
             )
+        for name in self.request.without_effect:
+            self.reporter.note(
+                f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
+            )
         for case in material.cases:
             for note in case.notes:
                 self.reporter.note(note)
@@ -195,7 +200,7 @@ class _Finetuning:
             decoder=self.foundation.decoder,
             lr=request.lr,
             gamma=request.gamma,
-            among=self.foundation.modules_of(request.layers),
+            among=self.foundation.modules_of(request.layers or "all"),
             update=request.update,
             seed=request.seed,
         )
@@ -241,9 +246,7 @@ class _Finetuning:
             folds=(),
             strategy={
                 "name": request.strategy,
-                "gamma": request.gamma,
-                "layers": request.layers,
-                "update": request.update,
+                **self._selection(),
                 "lr": request.lr,
                 "steps": steps,
                 "seed": request.seed,
@@ -251,6 +254,11 @@ class _Finetuning:
             },
             measured=measured,
         )
+
+    def _selection(self) -> dict[str, Any]:
+        """What says which weights move and by which rule; nothing of it for a strategy that does not select."""
+        uses_gamma = STRATEGIES[self.request.strategy].uses_gamma
+        return {name: getattr(self.request, name) for name in ("gamma", "layers", "update")} if uses_gamma else {}
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())

@@ -72,7 +72,7 @@ class FinetuneRequest:
         gamma: how many weights of a row a step may move (dgst, random, static); None takes the rule's own.
         layers: of ``dgst.registry.LAYERS``, whose rows those weights are selected from; None takes the rule's own.
         update: rule for those weights, of ``dgst.registry.RULES``: ``sgd`` is the paper's.
-        lr: learning rate of the strategy's own parameters; None takes the strategy's default.
+        lr: learning rate of the strategy's own parameters; None takes the strategy's own for the rule.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
         holdout: how many cases measure instead of train; None holds out one in five, so none below five cases.
@@ -109,9 +109,20 @@ class FinetuneRequest:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("gamma", "layers"):
-            if getattr(self, name) is None and self.update in RULES:
-                object.__setattr__(self, name, getattr(RULES[self.update], name))
+        """Spell out what strategy and rule bring along, so that a run goes on by it whatever a later version brings."""
+        if self.strategy in STRATEGIES and self.update in RULES:
+            info, rule = STRATEGIES[self.strategy], RULES[self.update]
+            own = {"gamma": rule.gamma, "layers": rule.layers} if info.uses_gamma else {}
+            for name, value in {**own, "lr": info.lr_by(self.update)}.items():
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, value)
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Names of the fields that were given though the strategy does not use them."""
+        if self.strategy in STRATEGIES and STRATEGIES[self.strategy].uses_gamma:
+            return []
+        return [name for name in ("gamma", "layers") if getattr(self, name) is not None]
 
     def validate(self) -> None:
         """Raises:
@@ -119,7 +130,8 @@ class FinetuneRequest:
         """
         _one_of("strategy", self.strategy, tuple(STRATEGIES))
         _one_of("update", self.update, tuple(RULES))
-        _one_of("layers", self.layers, LAYERS)
+        if self.layers is not None:
+            _one_of("layers", self.layers, LAYERS)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:

@@ -96,7 +96,7 @@ def sign_of_mean(seen: Seen) -> Tensor:
 
 def adam(seen: Seen) -> Tensor:
     """As the rule ``adam`` moves weights: running mean over root mean square (arXiv 1412.6980)."""
-    return seen.mean / (seen.square.sqrt() + _TINY)
+    return seen.mean / (seen.square.sqrt() + moments.EPSILON)
 
 
 def mean_over_row(seen: Seen) -> Tensor:

@@ -19,7 +19,7 @@ from quality.tune import arguments_of
 from quality.variants import Averaged, Variant, varied
 from quality.work import work
 
-from DGSTSegmentLib.dgst.moments import MEAN_DECAY, SQUARE_DECAY
+from DGSTSegmentLib.dgst.moments import EPSILON, MEAN_DECAY, SQUARE_DECAY
 from DGSTSegmentLib.dgst.partition import members
 from DGSTSegmentLib.dgst.selection import top_entries
 from DGSTSegmentLib.dgst.strategies import make_strategy
@@ -198,7 +198,7 @@ def test_the_average_is_over_the_last_half_of_the_run():
 def test_adams_direction_on_every_weight_is_adam():
     network, other = linear(), linear()
     ours = make_scored("dgst", network, steps=4, head=["1"], lr=0.01, gamma=99, score="mean", direction="adam")
-    adam = torch.optim.Adam(other[0].parameters(), lr=0.01, betas=(MEAN_DECAY, SQUARE_DECAY), eps=1e-12)
+    adam = torch.optim.Adam(other[0].parameters(), lr=0.01, betas=(MEAN_DECAY, SQUARE_DECAY), eps=EPSILON)
     gradients = [torch.randn(6, 4, generator=torch.Generator().manual_seed(step)) for step in range(4)]
 
     for gradient in gradients:

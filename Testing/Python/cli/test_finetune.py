@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from DGSTSegmentLib.imaging.files import read_segmentation
+from DGSTSegmentLib.networks.description import read_description
 
 QUICK = ("--steps", "4", "--device", "cpu", "--threads", "1")
 
@@ -28,6 +29,15 @@ def test_what_finetune_writes_is_itself_a_model(dgst, one_engine, finetune, tmp_
     described = dgst("describe", tmp_path / "run")
     assert described.out.startswith("mine (demonstration, trained on phantoms)")
     assert "base           tiny" in described.out and "Dice" in described.out
+
+
+def test_rule_layers_and_learning_rate_reach_the_run(dgst, one_engine, finetune, tmp_path):
+    chosen = {"update": "rms", "layers": "encoder", "gamma": "3", "lr": "0.01"}
+    dgst(*finetune, *(text for name, value in chosen.items() for text in (f"--{name}", value)), "--json")
+    stored = json.loads((tmp_path / "run" / "request.json").read_text())["request"]
+    assert {name: str(stored[name]) for name in chosen} == chosen
+    used = read_description(tmp_path / "run").card.strategy
+    assert {name: str(used[name]) for name in chosen} == chosen
 
 
 def test_the_result_is_said_in_words(dgst, one_engine, finetune, tmp_path):

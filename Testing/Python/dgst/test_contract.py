@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from DGSTSegmentLib.dgst import STRATEGIES, make_strategy
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 
 GAMMA = 2
 STEPS = 5
@@ -256,10 +257,15 @@ def test_a_step_with_a_gradient_that_is_not_finite_moves_nothing_and_the_next_on
     assert any(not torch.equal(now, before[key]) for key, now in snapshot(network).items())
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_a_resumed_run_ends_with_the_identical_bits(name, unet, tmp_path):
+RULES_OF_STRATEGIES = [
+    (name, update) for name, info in STRATEGIES.items() for update in (RULES if info.uses_gamma else (DEFAULT_RULE,))
+]
+
+
+@pytest.mark.parametrize(("name", "update"), RULES_OF_STRATEGIES)
+def test_a_resumed_run_ends_with_the_identical_bits(name, update, unet, tmp_path):
     def make(network):
-        return make_strategy(name, network, head=unet.head, decoder=unet.decoder, seed=3)
+        return make_strategy(name, network, head=unet.head, decoder=unet.decoder, update=update, seed=3)
 
     def train(strategy, steps: range) -> None:
         for step in steps:

@@ -115,7 +115,8 @@ def test_a_running_mean_that_a_changing_loss_scale_would_distort_is_refused():
         strategy.step(scaler=scaler)
 
 
-def test_torchs_own_schedulers_and_state_dicts_work():
+@pytest.mark.parametrize("update", ["rms", "adam", "sgd"])
+def test_torchs_own_schedulers_and_state_dicts_work(update):
     straight, interrupted = small_network(), small_network()
 
     def train(network, dgst, steps):
@@ -124,11 +125,11 @@ def test_torchs_own_schedulers_and_state_dicts_work():
             loss_of(network, step).backward()
             dgst.step()
 
-    whole = DGST(straight, head=["3"])
+    whole = DGST(straight, head=["3"], update=update)
     train(straight, whole, range(4))
-    first = DGST(interrupted, head=["3"])
+    first = DGST(interrupted, head=["3"], update=update)
     train(interrupted, first, range(2))
-    resumed = DGST(interrupted, head=["3"])
+    resumed = DGST(interrupted, head=["3"], update=update)
     resumed.load_state_dict(first.state_dict())
     train(interrupted, resumed, range(2, 4))
     assert same(straight, interrupted)

@@ -70,8 +70,17 @@ def test_the_panels_fields_are_the_request(ui, panel):
     assert panel.finetune.options()["steps"] == 40 and "minutes" not in panel.finetune.options()
 
 
-def test_what_needs_no_gamma_does_not_offer_it(ui):
+def test_a_learning_rate_does_not_outlive_the_rule_or_method_that_it_was_given_for(ui, panel):
+    for selector, other in ((ui.updateSelector, "rms"), (ui.strategySelector, "lora")):
+        ui.learningRateSpinBox.value = 0.05
+        assert panel.finetune.options()["lr"] == 0.05
+        selector.setCurrentIndex(selector.findData(other))
+        assert panel.finetune.options()["lr"] is None and ui.learningRateSpinBox.value == 0
+
+
+def test_what_needs_no_gamma_does_not_offer_it(ui, panel):
     ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("full"))
+    assert not {"gamma", "layers", "update"} & panel.finetune.options().keys()
     assert not any(one.enabled for one in (ui.gammaSpinBox, ui.layersSelector, ui.updateSelector))
     assert "Every weight" in ui.strategyLabel.text
 

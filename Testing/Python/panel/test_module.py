@@ -69,7 +69,10 @@ def test_settings_of_the_panel_come_back_with_the_scene(host, panel, ui, tmp_pat
     import slicer
 
     scan = open_scan(panel, host, tiny_case(0)[0])
-    ui.strategySelector.setCurrentIndex(ui.strategySelector.findData("lora"))
+    chosen = {ui.strategySelector: "static", ui.updateSelector: "rms", ui.layersSelector: "encoder"}
+    for selector, name in chosen.items():
+        selector.setCurrentIndex(selector.findData(name))
+    ui.learningRateSpinBox.value = 0.05
     ui.minutesSpinBox.value = 17
     ui.leastShortAxisSpinBox.value = 7.5
     ui.outlineCheckBox.setChecked(True)
@@ -80,8 +83,8 @@ def test_settings_of_the_panel_come_back_with_the_scene(host, panel, ui, tmp_pat
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     host.process_events()
     assert panel.state.scan.GetName() == name
-    assert panel.state.parameters.strategy == "lora"
-    assert ui.strategySelector.itemData(ui.strategySelector.currentIndex) == "lora"
+    assert [selector.itemData(selector.currentIndex) for selector in chosen] == list(chosen.values())
+    assert panel.finetune.options()["lr"] == 0.05
     assert ui.minutesSpinBox.value == 17
     assert ui.leastShortAxisSpinBox.value == 7.5
     assert ui.outlineCheckBox.checked

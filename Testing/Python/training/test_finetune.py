@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from DGSTSegmentLib.dgst.registry import STRATEGIES
+from DGSTSegmentLib.dgst.registry import RULES, STRATEGIES
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.architectures import build
@@ -78,7 +78,31 @@ def test_layers_confine_what_is_selected(request_for, model_folder, strategy):
     early = {name for name in base if name.startswith(model.early)}
     heads = {name for name in base if name.startswith(model.head)}
     assert rows & early and rows <= early | heads
-    assert model.card.strategy["layers"] == "early"
+    used = model.card.strategy
+    assert (used["layers"], used["gamma"], used["lr"]) == ("early", 16, STRATEGIES[strategy].default_lr)
+
+
+@pytest.mark.parametrize("update", RULES)
+def test_a_request_spells_out_what_strategy_and_rule_bring_along(request_for, update):
+    request = request_for(update=update)
+    assert (request.gamma, request.layers) == (RULES[update].gamma, RULES[update].layers)
+    assert request.lr == STRATEGIES["dgst"].lrs[update]
+    assert request_for(update=update, gamma=3, layers="encoder", lr=0.5).lr == 0.5
+    static = request_for(strategy="static", update=update)
+    assert static.lr == STRATEGIES["static"].lrs[update]
+    full = request_for(strategy="full", update=update)
+    assert (full.gamma, full.layers, full.lr) == (None, None, STRATEGIES["full"].lrs["adamw"])
+
+
+def test_a_card_names_what_selected_the_weights_and_nothing_that_had_no_effect(request_for):
+    heard = []
+    result = finetune(request_for(strategy="full", layers="early", gamma=3, steps=1), on_event=heard.append)
+    used = open_model(result.model).card.strategy
+    assert used["lr"] == STRATEGIES["full"].default_lr
+    assert not {"gamma", "layers", "update"} & used.keys()
+    assert [note for note in result.notes if "no effect" in note] == [
+        f"{STRATEGIES['full'].title} makes no use of {name}, so it has no effect." for name in ("gamma", "layers")
+    ]
 
 
 def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for, tmp_path):
