@@ -19,7 +19,7 @@ class Goal:
         unit: of ``limit``: ``x`` for ratios, ``s``, ``MB``.
         at_most: whether the measured number may not exceed the limit; else it may not fall below it.
         measured: None where nothing was.
-        reason: one or more sentences: why it was missed or not measured.
+        reason: one or more sentences: why it is missed where it is.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Goal:
     unit: str
     at_most: bool
     measured: Estimate | None
-    reason: str = ""
+    reason: str
 
     @property
     def met(self) -> bool | None:

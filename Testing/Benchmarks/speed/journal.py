@@ -27,8 +27,8 @@ _UNMEASURED_FILES = ("command.py", "report.py", "figures.py", "journal.py", "goa
 class Journal:
     """What was measured in a folder, one JSON line each: a part began, a row, a part is finished.
 
-    A part that begins anew on a device replaces what it measured there before. A line that a kill cut short is no
-    line.
+    A part that begins anew on a device replaces what it measured there before once it is finished; until then what was
+    finished before counts. A line that a kill cut short is no line.
 
     Args:
         folder: made where it is missing.
@@ -45,7 +45,7 @@ class Journal:
             raise InputError(f"The folder {folder} cannot be made ({error}); choose another one by --out.") from error
 
     def begin(self, part: str, made_by: dict[str, Any]) -> None:
-        """A part starts to measure; its earlier rows of the same device count no longer."""
+        """A part starts to measure."""
         self._append({"began": part, "made_by": made_by})
 
     def add(self, row: Row) -> None:
@@ -55,12 +55,12 @@ class Journal:
         self._append({"finished": part, "made_by": made_by})
 
     def is_finished(self, part: str, made_by: dict[str, Any]) -> bool:
-        """Whether the part's last rows on that device are complete and by the same code, settings and machine."""
+        """Whether the part's rows on that device are complete and by the same code, settings and machine."""
         last = self._last(part, made_by["settings"]["device"])
         return last is not None and last["finished"] and _same(last["made_by"], made_by)
 
     def parts(self) -> list[dict[str, Any]]:
-        """The latest measurement of every part on every device.
+        """The latest finished measurement of every part on every device; where none is finished, the latest begun.
 
         Returns:
             ``part``, ``device``, ``made_by``, ``finished`` and ``rows`` of each, in the order of their first beginning.
@@ -71,11 +71,13 @@ class Journal:
             if "began" in line:
                 key = (line["began"], line["made_by"]["settings"]["device"])
                 current = {"part": key[0], "device": key[1], "made_by": line["made_by"], "finished": False, "rows": []}
-                found[key] = current
+                if not (key in found and found[key]["finished"]):
+                    found[key] = current
             elif "row" in line:
                 current["rows"].append(line["row"])
             else:
                 current["finished"] = True
+                found[current["part"], current["device"]] = current
         return list(found.values())
 
     def _last(self, part: str, device: str) -> dict[str, Any] | None:

@@ -15,13 +15,15 @@ from .reference_selection import (
     reference_selection,
 )
 from .timing import Estimate, interleaved, ratios
-from .training_step import TORCH_OPTIMIZERS, DGSTStep, TorchStep, Training
+from .training_step import TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
 
 NAME = "steps"
 TITLE = "The DGST step"
 GAMMAS = (1, 2, 8)
 GOAL_GAMMA = 2
-PASSES = "forward + backward"
+DEFAULT = "DGST as finetune takes it"
+"""In the layers and by the rule that are the default, on a network of its own."""
+PASSES, DEFAULT_PASSES = "forward + backward", f"forward + backward, {DEFAULT}"
 MOST_REFERENCE_ROUNDS = 3
 """The reference takes seconds a turn, and its spread is small beside the ratio."""
 
@@ -44,24 +46,32 @@ def dgst_name(gamma: int) -> str:
 def _steps(context: Context, subject: Subject, training: Training) -> Iterator[Row]:
     steps: dict[str, DGSTStep | TorchStep] = {dgst_name(g): DGSTStep(training.network, g) for g in GAMMAS}
     steps |= {name: TorchStep(training.parameters, name) for name in TORCH_OPTIMIZERS}
-    training.forward_backward()
-    saved = training.gradients()
+    by_default = Training(subject, context.torch_device, context.precision)
+    steps[DEFAULT] = DefaultDGSTStep(by_default.network)
+    own = {DEFAULT: by_default, DEFAULT_PASSES: by_default}
+    saved = {}
+    for one in (training, by_default):
+        one.forward_backward()
+        saved[one] = one.gradients()
 
     def before(name: str) -> None:
-        training.clear_gradients()
+        for one in saved:
+            one.clear_gradients()
         if name in steps:
-            training.put_gradients(steps[name].moved, saved)
+            of = own.get(name, training)
+            of.put_gradients(steps[name].moved, saved[of])
 
-    contestants: dict[str, Callable[[], None]] = {PASSES: training.forward_backward, **steps}
+    passes = {PASSES: training.forward_backward, DEFAULT_PASSES: by_default.forward_backward}
+    contestants: dict[str, Callable[[], None]] = {**passes, **steps}
     seconds = interleaved(contestants, context.rounds, warmup=2, before=before, settle=context.synchronize)
     setting = context.setting(**subject.setting)
     for name, values in seconds.items():
         yield row(NAME, name, "seconds", values, setting)
-    for name in (dgst_name(gamma) for gamma in GAMMAS):
+    for name in (DEFAULT, *(dgst_name(gamma) for gamma in GAMMAS)):
         for other in [PASSES, *TORCH_OPTIMIZERS]:
             yield row(NAME, name, "ratio", ratios(seconds[name], seconds[other]), setting, against=other)
     training.clear_gradients()
-    training.put_gradients(training.parameters, saved)
+    training.put_gradients(training.parameters, saved[training])
 
 
 def _selections(context: Context, subject: Subject, training: Training) -> Iterator[Row]:
@@ -85,39 +95,42 @@ def _selections(context: Context, subject: Subject, training: Training) -> Itera
 
 
 def goals(rows: Sequence[Row]) -> list[Goal]:
-    """A goal of each kind for every network, at the default gamma."""
+    """The goals for every network: by the rule ``rms`` at gamma 2 in all layers, and as ``finetune`` does it."""
     names = dict.fromkeys(one["setting"]["network"] for one in rows)
     return [goal for name in names for goal in _goals_on(rows, name)]
 
 
 def _goals_on(rows: Sequence[Row], network: str) -> list[Goal]:
-    step = dgst_name(GOAL_GAMMA)
-    against_adamw = _estimate(find(rows, step, "ratio", "AdamW fused", network=network))
-    against_passes = _estimate(find(rows, step, "ratio", PASSES, network=network))
-    selection = find(
-        rows,
-        f"DGST selection gamma {GOAL_GAMMA}",
-        "ratio",
-        f"reference selection gamma {GOAL_GAMMA}",
-        network=network,
-    )
-    times = None if selection is None else Estimate.of([1 / value for value in selection["values"]])
+    rms = f"DGST step (rms, gamma {GOAL_GAMMA}, all layers)"
+    times = [
+        goal
+        for name, title in ((dgst_name(GOAL_GAMMA), rms), (DEFAULT, f"{DEFAULT}: its step"))
+        for goal in _step_goals(rows, network, name, title)
+    ]
+    selection = f"selection gamma {GOAL_GAMMA}"
+    found = find(rows, f"DGST {selection}", "ratio", f"reference {selection}", network=network)
+    faster = None if found is None else Estimate.of([1 / value for value in found["values"]])
+    title = f"{network}: selection, times faster than the reference's (written anew)"
+    return [*times, Goal(title, REFERENCE_GOAL, "x", False, faster, _OF_SELECTION)]
+
+
+def _step_goals(rows: Sequence[Row], network: str, name: str, title: str) -> list[Goal]:
+    adamw, passes = (_estimate(find(rows, name, "ratio", other, network=network)) for other in ("AdamW fused", PASSES))
     return [
-        Goal(
-            f"{network}: DGST step over fused AdamW step", OPTIMIZER_GOAL, "x", True, against_adamw,
-            "Both read every gradient twice (clip; select or update); what DGST does not do is write all weights and "
-            "both moments.",
-        ),
-        Goal(
-            f"{network}: DGST step over forward + backward", PASSES_GOAL, "x", True, against_passes,
-            "The step reads every gradient from memory whatever the patch is, while the passes shrink with the patch.",
-        ),
-        Goal(
-            f"{network}: selection, times faster than the reference's", REFERENCE_GOAL, "x", False, times,
-            "The reference's time lies in the identity matrices, which grow with the square of the row's length: the "
-            "shorter a network's rows, the less there is to gain.",
-        ),
-    ]  # fmt: skip
+        Goal(f"{network}: {title} over fused AdamW step", OPTIMIZER_GOAL, "x", True, adamw, _OF_ADAMW),
+        Goal(f"{network}: {title} over forward + backward", PASSES_GOAL, "x", True, passes, _OF_PASSES),
+    ]
+
+
+_OF_ADAMW = (
+    "The selection reads every gradient three times (once for the norm, twice for the largest) in some hundred calls a "
+    "network, which costs as much as fused AdamW's single pass over gradients, weights and both moments."
+)
+_OF_PASSES = "The step reads every gradient from memory whatever the patch is, while the passes shrink with the patch."
+_OF_SELECTION = (
+    "The reference's time lies in the identity matrices, which grow with the square of the row's length: the shorter a "
+    "network's rows, the less there is to gain."
+)
 
 
 def _estimate(found: Row | None) -> Estimate | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from DGSTSegmentLib.dgst import DGST
-from DGSTSegmentLib.networks.architectures import head_modules, outputs
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
+from DGSTSegmentLib.networks.architectures import early_modules, head_modules, outputs
 from DGSTSegmentLib.training.batches import Batch
 from DGSTSegmentLib.training.devices import autocast
 from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE
@@ -109,16 +111,7 @@ class DGSTStep:
 
     def __init__(self, network: nn.Module, gamma: int, in_backward: bool = False):
         self._network = network
-        self.optimizer = DGST(
-            network,
-            lr=_LR,
-            gamma=gamma,
-            update="rms",
-            head=head_modules(network),
-            always_on_lr=_LR,
-            max_norm=MAX_NORM,
-            in_backward=in_backward,
-        )
+        self.optimizer = _dgst(network, gamma=gamma, update="rms", in_backward=in_backward)
 
     @property
     def moved(self) -> list[nn.Parameter]:
@@ -133,3 +126,20 @@ class DGSTStep:
         self.optimizer.step()
         if self.optimizer.report.skipped:
             raise RuntimeError("The gradients of the made-up batch are not finite; nothing can be timed on them.")
+
+
+class DefaultDGSTStep(DGSTStep):
+    """The DGST step as ``dgst finetune`` takes it unless told otherwise: by the rule and in the layers of the registry.
+
+    Args:
+        network: in training, and nobody else's: rows outside those layers are frozen.
+    """
+
+    def __init__(self, network: nn.Module):
+        self._network = network
+        among = {"all": None, "early": early_modules(network)}[RULES[DEFAULT_RULE].layers]
+        self.optimizer = _dgst(network, update=DEFAULT_RULE, among=among)
+
+
+def _dgst(network: nn.Module, **options: Any) -> DGST:
+    return DGST(network, lr=_LR, head=head_modules(network), always_on_lr=_LR, max_norm=MAX_NORM, **options)

@@ -68,6 +68,23 @@ def test_what_was_measured_by_the_same_code_with_the_same_settings_is_not_measur
     assert part.asked == 3
 
 
+def test_what_was_finished_counts_until_it_is_measured_anew_to_the_end(context, tmp_path):
+    journal, author = Journal(tmp_path), made_by(context)
+
+    def subjects():
+        return [one["subject"] for part in Journal(tmp_path).parts() for one in part["rows"]]
+
+    journal.begin("steps", author)
+    journal.add(row("steps", "first", "seconds", [1.0], SETTING))
+    assert subjects() == ["first"]
+    journal.finish("steps", author)
+    journal.begin("steps", author)
+    journal.add(row("steps", "second", "seconds", [1.0], SETTING))
+    assert subjects() == ["first"]
+    journal.finish("steps", author)
+    assert subjects() == ["second"]
+
+
 def test_a_part_that_was_stopped_begins_anew_and_its_first_rows_do_not_count(context, tmp_path):
     journal, author = Journal(tmp_path), made_by(context)
     journal.begin("steps", author)

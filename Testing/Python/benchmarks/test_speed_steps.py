@@ -10,9 +10,10 @@ from speed import memory_child, step_memory, steps
 from speed.networks import Subject, residual_unet
 from speed.part import Context
 from speed.reference_selection import comparable_layers, identity_bytes, reference_mask
-from speed.training_step import TORCH_OPTIMIZERS, DGSTStep, TorchStep, Training
+from speed.training_step import TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
 
 from DGSTSegmentLib.dgst import top_entries
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 from DGSTSegmentLib.networks.architectures import head_modules, plain_unet
 
 TINY = Subject("tiny", plain_unet([4, 6], convolutions=1), patch=8, batch_size=1)
@@ -76,6 +77,19 @@ def test_the_dgst_step_moves_gamma_weights_of_a_row_from_the_gradients_put_in_pl
     assert (member.layout.to_rows(member.parameter != before).sum(1) == 2).all()
 
 
+def test_the_default_step_moves_what_finetune_moves():
+    training = Training(Subject("tiny", plain_unet([4, 6, 8], convolutions=1), patch=16, batch_size=1), CPU, "fp32")
+    step = DefaultDGSTStep(training.network)
+    names = {parameter: name for name, parameter in training.network.named_parameters()}
+    rule = RULES[DEFAULT_RULE]
+    assert {(group["update"], group["gamma"]) for group in step.optimizer.param_groups[:1]} == {(rule.name, rule.gamma)}
+    in_stages = [names[member.parameter].split(".stages.")[1][0] for member in step.optimizer.rows]
+    assert set(in_stages) == {"0", "1"}
+    training.forward_backward()
+    assert {member.parameter for member in step.optimizer.rows} <= set(training.gradients())
+    assert not any("stages.2" in names[p] and p.dim() > 1 for p in training.gradients())
+
+
 def test_gradients_that_are_not_finite_are_never_timed(training):
     step = DGSTStep(training.network, gamma=1)
     training.parameters[0].grad.fill_(float("nan"))
@@ -87,18 +101,20 @@ def test_the_part_measures_every_contestant_on_every_network_and_judges_by_its_r
     monkeypatch.setattr(steps, "subjects", lambda context: [TINY])
     rows = list(steps.measure(context))
     absolute = [one["subject"] for one in rows if one["against"] is None and "selection" not in one["subject"]]
-    assert absolute == ["forward + backward", "DGST gamma 1", "DGST gamma 2", "DGST gamma 8", *TORCH_OPTIMIZERS]
+    ours = ["DGST gamma 1", "DGST gamma 2", "DGST gamma 8", steps.DEFAULT]
+    assert sorted(absolute) == sorted([steps.PASSES, steps.DEFAULT_PASSES, *ours, *TORCH_OPTIMIZERS])
     assert all(len(one["values"]) == 2 for one in rows)
-    ours, adamw = (next(r for r in rows if r["subject"] == name) for name in ("DGST gamma 2", "AdamW fused"))
-    by_adamw, by_passes, by_reference = steps.goals(rows)
-    expected = sorted(a / b for a, b in zip(ours["values"], adamw["values"], strict=True))
-    assert (by_adamw.measured.low, by_adamw.measured.high) == pytest.approx(tuple(expected))
+    seconds = {one["subject"]: one["values"] for one in rows if one["quantity"] == "seconds"}
+    by_adamw, by_passes, default_by_adamw, default_by_passes, by_reference = steps.goals(rows)
+    for goal, name in ((by_adamw, "DGST gamma 2"), (default_by_adamw, steps.DEFAULT)):
+        expected = sorted(a / b for a, b in zip(seconds[name], seconds["AdamW fused"], strict=True))
+        assert (goal.measured.low, goal.measured.high) == pytest.approx(tuple(expected))
     assert (by_adamw.limit, by_passes.limit, by_reference.limit) == (1.0, 0.01, 100.0)
     assert [goal.at_most for goal in (by_adamw, by_passes, by_reference)] == [True, True, False]
 
 
 def test_a_goal_without_its_rows_is_not_measured(context):
-    assert [goal.measured for goal in steps.goals([{**_seconds_row(), "subject": "SGD"}])] == [None] * 3
+    assert [goal.measured for goal in steps.goals([{**_seconds_row(), "subject": "SGD"}])] == [None] * 5
 
 
 def _seconds_row():

@@ -70,7 +70,7 @@ def test_an_estimate_is_the_median_with_its_spread():
     ],
 )
 def test_a_goal_is_met_up_to_its_limit_and_knows_how_far_it_is(limit, at_most, median, met, distance):
-    goal = Goal("a", limit, "x", at_most, Estimate.of([median]))
+    goal = Goal("a", limit, "x", at_most, Estimate.of([median]), "Why not.")
     assert (goal.met, goal.distance) == (met, distance)
 
 
