@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from DGSTSegmentLib.imaging.matching import SIZE_CLASSES
 
-from .entrants import REFERENCE
+from .entrants import FOCUS, REFERENCE
 from .pages import svg_of
 
 COLOURS = {
@@ -59,11 +59,19 @@ def curves(summary: Mapping[str, Any]) -> str | None:
 
 
 def tested(summary: Mapping[str, Any]) -> str | None:
-    """Target against source Dice on the test scans with 95 % intervals, one point a strategy."""
+    """Target against source Dice on the test scans: each draw faintly, means with 95 % intervals.
+
+    Thin lines join what DGST and the reference made of the same draw.
+    """
     before = summary["before"].get("test")
 
     def draw(axes: Axes, setting: Setting) -> None:
+        _join_pairs(axes, {one["strategy"]: _places(one) for one in setting["strategies"]})
         for one in setting["strategies"]:
+            axes.plot(
+                *zip(*_places(one).values(), strict=True), linestyle="none", markersize=3, alpha=0.45,
+                **_style(one["strategy"]),
+            )  # fmt: skip
             source, target = (one["quantities"][name] for name in ("source_dice", "target_dice"))
             if source and target:
                 reach = [[_reach(estimate)] for estimate in (source, target)]
@@ -150,6 +158,18 @@ def _panels(summary: Mapping[str, Any], draw: Draw, size: tuple[float, float] = 
             draw(figure.add_subplot(rows, columns, place + 1), setting)
         _explain(figure)
         return svg_of(figure)
+
+
+def _places(one: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
+    """Source and target Dice of a strategy by draw, where both are known."""
+    known = [point for point in one["points"] if None not in (point["source_dice"], point["target_dice"])]
+    return {point["draw"]: (point["source_dice"], point["target_dice"]) for point in known}
+
+
+def _join_pairs(axes: Axes, places: Mapping[str, Mapping[int, tuple[float, float]]]) -> None:
+    ours, reference = (places.get(name, {}) for name in (FOCUS, REFERENCE))
+    for draw in ours.keys() & reference.keys():
+        axes.plot(*zip(ours[draw], reference[draw], strict=True), color="#9ca3af", linewidth=0.5, zorder=0)
 
 
 def _style(name: str) -> dict[str, Any]:

@@ -117,6 +117,10 @@ def _strategy_summary(
         "draws": len(draws),
         "configuration": chosen["configuration"],
         "at_edge": chosen["at_edge"],
+        "points": [
+            {"draw": draw, **{name: rounded(numbers[name]) for name in ("source_dice", "target_dice")}}
+            for draw, numbers in draws.items()
+        ],
         "quantities": {quantity.name: _estimated(draws, quantity.name) for quantity in QUANTITIES},
         "compared": _plain_comparisons(compared),
     }

@@ -19,10 +19,11 @@ from .timing import Estimate, ratios
 NAME = "step_memory"
 TITLE = "Peak memory of a training step"
 OURS = {
-    "DGST in backward": "DGST that selects in backward (rms, all layers)",
-    "DGST": "DGST (rms, all layers)",
-    "DGST as finetune takes it": "DGST as finetune takes it",
+    "DGST in backward": "DGST (rms, in backward)",
+    "DGST": "DGST (rms)",
+    "DGST as finetune takes it": "finetune's own DGST",
 }
+"""In titles: selecting while the backward pass runs or after it in all layers, or as the command does it."""
 CONTESTANTS = (*OURS, "SGD", "AdamW")
 AGAINST = "SGD"
 GOAL = 0.9
@@ -106,7 +107,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
 
 def _goal(rows: Sequence[Row], network: str, setting: dict[str, Any], name: str) -> Goal:
     found = find(rows, name, "ratio", AGAINST, network=network, patch=setting["patch"])
-    title = f"{network}, patch {setting['patch'][0]}: peak memory of a step of {OURS[name]} over SGD with momentum"
+    title = f"{network}, patch {setting['patch'][0]}: peak memory, {OURS[name]} over SGD"
     reason = (
         "Where the features that the backward pass reads outweigh the weights, the peak lies where that pass begins, "
         "before there is any gradient to free; then only the momentum is saved, the same for every patch."

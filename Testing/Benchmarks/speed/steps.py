@@ -101,16 +101,16 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
 
 
 def _goals_on(rows: Sequence[Row], network: str) -> list[Goal]:
-    rms = f"DGST step (rms, gamma {GOAL_GAMMA}, all layers)"
+    rms = f"DGST step (rms, gamma {GOAL_GAMMA})"
     times = [
         goal
-        for name, title in ((dgst_name(GOAL_GAMMA), rms), (DEFAULT, f"{DEFAULT}: its step"))
+        for name, title in ((dgst_name(GOAL_GAMMA), rms), (DEFAULT, "finetune's own DGST step"))
         for goal in _step_goals(rows, network, name, title)
     ]
     selection = f"selection gamma {GOAL_GAMMA}"
     found = find(rows, f"DGST {selection}", "ratio", f"reference {selection}", network=network)
     faster = None if found is None else Estimate.of([1 / value for value in found["values"]])
-    title = f"{network}: selection, times faster than the reference's (written anew)"
+    title = f"{network}: selection, times faster than the reference's"
     return [*times, Goal(title, REFERENCE_GOAL, "x", False, faster, _OF_SELECTION)]
 
 
