@@ -83,7 +83,7 @@ def tested(summary: Mapping[str, Any]) -> str | None:
         _label(axes, setting, "source Dice (test)", "target Dice (test)")
         _within_dice(axes)
 
-    return _panels(summary, draw) if before and before["source_dice"] is not None else None
+    return _panels(_with_tests(summary), draw) if before and before["source_dice"] is not None else None
 
 
 def differences(summary: Mapping[str, Any]) -> str | None:
@@ -102,7 +102,7 @@ def differences(summary: Mapping[str, Any]) -> str | None:
         _label(axes, setting, f"target Dice minus that of {REFERENCE} (test)", "")
 
     some = any(one["compared"] for setting in summary["settings"] for one in setting["strategies"])
-    return _panels(summary, draw) if some else None
+    return _panels(_with_tests(summary), draw) if some else None
 
 
 def ideas(summary: Mapping[str, Any]) -> str | None:
@@ -143,7 +143,12 @@ def recalls(summary: Mapping[str, Any]) -> str | None:
         axes.set_ylim(0, 1.02)
         _label(axes, setting, "short axis", "recall (test)")
 
-    return _panels(summary, draw) if any(setting["strategies"] for setting in summary["settings"]) else None
+    return _panels(_with_tests(summary), draw)
+
+
+def _with_tests(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary without settings of which nothing is measured on the test scans yet."""
+    return {**summary, "settings": [setting for setting in summary["settings"] if setting["strategies"]]}
 
 
 def _panels(summary: Mapping[str, Any], draw: Draw, size: tuple[float, float] = _PANEL_INCHES) -> str | None:

@@ -17,7 +17,8 @@ from DGSTSegmentLib.atomic import write_text
 from . import figures
 from .summary import SHARED, setting_text, summarise
 
-REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "speed.csv", "speed.json", "goals.svg"
+REPORT_FILE, CSV_FILE, JSON_FILE = "report.html", "speed.csv", "speed.json"
+GOALS_FILE, GROWTH_FILE = "goals.svg", "growth.svg"
 CSV_COLUMNS = (
     "part", *SHARED, "setting", "subject", "against", "quantity", "median", "low", "high", "n", "lower_quartile",
     "upper_quartile",
@@ -25,7 +26,7 @@ CSV_COLUMNS = (
 
 
 def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
-    """Write page, CSV, JSON and the figure for a README from the rows in ``folder``; returns what the JSON holds.
+    """Write page, CSV, JSON and the figures for a README from the rows in ``folder``; returns what the JSON holds.
 
     Raises:
         InputError: a file cannot be written.
@@ -34,9 +35,11 @@ def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
     write_text(folder / REPORT_FILE, page(summary))
-    figure = figures.distances(summary)
-    if figure is not None:
-        write_text(folder / FIGURE_FILE, figure + "\n")
+    drawn = {GOALS_FILE: figures.distances(summary)}
+    drawn |= {GROWTH_FILE: figures.growth(part) for part in summary["parts"] if part["name"] == "scaling"}
+    for name, figure in drawn.items():
+        if figure is not None:
+            write_text(folder / name, figure + "\n")
     return summary
 
 

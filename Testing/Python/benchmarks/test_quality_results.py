@@ -27,7 +27,7 @@ def anew(tmp_path):
 def test_the_readmes_tables_follow_from_the_committed_rows(anew):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert anew["settings"]
-    for setting in anew["settings"]:
+    for setting in (one for one in anew["settings"] if one["strategies"]):
         assert markdown_table(anew, setting["completeness"], setting["shots"]) in readme
         assert setting["goal"] is None or goal_text(setting) in readme
 
