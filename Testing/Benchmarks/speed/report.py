@@ -35,8 +35,8 @@ def write_report(folder: Path, modules: Sequence[ModuleType]) -> dict[str, Any]:
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
     write_text(folder / REPORT_FILE, page(summary))
-    drawn = {GOALS_FILE: figures.distances(summary)}
-    drawn |= {GROWTH_FILE: figures.growth(part) for part in summary["parts"] if part["name"] == "scaling"}
+    grown = next((part for part in summary["parts"] if part["name"] == "scaling"), None)
+    drawn = {GOALS_FILE: figures.distances(summary), GROWTH_FILE: grown and figures.growth(grown)}
     for name, figure in drawn.items():
         if figure is not None:
             write_text(folder / name, figure + "\n")
