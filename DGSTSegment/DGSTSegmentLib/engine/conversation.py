@@ -82,15 +82,16 @@ class Conversation:
             try:
                 if self._transport is None:
                     self._start()
-                if self._transport is not None:  # else its end, which came at once, has been reported
-                    self._transport.send(request.to_line())
             except OSError as error:
-                failed = self._pending.pop(request.id, None)
+                failed = self._pending.pop(request.id)
                 problem = EngineError(f"The engine's process cannot be reached ({error}); try again.", "died")
             else:
+                if self._transport is not None:  # else its end, which came at once, has been reported
+                    # A process that takes no more is ending: its end, once heard, fails this request and says why.
+                    with contextlib.suppress(OSError):
+                        self._transport.send(request.to_line())
                 return request.id
-        if failed is not None:  # else its end has been reported already
-            failed.on_done(problem)
+        failed.on_done(problem)
         return request.id
 
     def stop(self, id_: str | None = None) -> None:

@@ -135,6 +135,19 @@ def test_a_worker_that_cannot_start_says_why():
         client.describe("quick")
 
 
+def test_a_worker_that_ends_before_it_is_asked_says_why():
+    class Late(SubprocessTransport):
+        def send(self, line):
+            self.wait(1)
+            super().send(line)
+
+    with (
+        EngineClient(lambda: Late([sys.executable, "-c", "import a_missing_package"])) as client,
+        pytest.raises(EngineError, match="could not start.*a_missing_package"),
+    ):
+        client.submit("describe", {"model": "quick"}).result(20)
+
+
 def test_a_python_that_is_not_there_is_one_error():
     with (
         EngineClient(lambda: SubprocessTransport(["/nowhere/python"])) as client,
