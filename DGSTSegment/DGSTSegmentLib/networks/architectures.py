@@ -165,6 +165,15 @@ def early_modules(network: nn.Module) -> list[str]:
     return [name for name, _ in network.named_modules() if name in early]
 
 
+def layer_modules(network: nn.Module, layers: str) -> list[str] | None:
+    """Names of the modules that ``dgst.registry.LAYERS`` calls so; None for all.
+
+    Raises:
+        ValueError: the network is of a kind whose encoder is not known.
+    """
+    return None if layers == "all" else {"encoder": encoder_modules, "early": early_modules}[layers](network)
+
+
 def outputs(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """What a network returned, as a list of score maps [n, c, k, j, i], highest resolution first."""
     return [result] if isinstance(result, torch.Tensor) else list(result)

@@ -16,8 +16,8 @@ from .architectures import (
     build_blank,
     decoder_modules,
     early_modules,
-    encoder_modules,
     head_modules,
+    layer_modules,
     set_deep_supervision,
 )
 from .card import ModelCard
@@ -78,18 +78,14 @@ class FoundationModel:
         return tuple(decoder_modules(self._blank()))
 
     @cached_property
-    def encoder(self) -> tuple[str, ...]:
-        """Names of the modules before the decoder, bottleneck included."""
-        return tuple(encoder_modules(self._blank()))
-
-    @cached_property
     def early(self) -> tuple[str, ...]:
         """Names of the modules of the encoder's first two stages."""
         return tuple(early_modules(self._blank()))
 
     def modules_of(self, layers: str) -> tuple[str, ...] | None:
         """Names of the modules that ``dgst.registry.LAYERS`` calls so; None for all."""
-        return {"all": lambda: None, "encoder": lambda: self.encoder, "early": lambda: self.early}[layers]()
+        found = layer_modules(self._blank(), layers)
+        return None if found is None else tuple(found)
 
     def networks(self) -> list[nn.Module]:
         """Fresh copies, one a fold, in float32 on the CPU, in evaluation mode, pretrained head included.

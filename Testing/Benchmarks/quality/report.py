@@ -23,16 +23,8 @@ from .statistics import CONFIDENCE, TIE
 from .summary import summarise
 
 REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "summary.csv", "summary.json", "tested.svg"
-README_QUANTITIES = (
-    "target_dice",
-    "surface_dice",
-    "source_dice",
-    "recall",
-    "false_positives",
-    "weights_changed",
-    "seconds",
-)
 MAIN_QUANTITIES = ("target_dice", "surface_dice", "source_dice", "recall", "false_positives", "weights_changed")
+README_QUANTITIES = (*MAIN_QUANTITIES, "seconds")
 COST_QUANTITIES = ("seconds", "peak_memory_mb")
 FIGURES = (figures.curves, figures.tested, figures.differences, figures.recalls)
 CSV_COLUMNS = (

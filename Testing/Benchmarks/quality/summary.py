@@ -93,16 +93,16 @@ def _comparisons(
     result: dict[Pair, dict[str, Comparison]] = {}
     for quantity in QUANTITIES:
         if quantity.compared:
-            found = {pair: _comparison(quantity, *pair, measured) for pair in pairs}
-            found = {pair: untested(one) if shared else one for pair, one in found.items() if one is not None}
-            for pair, one in corrected(found).items():
+            found = {pair: _comparison(quantity, pair, measured, shared) for pair in pairs}
+            for pair, one in corrected({pair: one for pair, one in found.items() if one is not None}).items():
                 result.setdefault(pair, {})[quantity.name] = one
     return result
 
 
-def _comparison(quantity: Quantity, one: str, other: str, measured: Mapping[str, ByDraw]) -> Comparison | None:
-    values = (_values(measured.get(name, {}), quantity.name) for name in (one, other))
-    return compare(*values, quantity.higher_is_better)
+def _comparison(quantity: Quantity, pair: Pair, measured: Mapping[str, ByDraw], shared: bool) -> Comparison | None:
+    """Not tested where draws share cases."""
+    found = compare(*(_values(measured.get(name, {}), quantity.name) for name in pair), quantity.higher_is_better)
+    return untested(found) if found is not None and shared else found
 
 
 def _plain_comparisons(found: Mapping[str, Comparison]) -> dict[str, Any]:
@@ -156,16 +156,12 @@ def _goal(measured: Mapping[str, ByDraw], shared: bool) -> dict[str, Any] | None
 
     Of all comparisons this one was meant to be tested from the start, so that its p is not corrected.
     """
-    if REFERENCE not in measured or FOCUS not in measured:
-        return None
+    named = {quantity.name: quantity for quantity in QUANTITIES}
     target, source = (
-        compare(_values(measured[FOCUS], name), _values(measured[REFERENCE], name))
-        for name in ("target_dice", "source_dice")
+        _comparison(named[name], (FOCUS, REFERENCE), measured, shared) for name in ("target_dice", "source_dice")
     )
     if target is None or source is None:
         return None
-    if shared:
-        target, source = untested(target), untested(source)
     met = target.difference.mean >= 0 and source.difference.mean >= SOURCE_GOAL
     return {
         "target_difference": plain(asdict(target)),

@@ -15,7 +15,7 @@ import torch
 from DGSTSegmentLib.training.memory import is_out_of_memory
 
 from .networks import Subject
-from .training_step import DefaultDGSTStep, DGSTStep, TorchStep, Training
+from .training_step import DEFAULT_DGST, DefaultDGSTStep, DGSTStep, TorchStep, Training
 
 STEPS = 3
 """The optimizer's state exists from the end of the first one; the others have all of it at their peak."""
@@ -35,7 +35,7 @@ def peak_of(task: dict[str, Any]) -> float:
     steps = {
         "DGST in backward": lambda: DGSTStep(training.network, GAMMA, in_backward=True),
         "DGST": lambda: DGSTStep(training.network, GAMMA),
-        "DGST as finetune takes it": lambda: DefaultDGSTStep(training.network),
+        DEFAULT_DGST: lambda: DefaultDGSTStep(training.network),
         "SGD": lambda: TorchStep(training.parameters, "SGD"),
         "AdamW": lambda: TorchStep(training.parameters, "AdamW"),
     }

@@ -15,16 +15,18 @@ from .goals import Goal
 from .networks import Subject, plain, resenc, small, swin
 from .part import Context, Row, find, row
 from .timing import Estimate, ratios
+from .training_step import DEFAULT_DGST
 
 NAME = "step_memory"
 TITLE = "Peak memory of a training step"
 OURS = {
     "DGST in backward": "DGST (rms, in backward)",
     "DGST": "DGST (rms)",
-    "DGST as finetune takes it": "finetune's own DGST",
+    DEFAULT_DGST: "finetune's own DGST",
 }
 """In titles: selecting while the backward pass runs or after it in all layers, or as the command does it."""
-CONTESTANTS = (*OURS, "SGD", "AdamW")
+THEIRS = ("SGD", "AdamW")
+CONTESTANTS = (*OURS, *THEIRS)
 AGAINST = "SGD"
 GOAL = 0.9
 MOST_ROUNDS = 3
@@ -46,7 +48,7 @@ def measure(context: Context) -> Iterator[Row]:
         for name, values in peaks.items():
             yield row(NAME, name, "MB", values, setting)
         for name in OURS:
-            for other in CONTESTANTS[len(OURS) :]:
+            for other in THEIRS:
                 yield row(NAME, name, "ratio", ratios(peaks[name], peaks[other]), setting, against=other)
 
 

@@ -15,15 +15,13 @@ from .reference_selection import (
     reference_selection,
 )
 from .timing import Estimate, interleaved, ratios
-from .training_step import TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
+from .training_step import DEFAULT_DGST, TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
 
 NAME = "steps"
 TITLE = "The DGST step"
 GAMMAS = (1, 2, 8)
 GOAL_GAMMA = 2
-DEFAULT = "DGST as finetune takes it"
-"""In the layers and by the rule that are the default, on a network of its own."""
-PASSES, DEFAULT_PASSES = "forward + backward", f"forward + backward, {DEFAULT}"
+PASSES, DEFAULT_PASSES = "forward + backward", f"forward + backward, {DEFAULT_DGST}"
 MOST_REFERENCE_ROUNDS = 3
 """The reference takes seconds a turn, and its spread is small beside the ratio."""
 
@@ -47,8 +45,8 @@ def _steps(context: Context, subject: Subject, training: Training) -> Iterator[R
     steps: dict[str, DGSTStep | TorchStep] = {dgst_name(g): DGSTStep(training.network, g) for g in GAMMAS}
     steps |= {name: TorchStep(training.parameters, name) for name in TORCH_OPTIMIZERS}
     by_default = Training(subject, context.torch_device, context.precision)
-    steps[DEFAULT] = DefaultDGSTStep(by_default.network)
-    own = {DEFAULT: by_default, DEFAULT_PASSES: by_default}
+    steps[DEFAULT_DGST] = DefaultDGSTStep(by_default.network)
+    own = {DEFAULT_DGST: by_default, DEFAULT_PASSES: by_default}
     saved = {}
     for one in (training, by_default):
         one.forward_backward()
@@ -67,7 +65,7 @@ def _steps(context: Context, subject: Subject, training: Training) -> Iterator[R
     setting = context.setting(**subject.setting)
     for name, values in seconds.items():
         yield row(NAME, name, "seconds", values, setting)
-    for name in (DEFAULT, *(dgst_name(gamma) for gamma in GAMMAS)):
+    for name in (DEFAULT_DGST, *(dgst_name(gamma) for gamma in GAMMAS)):
         for other in [PASSES, *TORCH_OPTIMIZERS]:
             yield row(NAME, name, "ratio", ratios(seconds[name], seconds[other]), setting, against=other)
     training.clear_gradients()
@@ -104,7 +102,7 @@ def _goals_on(rows: Sequence[Row], network: str) -> list[Goal]:
     rms = f"DGST step (rms, gamma {GOAL_GAMMA})"
     times = [
         goal
-        for name, title in ((dgst_name(GOAL_GAMMA), rms), (DEFAULT, "finetune's own DGST step"))
+        for name, title in ((dgst_name(GOAL_GAMMA), rms), (DEFAULT_DGST, "finetune's own DGST step"))
         for goal in _step_goals(rows, network, name, title)
     ]
     selection = f"selection gamma {GOAL_GAMMA}"

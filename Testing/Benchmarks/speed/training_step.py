@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from DGSTSegmentLib.dgst import DGST
 from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
-from DGSTSegmentLib.networks.architectures import early_modules, head_modules, outputs
+from DGSTSegmentLib.networks.architectures import head_modules, layer_modules, outputs
 from DGSTSegmentLib.training.batches import Batch
 from DGSTSegmentLib.training.devices import autocast
 from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE
@@ -21,6 +21,9 @@ from .networks import Subject
 MAX_NORM = 12.0
 _LR = 1e-6
 """Every contestant steps the same weights a hundred times, which must not lead them anywhere."""
+
+DEFAULT_DGST = "DGST as finetune takes it"
+"""What tables call the step in the layers and by the rule that are the default."""
 
 TORCH_OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=_LR, momentum=0.99, weight_decay=3e-5, nesterov=True),
@@ -137,7 +140,7 @@ class DefaultDGSTStep(DGSTStep):
 
     def __init__(self, network: nn.Module):
         self._network = network
-        among = {"all": None, "early": early_modules(network)}[RULES[DEFAULT_RULE].layers]
+        among = layer_modules(network, RULES[DEFAULT_RULE].layers)
         self.optimizer = _dgst(network, update=DEFAULT_RULE, among=among)
 
 

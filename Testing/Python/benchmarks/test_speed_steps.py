@@ -10,7 +10,7 @@ from speed import memory_child, step_memory, steps
 from speed.networks import Subject, residual_unet
 from speed.part import Context
 from speed.reference_selection import comparable_layers, identity_bytes, reference_mask
-from speed.training_step import TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
+from speed.training_step import DEFAULT_DGST, TORCH_OPTIMIZERS, DefaultDGSTStep, DGSTStep, TorchStep, Training
 
 from DGSTSegmentLib.dgst import top_entries
 from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
@@ -101,12 +101,12 @@ def test_the_part_measures_every_contestant_on_every_network_and_judges_by_its_r
     monkeypatch.setattr(steps, "subjects", lambda context: [TINY])
     rows = list(steps.measure(context))
     absolute = [one["subject"] for one in rows if one["against"] is None and "selection" not in one["subject"]]
-    ours = ["DGST gamma 1", "DGST gamma 2", "DGST gamma 8", steps.DEFAULT]
+    ours = ["DGST gamma 1", "DGST gamma 2", "DGST gamma 8", DEFAULT_DGST]
     assert sorted(absolute) == sorted([steps.PASSES, steps.DEFAULT_PASSES, *ours, *TORCH_OPTIMIZERS])
     assert all(len(one["values"]) == 2 for one in rows)
     seconds = {one["subject"]: one["values"] for one in rows if one["quantity"] == "seconds"}
     by_adamw, by_passes, default_by_adamw, default_by_passes, by_reference = steps.goals(rows)
-    for goal, name in ((by_adamw, "DGST gamma 2"), (default_by_adamw, steps.DEFAULT)):
+    for goal, name in ((by_adamw, "DGST gamma 2"), (default_by_adamw, DEFAULT_DGST)):
         expected = sorted(a / b for a, b in zip(seconds[name], seconds["AdamW fused"], strict=True))
         assert (goal.measured.low, goal.measured.high) == pytest.approx(tuple(expected))
     assert (by_adamw.limit, by_passes.limit, by_reference.limit) == (1.0, 0.01, 100.0)
