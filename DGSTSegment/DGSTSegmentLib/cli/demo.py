@@ -15,6 +15,8 @@ from .progress import progress_view
 
 NAME = "demo"
 HELP = "Show the whole way: predict, fine-tune on a few marked nodes, predict again, and report; on made-up scans."
+MARK = ".dgst-demo"
+"""In a folder of a demonstration, which the next one may clear."""
 PARTS = ("study", "predictions", "model", "before.png", "after.png", "findings.csv", "summary.json", "report.html")
 
 
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     if (options.image is None) != (options.annotation is None):
         raise InputError("A CT and its annotation belong together; give both --image and --annotation, or neither.")
     own = (existing(options.image), existing(options.annotation)) if options.image else None
-    folder = cleared_folder(options.out)
+    folder = cleared_folder(options.out, *(own or ()))
     with progress_view() as view, open_client(view, options.verbose) as client:
         summary = Demo(DemoSettings(), folder, view, client).carry_out(own)
     if options.json:
@@ -40,18 +42,27 @@ def run(options: argparse.Namespace) -> None:
         print("\n".join(_lines(summary, options.out)))
 
 
-def cleared_folder(path: str) -> Path:
+def cleared_folder(path: str, *inputs: str) -> Path:
     """The folder for results, without what an earlier demonstration left in it.
 
+    Args:
+        inputs: paths of what is read, which is never removed.
+
     Raises:
-        InputError: it holds anything else, or cannot be used.
+        InputError: it holds anything else or an input, or cannot be used.
     """
     folder = Path(path).absolute()
-    if folder.is_dir() and all(entry.name in PARTS for entry in folder.iterdir()):
-        for entry in folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    folder = Path(new_folder(path, "the demonstration"))
-    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.resolve() in Path(given).resolve().parents for given in inputs):
+        raise InputError(f"{path} holds what is to be read, and is cleared first; give another folder with --out.")
+    try:
+        if (folder / MARK).is_file() and all(entry.name in (MARK, *PARTS) for entry in folder.iterdir()):
+            for entry in folder.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        folder = Path(new_folder(path, "the demonstration"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    except OSError as error:
+        raise InputError(f"{path} cannot be used ({error.strerror or error}); give another folder.") from error
     return folder
 
 

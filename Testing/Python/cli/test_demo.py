@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from DGSTSegmentLib.cli import demo, demo_run
-from DGSTSegmentLib.cli.demo import PARTS, cleared_folder
+from DGSTSegmentLib.cli.demo import MARK, PARTS, cleared_folder
 from DGSTSegmentLib.cli.demo_review import with_rejected
 from DGSTSegmentLib.cli.demo_run import Demo, DemoSettings
 from DGSTSegmentLib.cli.demo_study import a_few_of, phantom_study
@@ -120,12 +120,30 @@ def test_a_second_demonstration_replaces_the_first_but_nothing_else(tmp_path):
     (folder / "study").mkdir()
     (folder / "study" / "old.nii.gz").touch()
     (folder / "report.html").touch()
-    assert list(cleared_folder(str(folder)).iterdir()) == []
+    assert [entry.name for entry in cleared_folder(str(folder)).iterdir()] == [MARK]
     (folder / "report.html").touch()
     (folder / "thesis.txt").touch()
     with pytest.raises(InputError, match="other files"):
         cleared_folder(str(folder))
     assert (folder / "report.html").exists()
+
+
+def test_a_folder_of_the_same_names_that_no_demonstration_made_is_left_alone(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "delta.safetensors").touch()
+    with pytest.raises(InputError, match="other files"):
+        cleared_folder(str(tmp_path))
+    assert (tmp_path / "model" / "delta.safetensors").exists()
+
+
+def test_what_is_to_be_read_is_never_cleared_away(tmp_path):
+    folder = cleared_folder(str(tmp_path / "demo-output"))
+    (folder / "study").mkdir()
+    scan = folder / "study" / "ct.nii.gz"
+    scan.touch()
+    with pytest.raises(InputError, match="another folder with --out"):
+        cleared_folder(str(folder), str(scan))
+    assert scan.exists()
 
 
 def test_a_ct_without_annotation_is_refused(refused, no_engine, tmp_path):
