@@ -7,6 +7,7 @@ import os
 from typing import NoReturn
 
 from ..errors import InputError
+from ..imaging.finding import INSTANCES
 from ..networks.catalogue import STARTER
 from ..training.request import DEVICES, PRECISIONS
 
@@ -25,6 +26,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_output(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("--verbose", action="store_true", help="show the engine's log on stderr")
+
+
+def add_instances(parser: argparse.ArgumentParser, whose: str) -> None:
+    parser.add_argument(
+        "--instances",
+        choices=INSTANCES,
+        default="auto",
+        help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected parts "
+        "are the findings (components); auto (default): values where there are several",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:

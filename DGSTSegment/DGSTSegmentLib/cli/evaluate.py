@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import add_json, existing
+from .arguments import add_instances, add_json, existing
 from .outputs import print_json
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prediction", metavar="SEG", required=True, help="segmentation to measure")
     parser.add_argument("--image", metavar="CT", help="their CT: both are compared on its grid")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
+    add_instances(parser, "prediction")
     add_json(parser)
 
 
@@ -40,20 +41,22 @@ def run(options: argparse.Namespace) -> None:
         notes += [note] if note else []
     prediction, note = onto_grid_of(prediction, reference, options.prediction)
     notes += [note] if note else []
-    tolerance = {} if options.tolerance is None else {"tolerance_mm": options.tolerance}
-    result = _evaluated(reference, prediction, tolerance)
+    settings = {"instances": options.instances}
+    if options.tolerance is not None:
+        settings["tolerance_mm"] = options.tolerance
+    result = _evaluated(reference, prediction, settings)
     if options.json:
         print_json({**result, "notes": notes})
     else:
         print("\n".join([*lines_of(result), *notes]))
 
 
-def _evaluated(reference: Volume, prediction: Volume, tolerance: dict[str, float]) -> dict[str, Any]:
+def _evaluated(reference: Volume, prediction: Volume, settings: dict[str, Any]) -> dict[str, Any]:
     from ..training.evaluate import evaluate
 
     with warnings.catch_warnings():  # libraries tell each other what they will change
         warnings.simplefilter("ignore", FutureWarning)
-        return evaluate(reference, prediction, **tolerance).to_json()
+        return evaluate(reference, prediction, **settings).to_json()
 
 
 def lines_of(values: dict[str, Any], above: str = "") -> list[str]:

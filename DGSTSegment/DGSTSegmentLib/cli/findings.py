@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .arguments import add_json, existing
+from .arguments import add_instances, add_json, existing
 from .outputs import file_path, print_json
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="CT", help="its CT, for the mean HU")
     parser.add_argument("--probability", metavar="P", help="probability from dgst predict, for the confidence")
     parser.add_argument("--out", metavar="CSV", required=True, help="table to write, a row a finding")
+    add_instances(parser, "segmentation")
     add_json(parser)
 
 
@@ -35,8 +36,11 @@ def run(options: argparse.Namespace) -> None:
     segmentation = read_segmentation(existing(options.segmentation))
     ct = read_ct(existing(options.image)) if options.image else None
     probability = read_volume(existing(options.probability)) if options.probability else None
-    found = find(segmentation, _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options))
+    ct, probability = _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options)
+    found = find(segmentation, ct, probability, options.instances)
     write_csv(found.items, out)
+    if options.instances == "auto":
+        _tell_of_scattered_values(segmentation, len(found.items), options.segmentation)
     if options.json:
         print_json({"out": out, "findings": [item.to_json() for item in found.items]})
     else:
@@ -71,3 +75,16 @@ def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Name
         f"{options.segmentation} lies on another grid than the image; the image was resampled to it.", file=sys.stderr
     )
     return resample_to(volume, segmentation.geometry)
+
+
+def _tell_of_scattered_values(segmentation: Volume, count: int, path: str) -> None:
+    """Several values, some in several pieces: nodes drawn one by one, or classes of a network. Only the user knows."""
+    from ..imaging.findings import find
+
+    pieces = len(find(segmentation, instances="components").items)
+    if pieces > count:
+        print(
+            f"{path} holds {count} label values in {pieces} pieces; each value was taken as one finding. If values are "
+            "kinds of structures, add --instances components.",
+            file=sys.stderr,
+        )

@@ -58,14 +58,14 @@ def describe(fields: Fields, context: Context) -> Fields:
 def predict(fields: Fields, context: Context) -> Fields:
     """Segment one CT, from a file or from an array of the session, and leave the answer where it is wanted."""
     context.phase("opening the model")
-    from ..imaging.files import notes_on_ct, read_ct
+    from ..imaging.files import checked_ct, notes_on_ct, read_ct
     from ..training import predict as prediction
     from ..training.request import PredictRequest
 
     reference = fields["image"] if isinstance(fields["image"], Mapping) else None
     request = PredictRequest.from_json({**fields, "image": reference["array"] if reference else fields["image"]})
     request.validate()
-    volume = read_array(reference) if reference else read_ct(request.image)
+    volume = checked_ct(read_array(reference), "The scan") if reference else read_ct(request.image)
     notes = notes_on_ct(volume)
     for note in notes:
         context.on_event({"event": "note", "message": note})
@@ -122,7 +122,8 @@ def _findings(result: Prediction, ct: Volume, path: str) -> Fields:
     """The findings' measurements, and where the labelmap of their numbers was left."""
     from ..imaging.findings import find
 
-    found = find(result.segmentation, ct, result.probability)
+    # A network's values are kinds of structures, never single nodes.
+    found = find(result.segmentation, ct, result.probability, instances="components")
     numbers = found.instances.array.astype(np.min_scalar_type(len(found.items)))
     return {
         "items": [item.to_json() for item in found.items],

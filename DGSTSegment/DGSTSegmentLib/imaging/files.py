@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import dicom, itk, segments
-from .image_io import read_image, write_image
+from .image_io import count_not_finite, read_image, refuse_not_finite, write_image
 from .segments import Segmentation
 from .volume import Volume
 
@@ -43,6 +43,16 @@ def read_ct(path: str | os.PathLike) -> Volume:
     volume = read_volume(path)
     for note in notes_on_ct(volume):
         _log.warning("%s: %s", path, note)
+    return volume
+
+
+def checked_ct(volume: Volume, name: str) -> Volume:
+    """``volume`` as it is: a CT (HU) that came from memory, with what :func:`read_volume` makes sure of.
+
+    Raises:
+        InputError: voxels are infinite or no numbers, which would spread over the whole answer.
+    """
+    refuse_not_finite(name, count_not_finite(volume.array))
     return volume
 
 

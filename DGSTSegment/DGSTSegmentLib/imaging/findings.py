@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from . import measure
-from .finding import Finding
+from .finding import INSTANCES, Finding
 from .geometry import Geometry
 from .volume import Volume
 
@@ -49,13 +49,14 @@ def find(
         ct: HU on the segmentation's grid.
         probability: of being a node, 0 to 1, on the segmentation's grid.
         instances: ``values`` makes each label value one finding, so that touching nodes stay two; ``components`` makes
-            each 26-connected component of a label value one; ``auto`` means values where there are several.
+            each 26-connected component of a label value one, which suits what a network segmented; ``auto`` means
+            values where there are several, which suits annotations.
 
     Raises:
         InputError: ``ct`` or ``probability`` lies on another grid.
         ValueError: ``instances`` is none of the three, or the segmentation holds no integers.
     """
-    if instances not in ("auto", "values", "components"):
+    if instances not in INSTANCES:
         raise ValueError(f"instances is auto, values or components, not {instances!r}.")
     if segmentation.array.dtype.kind not in "iub":
         raise ValueError(f"A segmentation holds integers, not {segmentation.array.dtype}.")

@@ -77,7 +77,7 @@ def _read_three_dimensional(path: Path, image_io: str) -> sitk.Image:
         _refuse_damaged(path, nifti.inspect(path))
     image = reader.Execute()
     _refuse_without_place(path, image)
-    _refuse_not_finite(path, _not_finite(image))
+    refuse_not_finite(path, _not_finite(image))
     return image
 
 
@@ -117,19 +117,26 @@ def _refuse_without_place(path: Path, image: sitk.Image) -> None:
 def _refuse_damaged(path: Path, content: nifti.Content) -> None:
     if not content.complete:
         raise InputError(f"{path} is truncated or damaged, not all its voxels are there; copy or download it again.")
-    _refuse_not_finite(path, content.not_finite)
+    refuse_not_finite(path, content.not_finite)
 
 
-def _refuse_not_finite(path: Path, count: int) -> None:
+def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
+    """Raises:
+    InputError: ``count`` voxels of the volume ``name`` are no finite numbers.
+    """
     if count:
         raise InputError(
-            f"{path} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
+            f"{name} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
         )
 
 
-def _not_finite(image: sitk.Image) -> int:
-    values = sitk.GetArrayViewFromImage(image)
+def count_not_finite(values: np.ndarray) -> int:
+    """How many values are infinite or no numbers."""
     return 0 if values.dtype.kind != "f" else values.size - int(np.count_nonzero(np.isfinite(values)))
+
+
+def _not_finite(image: sitk.Image) -> int:
+    return count_not_finite(sitk.GetArrayViewFromImage(image))
 
 
 def _has_perpendicular_axes(image: sitk.Image) -> bool:

@@ -48,6 +48,36 @@ def test_a_ct_on_another_grid_is_resampled_and_that_is_said(dgst, ct_and_nodes, 
     assert len(outcome.json["findings"]) == 2
 
 
+@pytest.fixture
+def two_classes(tmp_path):
+    """As a network of two classes answers: two nodes of class 1 far apart, and one of class 2."""
+    array = np.zeros((20, 30, 30), np.uint8)
+    array[2:6, 2:6, 2:6] = array[14:18, 24:28, 24:28] = 1
+    array[2:6, 24:28, 2:6] = 2
+    path = tmp_path / "classes.nii.gz"
+    write_volume(Volume(array, Geometry(array.shape, np.eye(4))), path)
+    return path
+
+
+def test_findings_of_classes_are_their_pieces_where_asked_for_and_else_that_is_said(dgst, two_classes, tmp_path):
+    command = ("findings", "--segmentation", two_classes, "--out", tmp_path / "f.csv", "--json")
+    by_value, by_piece = dgst(*command), dgst(*command, "--instances", "components")
+    assert len(by_value.json["findings"]) == 2 and "--instances components" in by_value.err
+    assert len(by_piece.json["findings"]) == 3 and by_piece.err == ""
+    assert max(item["long_axis_mm"] for item in by_piece.json["findings"]) < 8
+
+
+def test_evaluate_takes_a_prediction_of_classes_apart_where_asked_for(dgst, two_classes, tmp_path):
+    nodes = read_segmentation(two_classes)
+    truth = np.where(nodes.array == 1, 1, 0)
+    truth[14:18] *= 3
+    truth[nodes.array == 2] = 2
+    write_volume(nodes.with_array(truth.astype(np.uint8)), tmp_path / "truth.nii.gz")
+    command = ("evaluate", "--reference", tmp_path / "truth.nii.gz", "--prediction", two_classes, "--json")
+    assert dgst(*command, "--instances", "components").json["detection"]["recall"] == 1.0
+    assert dgst(*command).json["detection"]["recall"] < 1.0
+
+
 def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_path):
     ct, nodes = ct_and_nodes
     out = tmp_path / "f.csv"

@@ -7,10 +7,16 @@ import threading
 
 import numpy as np
 import pytest
+import torch
+from scipy import ndimage
 
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume
+from DGSTSegmentLib.networks.architectures import build, plain_unet
+from DGSTSegmentLib.networks.card import ModelCard
+from DGSTSegmentLib.networks.package import write_full
+from DGSTSegmentLib.networks.plan import Plan
 
 
 @pytest.fixture
@@ -82,6 +88,32 @@ def test_findings_come_measured_on_the_prediction_they_belong_to(engine, predict
         assert item["volume_ml"] == pytest.approx(inside.sum() * ct.geometry.voxel_volume_ml)
         assert item["mean_hu"] == pytest.approx(ct.array[inside].mean())
         assert 0.5 <= item["confidence"] <= 1
+
+
+def test_each_connected_part_is_a_finding_though_the_model_tells_structures_apart(engine, prediction, tmp_path):
+    architecture = plain_unet([4, 8], convolutions=1)
+    architecture["arguments"]["num_classes"] = 3
+    card = ModelCard("two", "Untrained.", {"background": 0, "left": 1, "right": 2})
+    plan = Plan(spacing_kji=(3, 2, 2), patch_size_kji=(16, 16, 16), lower=-160, upper=240, mean=40, std=80)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        write_full(tmp_path / "two", build(architecture), card, plan, architecture)
+    numbers = str(tmp_path / "numbers.nii.gz")
+    result = engine.predict({**prediction, "model": str(tmp_path / "two"), "findings": numbers})
+    values, instances = read_segmentation(result["out"]).array, read_segmentation(numbers).array
+    assert {1, 2} <= set(np.unique(values)), "without both structures this says nothing"
+    for item in result["findings"]["items"]:
+        inside = instances == item["number"]
+        assert ndimage.label(inside, np.ones((3, 3, 3)))[1] == 1
+        assert set(values[inside]) == {item["label"]}
+
+
+def test_voxels_that_are_no_numbers_are_refused_though_they_never_were_in_a_file(engine, prediction):
+    ct = read_ct(prediction["image"])
+    array = ct.array.astype(np.float32)
+    array[3, 4, 5] = np.nan
+    with pytest.raises(InputError, match="1 voxels that are infinite or no numbers"):
+        engine.predict_volume(prediction["model"], ct.with_array(array))
 
 
 def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction):
