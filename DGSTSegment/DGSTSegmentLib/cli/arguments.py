@@ -33,8 +33,8 @@ def add_instances(parser: argparse.ArgumentParser, whose: str) -> None:
         "--instances",
         choices=INSTANCES,
         default="auto",
-        help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected parts "
-        "are the findings (components); auto (default): values where there are several",
+        help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected "
+        "parts are the findings (components); auto (default): values where there are several",
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +36,15 @@ class Case:
     region: Volume | None = None
     rejected: Volume | None = None
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells this image, its masks and what they mean from any others."""
+        seen = hashlib.blake2b(self.completeness.encode(), digest_size=16)
+        for part in (self.image, self.annotation, self.region, self.rejected):
+            seen.update(b"none" if part is None else np.ascontiguousarray(part.array).tobytes())
+        seen.update(self.image.geometry.ijk_to_world.tobytes())
+        return seen.hexdigest()
 
 
 def read_case(files: CaseFiles) -> Case:

@@ -87,9 +87,11 @@ def finetune(
             run.tidy()
             return FinetuneResult(**finished)
         material = _material(run.request)
+        for note in _differences(run, material):
+            reporter.note(note)
     else:
         material = _checked_material(request)
-        run = _started(request)
+        run = _started(request, material)
     return _Finetuning(run, material, reporter, began).carry_out()
 
 
@@ -99,6 +101,10 @@ class _Material:
 
     model: FoundationModel
     cases: list[Case]
+
+    def fingerprints(self) -> dict[str, Any]:
+        """By which a resumed run knows them again."""
+        return {"base": self.model.foundation.fingerprint, "cases": [case.fingerprint for case in self.cases]}
 
 
 def _material(request: FinetuneRequest) -> _Material:
@@ -116,7 +122,7 @@ def _checked_material(request: FinetuneRequest) -> _Material:
     return _Material(model, [read_case(files) for files in request.cases])
 
 
-def _started(request: FinetuneRequest) -> Run:
+def _started(request: FinetuneRequest, material: _Material) -> Run:
     """A new run and what every resume of it uses again."""
     device = choose_device(request.device)
     fixed = {
@@ -126,7 +132,37 @@ def _started(request: FinetuneRequest) -> Run:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    return Run.start(request, fixed)
+    return Run.start(request, fixed, material.fingerprints())
+
+
+def _differences(run: Run, material: _Material) -> list[str]:
+    """What is no longer as it was when the run was begun, in sentences.
+
+    Raises:
+        InputError: the base has other weights, so that nothing learned so far would fit it.
+    """
+    base, now = run.inputs.get("base"), material.fingerprints()
+    if base not in (None, now["base"]):
+        raise InputError(
+            f"{run.request.model} has other weights than when the run in {run.folder} was begun; put that model back, "
+            "or begin a new run in another folder."
+        )
+    changed = [
+        case.name
+        for case, before in zip(material.cases, run.inputs.get("cases", now["cases"]), strict=True)
+        if case.fingerprint != before
+    ]
+    notes = [
+        f"{name} was changed after the run was begun: what was prepared for training stays as it was then; begin a new "
+        "run to learn from the change."
+        for name in changed
+    ]
+    if run.fixed["torch"] != torch.__version__:
+        notes.append(
+            f"The run was begun with torch {run.fixed['torch']} and goes on with {torch.__version__}; last digits can "
+            "differ from those of one that was not interrupted."
+        )
+    return notes
 
 
 def _refuse_several_labels(foundation: FoundationModel) -> None:

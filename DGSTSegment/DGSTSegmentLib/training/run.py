@@ -26,13 +26,14 @@ class Run:
         folder: where it lies.
         request: what was asked for.
         fixed: what the first start found and every resume uses again (threads, device, precision, versions).
+        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order.
     """
 
-    def __init__(self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any]):
-        self.folder, self.request, self.fixed = folder, request, fixed
+    def __init__(self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any]):
+        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs
 
     @classmethod
-    def start(cls, request: FinetuneRequest, fixed: dict[str, Any]) -> Run:
+    def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any]) -> Run:
         """Begin a run in a new or empty folder.
 
         Raises:
@@ -48,9 +49,9 @@ class Run:
             raise InputError(f"{folder} cannot hold a run ({error.strerror}); choose another folder.") from error
         if occupied:
             raise InputError(f"{folder} is not empty; choose a new folder, so that nothing in it is lost.")
-        run = cls(folder, request, fixed)
-        write_text(folder / REQUEST_FILE, json.dumps({"request": request.to_json(), "fixed": fixed}, indent=2))
-        return run
+        begun = {"request": request.to_json(), "fixed": fixed, "inputs": inputs}
+        write_text(folder / REQUEST_FILE, json.dumps(begun, indent=2))
+        return cls(folder, request, fixed, inputs)
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Run:
@@ -62,7 +63,8 @@ class Run:
         path = Path(folder) / REQUEST_FILE
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
-            return cls(Path(folder), FinetuneRequest.from_json(written["request"]), written["fixed"])
+            request = FinetuneRequest.from_json(written["request"])
+            return cls(Path(folder), request, written["fixed"], written.get("inputs", {}))
         except FileNotFoundError:
             raise InputError(f"{folder} holds no run to go on with; start one without --resume.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,7 @@
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,6 +140,42 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     resumed = finetune(request, resume=True)
     assert not resumed.stopped and resumed.steps == 5
     assert_same_delta(whole, resumed)
+
+
+@pytest.fixture
+def stopped_run(request_for, model_folder, study, tmp_path):
+    """A request whose run stopped after 2 of 4 steps; its model and its scans are copies that a test may change."""
+    model, folder = tmp_path / "base", tmp_path / "scans"
+    shutil.copytree(model_folder, model)
+    folder.mkdir()
+    copies = [
+        replace(files, **{part: shutil.copy(getattr(files, part), folder) for part in ("image", "annotation")})
+        for files in study[:2]
+    ]
+    request = replace(request_for(cases=copies), model=str(model))
+    stop = StopAfter(2)
+    assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).stopped
+    return request
+
+
+def test_a_run_does_not_go_on_upon_another_base(stopped_run):
+    torch.manual_seed(77)
+    card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
+    write_full(stopped_run.model, build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
+    with pytest.raises(InputError, match="has other weights than when the run"):
+        finetune(stopped_run, resume=True)
+
+
+def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
+    unchanged = finetune(stopped_run, resume=True, should_stop=lambda: True).notes
+    assert not any("begun" in note for note in unchanged)
+    annotation = read_segmentation(stopped_run.cases[1].annotation)
+    write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
+    begun = Path(stopped_run.out) / "request.json"
+    begun.write_text(begun.read_text().replace(torch.__version__, "1.2.3"))
+    notes = finetune(stopped_run, resume=True).notes
+    assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
+    assert not any("ct0.nii.gz" in note for note in notes)
 
 
 def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_for):
