@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
@@ -32,7 +32,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             f"{path} could not be written ({reason}); free some space or choose another folder, nothing was changed."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # no such folder, a name too long: what the block failed of already
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

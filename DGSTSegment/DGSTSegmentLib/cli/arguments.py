@@ -7,7 +7,6 @@ import os
 from typing import NoReturn
 
 from ..errors import InputError
-from ..imaging.finding import INSTANCES
 from ..networks.catalogue import STARTER
 from ..training.request import DEVICES, PRECISIONS
 
@@ -31,7 +30,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_instances(parser: argparse.ArgumentParser, whose: str) -> None:
     parser.add_argument(
         "--instances",
-        choices=INSTANCES,
+        choices=("auto", "values", "components"),  # of imaging.findings.find, too heavy to load for --help
         default="auto",
         help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected "
         "parts are the findings (components); auto (default): values where there are several",

@@ -132,8 +132,9 @@ def given_fields(options: argparse.Namespace) -> dict[str, Any]:
         InputError: cases that cannot be used.
     """
     fields = given(options, *_OPTIONS)
-    if options.model:
-        fields["model"] = model_spec(options.model)
+    for name in ("model", "base"):
+        if getattr(options, name):
+            fields[name] = model_spec(getattr(options, name))
     if options.cases:
         if options.completeness or options.region:
             raise InputError("With --cases, completeness and region stand in the table; leave out the options.")

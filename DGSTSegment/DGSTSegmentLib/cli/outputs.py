@@ -20,7 +20,7 @@ def volume_path(path: str, *inputs: str | None) -> str:
     """The absolute path of a volume to write.
 
     Args:
-        inputs: paths of what is read, which is never overwritten.
+        inputs: paths of what is read, which is never overwritten, and of what else is written.
 
     Raises:
         InputError: its ending is not a volume's, its folder does not exist, or it is a folder or an input.
@@ -44,7 +44,7 @@ def file_path(path: str, *inputs: str | None) -> str:
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{path} cannot be written, the folder {target.parent} is read-only; choose another.")
     if any(given is not None and _same_file(target, Path(given)) for given in inputs):
-        raise InputError(f"{path} would be overwritten though it is an input; choose another name.")
+        raise InputError(f"{path} is named for something else already, which would be lost; choose another name.")
     return str(target)
 
 
@@ -70,4 +70,6 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from . import moments
 from .partition import Member, partition
@@ -167,6 +168,7 @@ class DGST(torch.optim.Optimizer):
             for member in self.rows:
                 moments.begin(self.state[member.parameter], member.layout.to_rows(member.parameter.detach()))
         self._silent = SilentBiases(network)
+        self._hooks: list[RemovableHandle] = []
         if in_backward:
             self._select_in_backward()
 
@@ -197,6 +199,14 @@ class DGST(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was selected from them during backward."""
         super().zero_grad(set_to_none)
+        self._selected.clear()
+
+    def detach(self) -> None:
+        """Leave the network to others: nothing watches its passes or takes its gradients any more."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._silent.stop()
         self._selected.clear()
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
@@ -267,8 +277,7 @@ class DGST(torch.optim.Optimizer):
 
             return select_and_free
 
-        for member in self.rows:
-            member.parameter.register_post_accumulate_grad_hook(hook_of(member))
+        self._hooks = [m.parameter.register_post_accumulate_grad_hook(hook_of(m)) for m in self.rows]
 
     @property
     def _step_supports_amp_scaling(self) -> bool:

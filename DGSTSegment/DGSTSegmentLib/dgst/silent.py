@@ -36,11 +36,15 @@ class SilentBiases:
         if bias is not None and inputs[0].requires_grad and _removes_channel_means(module):
             self._found[id(bias)] = bias
 
-    def freeze(self) -> None:
-        """Stop watching; the biases found lose their gradient and get none again."""
+    def stop(self) -> None:
+        """Watch no further passes."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+    def freeze(self) -> None:
+        """Stop watching; the biases found lose their gradient and get none again."""
+        self.stop()
         for bias in self._found.values():
             bias.grad = None
             bias.requires_grad_(False)

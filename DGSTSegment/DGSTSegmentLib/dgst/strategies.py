@@ -177,6 +177,10 @@ class SparseStrategy(Strategy):
         self.optimizer.step()
         return self.optimizer.report
 
+    def finish(self) -> None:
+        self.optimizer.detach()
+        super().finish()
+
     def state(self) -> tuple[dict[str, Tensor], dict]:
         tensors, meta = super().state()
         if isinstance(self.selector, FixedEntries):
@@ -217,6 +221,11 @@ class DenseStrategy(Strategy):
         clip_(self._moving, clip_factor(norm, self.max_norm))
         self.optimizer.step()
         return StepReport(norm, skipped=False, moved=count_moving(self._moving))
+
+    def finish(self) -> None:
+        if self._silent is not None:
+            self._silent.stop()
+        super().finish()
 
 
 class LowRankStrategy(DenseStrategy):

@@ -8,6 +8,9 @@ from typing import Any
 from ..errors import InputError
 from ..training.memory import is_out_of_memory
 
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""The disk, or what a user may take of it, is full; Windows knows no quota."""
+
 
 def fault_of(error: Exception) -> dict[str, Any]:
     """The fields of an ``error`` reply: ``kind`` (``input``, ``memory``, ``internal``) and ``message``."""
@@ -16,7 +19,7 @@ def fault_of(error: Exception) -> dict[str, Any]:
         return {"kind": "memory", "message": str(error) if told else _memory_sentence(error)}
     if isinstance(error, InputError):
         return {"kind": "input", "message": str(error)}
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in _FULL:
         return {"kind": "input", "message": "The disk is full; free some space and try again."}
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("DGSTSegmentLib"):
         return {"kind": "internal", "message": f"The engine's Python lacks the package {error.name}; install it there."}

@@ -20,7 +20,7 @@ def devices() -> list[dict[str, Any]]:
         "memory_mb": system.total // _MB,
         "free_mb": system.available // _MB,
     }
-    return [cpu, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+    return [cpu, _gpu()] if torch.cuda.is_available() else [cpu]
 
 
 def memory() -> dict[str, int]:
@@ -31,11 +31,12 @@ def memory() -> dict[str, int]:
     }
 
 
-def _gpu(index: int) -> dict[str, Any]:
-    free, total = torch.cuda.mem_get_info(index)
+def _gpu() -> dict[str, Any]:
+    """The GPU that requests compute on: the first that ``CUDA_VISIBLE_DEVICES`` shows."""
+    free, total = torch.cuda.mem_get_info(0)
     return {
-        "name": "cuda" if index == 0 else f"cuda:{index}",
-        "title": torch.cuda.get_device_name(index),
+        "name": "cuda",
+        "title": torch.cuda.get_device_name(0),
         "memory_mb": total // _MB,
         "free_mb": free // _MB,
     }

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..networks.archive import MODEL_FILES
+
+if TYPE_CHECKING:
+    from ..networks.foundation import FoundationModel
 
 
 class OpenedModel:
@@ -13,8 +18,8 @@ class OpenedModel:
         self._key: tuple | None = None
         self._model: Any = None
 
-    def get(self, spec: str, base: str | None = None, fold: int | str | None = None) -> Any:
-        """The ``networks.foundation.FoundationModel`` of ``spec``.
+    def get(self, spec: str, base: str | None = None, fold: int | str | None = None) -> FoundationModel:
+        """The model of ``spec``.
 
         Raises:
             InputError: it cannot be opened.
@@ -22,16 +27,20 @@ class OpenedModel:
         from ..networks.foundation import open_model
 
         key = (spec, base, fold)
-        if self._model is not None and self._key == (*key, _stamp(self._model.location)):
+        if self._model is not None and self._key == (*key, _stamp(self._model)):
             return self._model
         self._key = self._model = None  # frees the old one first
         model = open_model(spec, fold=fold, base=base)
-        self._key, self._model = (*key, _stamp(model.location)), model
+        self._key, self._model = (*key, _stamp(model)), model
         return model
 
 
-def _stamp(location: Path) -> tuple:
-    """Changes when a file of the model is replaced."""
-    location = Path(location)
-    files = [location] if location.is_file() else sorted(path for path in location.glob("*") if path.is_file())
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+def _stamp(model: FoundationModel) -> tuple:
+    """Changes when a file of the model, or of the base it stands on, is replaced."""
+    places = [Path(one.location) for one in (model, model.base) if one is not None]
+    files = [file for place in places for file in ([place] if place.is_file() else _files_of(place))]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in MODEL_FILES and file.is_file())

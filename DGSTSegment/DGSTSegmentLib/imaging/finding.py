@@ -14,9 +14,6 @@ from ..errors import InputError
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
-INSTANCES = ("auto", "values", "components")
-"""What a label value of a segmentation stands for; see ``findings.find``."""
-
 CSV_COLUMNS = (
     "number",
     "label",

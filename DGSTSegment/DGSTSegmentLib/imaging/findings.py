@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from . import measure
-from .finding import INSTANCES, Finding
+from .finding import Finding
 from .geometry import Geometry
 from .volume import Volume
 
@@ -56,7 +56,7 @@ def find(
         InputError: ``ct`` or ``probability`` lies on another grid.
         ValueError: ``instances`` is none of the three, or the segmentation holds no integers.
     """
-    if instances not in INSTANCES:
+    if instances not in ("auto", "values", "components"):
         raise ValueError(f"instances is auto, values or components, not {instances!r}.")
     if segmentation.array.dtype.kind not in "iub":
         raise ValueError(f"A segmentation holds integers, not {segmentation.array.dtype}.")

@@ -9,14 +9,16 @@ import stat
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 
 CACHE_VARIABLE = "DGST_CACHE"
 """Environment variable that names another cache folder."""
+_ENCRYPTED = 0x1
 MOST_BYTES = 64 * 2**30
-_MODEL_FILES = (".json", ".safetensors", ".pth")
+MODEL_FILES = (".json", ".safetensors", ".pth")
 
 
 def unpacked(archive: Path) -> Path:
@@ -41,7 +43,7 @@ def unpacked(archive: Path) -> Path:
         finally:
             if partial.exists():
                 shutil.rmtree(partial)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise InputError(f"{archive} is damaged or no zip file that can be read ({error}); copy it again.") from error
     except OSError as error:
         raise InputError(f"{archive} could not be unpacked into {home} ({error.strerror or error}).") from error
@@ -71,13 +73,21 @@ def _extract(archive: Path, folder: Path) -> None:
         members = [member for member in file.infolist() if not member.is_dir()]
         for member in members:
             _refuse_outside(member, archive)
-        wanted = [member for member in members if member.filename.endswith(_MODEL_FILES)]
+            if member.flag_bits & _ENCRYPTED:
+                raise InputError(f"{archive} asks for a password; give a zip without one, or the unpacked folder.")
+        wanted = [member for member in members if member.filename.endswith(MODEL_FILES) and not _is_shadow(member)]
         if not wanted:
-            raise InputError(f"{archive} holds no model file ({', '.join(_MODEL_FILES)}); choose another zip.")
+            raise InputError(f"{archive} holds no model file ({', '.join(MODEL_FILES)}); choose another zip.")
         if sum(member.file_size for member in wanted) > MOST_BYTES:
             raise InputError(f"{archive} would unpack to more than {MOST_BYTES >> 30} GB; it is not a model.")
         for member in wanted:
             file.extract(member, folder)
+
+
+def _is_shadow(member: zipfile.ZipInfo) -> bool:
+    """What macOS puts beside every file of a zip: its own attributes, under the file's name and ending."""
+    path = PurePosixPath(member.filename)
+    return "__MACOSX" in path.parts or path.name.startswith("._")
 
 
 def _refuse_outside(member: zipfile.ZipInfo, archive: Path) -> None:

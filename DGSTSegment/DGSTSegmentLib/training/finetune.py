@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..dgst.registry import STRATEGIES
+from ..dgst.registry import DEFAULT_RULE, STRATEGIES
 from ..dgst.strategies import make_strategy
 from ..errors import InputError
 from ..imaging.volume import Volume
@@ -26,7 +26,7 @@ from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
 from .knowledge import knowledge_of
 from .predict import Predictor
 from .preparation import prepare_case
-from .request import FinetuneRequest
+from .request import SELECTION, FinetuneRequest
 from .run import Run
 from .trainer import Trainer
 
@@ -201,6 +201,7 @@ class _Finetuning:
         self._clock("measure_before")
         network, trainer = self._train(prepared)
         self._clock("train")
+        prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(network, deaf=True)
         after = [measure(_segmentation(adapted, case), case, knowledge) for case, knowledge in examined]
         self._tell_held_out(trainer.step, after)
@@ -237,7 +238,7 @@ class _Finetuning:
             lr=request.lr,
             gamma=request.gamma,
             among=self.foundation.modules_of(request.layers or "all"),
-            update=request.update,
+            update=request.update or DEFAULT_RULE,
             seed=request.seed,
         )
         reserved = self.seconds["measure_before"]
@@ -294,7 +295,7 @@ class _Finetuning:
     def _selection(self) -> dict[str, Any]:
         """What says which weights move and by which rule; nothing of it for a strategy that does not select."""
         uses_gamma = STRATEGIES[self.request.strategy].uses_gamma
-        return {name: getattr(self.request, name) for name in ("gamma", "layers", "update")} if uses_gamma else {}
+        return {name: getattr(self.request, name) for name in SELECTION} if uses_gamma else {}
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())

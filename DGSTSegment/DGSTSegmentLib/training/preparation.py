@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from ..errors import InputError
 from ..networks.preprocessing import prepare, prepare_labels, restore_scores
 from .case import Case
 from .knowledge import UNKNOWN, knowledge_of
@@ -27,15 +28,28 @@ def prepare_case(case: Case, foundation: Predictor, folder: Path) -> PreparedCas
         case: image, annotation, completeness.
         foundation: predicts where the case leaves voxels unknown; only then it is asked.
         folder: of this case alone.
+
+    Raises:
+        InputError: the disk is full; nothing half-written stays.
     """
     if not folder.exists():
-        partial = folder.with_name(f".partial-{folder.name}")
-        shutil.rmtree(partial, ignore_errors=True)
+        _write(_computed(case, foundation), folder)
+    return _mapped(case.name, folder)
+
+
+def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
         partial.mkdir(parents=True)
-        for name, array in _computed(case, foundation).items():
+        for name, array in arrays.items():
             np.save(partial / f"{name}.npy", array)
         os.replace(partial, folder)
-    return _mapped(case.name, folder)
+    except OSError as error:  # without an error number where numpy could not write all
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"{folder} could not be written ({error.strerror or error}); free some space, then go on with the run."
+        ) from error
 
 
 def _computed(case: Case, foundation: Predictor) -> dict[str, np.ndarray]:

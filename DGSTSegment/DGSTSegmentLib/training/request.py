@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ REQUEST_FILE, RESULT_FILE = "request.json", "result.json"
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SELECTION = ("gamma", "layers", "update")
+"""Fields that say which weights move and by which rule; only strategies that select heed them."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,13 @@ class PredictRequest:
 
     def validate(self) -> None:
         """Raises:
-        InputError: a field has a value that nothing knows.
+        InputError: a field has a value that nothing knows, or two results would go to the same file.
         """
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        outputs = [os.path.abspath(path) for path in (self.out, self.probability, self.findings) if path is not None]
+        if len(set(outputs)) < len(outputs):
+            raise InputError(f"Two results would be written to one file ({', '.join(outputs)}); give each its own.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,7 +77,7 @@ class FinetuneRequest:
         strategy: a name in ``dgst.registry.STRATEGIES``.
         gamma: how many weights of a row a step may move (dgst, random, static); None takes the rule's own.
         layers: of ``dgst.registry.LAYERS``, whose rows those weights are selected from; None takes the rule's own.
-        update: rule for those weights, of ``dgst.registry.RULES``: ``sgd`` is the paper's.
+        update: rule for those weights, of ``dgst.registry.RULES``: ``sgd`` is the paper's; None takes the usual one.
         lr: learning rate of the strategy's own parameters; None takes the strategy's own for the rule.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
@@ -93,7 +99,7 @@ class FinetuneRequest:
     strategy: str = "dgst"
     gamma: int | None = None
     layers: str | None = None
-    update: str = DEFAULT_RULE
+    update: str | None = None
     lr: float | None = None
     steps: int | None = None
     minutes: float | None = None
@@ -110,10 +116,11 @@ class FinetuneRequest:
 
     def __post_init__(self) -> None:
         """Spell out what strategy and rule bring along, so that a run goes on by it whatever a later version brings."""
-        if self.strategy in STRATEGIES and self.update in RULES:
-            info, rule = STRATEGIES[self.strategy], RULES[self.update]
-            own = {"gamma": rule.gamma, "layers": rule.layers} if info.uses_gamma else {}
-            for name, value in {**own, "lr": info.lr_by(self.update)}.items():
+        update = self.update or DEFAULT_RULE
+        if self.strategy in STRATEGIES and update in RULES:
+            info, rule = STRATEGIES[self.strategy], RULES[update]
+            own = {"update": update, "gamma": rule.gamma, "layers": rule.layers} if info.uses_gamma else {}
+            for name, value in {**own, "lr": info.lr_by(update)}.items():
                 if getattr(self, name) is None:
                     object.__setattr__(self, name, value)
 
@@ -122,16 +129,16 @@ class FinetuneRequest:
         """Names of the fields that were given though the strategy does not use them."""
         if self.strategy in STRATEGIES and STRATEGIES[self.strategy].uses_gamma:
             return []
-        return [name for name in ("gamma", "layers") if getattr(self, name) is not None]
+        return [name for name in SELECTION if getattr(self, name) is not None]
 
     def validate(self) -> None:
         """Raises:
         InputError: a field has a value that nothing knows, or two fields contradict each other.
         """
         _one_of("strategy", self.strategy, tuple(STRATEGIES))
-        _one_of("update", self.update, tuple(RULES))
-        if self.layers is not None:
-            _one_of("layers", self.layers, LAYERS)
+        for name, known in (("update", tuple(RULES)), ("layers", LAYERS)):
+            if getattr(self, name) is not None:
+                _one_of(name, getattr(self, name), known)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:
@@ -140,10 +147,11 @@ class FinetuneRequest:
             raise InputError("Give either a number of steps or of minutes, not both.")
         for name in ("gamma", "batch_size", "steps", "minutes", "lr", "threads"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < inf:
                 raise InputError(f"{name} must be greater than 0, not {value}.")
-        if self.distillation < 0:
-            raise InputError(f"distillation must be 0 or greater, not {self.distillation}.")
+        for name in ("distillation", "seed"):
+            if not 0 <= getattr(self, name) < inf:
+                raise InputError(f"{name} must be 0 or greater, not {getattr(self, name)}.")
         if self.holdout is not None and not 0 <= self.holdout < len(self.cases):
             raise InputError(
                 f"{self.holdout} of {len(self.cases)} cases cannot be held out; leave at least one to learn from."

@@ -76,9 +76,16 @@ class Run:
         return self.folder / CACHE_FOLDER
 
     def save_checkpoint(self, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
-        """Replace the checkpoint, at once or not at all."""
+        """Replace the checkpoint, at once or not at all.
+
+        Raises:
+            InputError: the disk is full; the last checkpoint stands.
+        """
         with atomic_path(self.folder / CHECKPOINT_FILE) as partial:
-            save_file(tensors, partial, {"meta": json.dumps(meta)})
+            try:
+                save_file(tensors, partial, {"meta": json.dumps(meta)})
+            except SafetensorError as error:  # so it calls a full disk
+                raise OSError(str(error)) from error
 
     def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """Tensors and meta data as saved; None when no checkpoint was reached.

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from DGSTSegmentLib.cli.finetune import given_fields
+from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.imaging.files import read_segmentation
 from DGSTSegmentLib.networks.description import read_description
 
@@ -38,6 +40,12 @@ def test_rule_layers_and_learning_rate_reach_the_run(dgst, one_engine, finetune,
     assert {name: str(stored[name]) for name in chosen} == chosen
     used = read_description(tmp_path / "run").card.strategy
     assert {name: str(used[name]) for name in chosen} == chosen
+
+
+def test_a_base_is_named_so_that_the_run_resumes_from_anywhere(tiny_model, monkeypatch):
+    monkeypatch.chdir(tiny_model.parent)
+    options = make_parser().parse_args(["finetune", "--base", tiny_model.name, "--out", "run"])
+    assert given_fields(options)["base"] == str(tiny_model)
 
 
 def test_the_result_is_said_in_words(dgst, one_engine, finetune, tmp_path):

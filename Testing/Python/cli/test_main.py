@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,16 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", LOADED_BY_HELP], capture_output=True, text=True, check=True)
     assert all(name in answer.stdout for name in ("describe", "predict", "finetune", "findings", "evaluate", "demo"))
     assert "not a medical device" in answer.stdout
+
     assert answer.stderr.strip() == "[]"
+
+
+def test_a_name_that_the_terminal_has_no_letters_for_is_printed_all_the_same(tiny_study, tmp_path):
+    out = tmp_path / "λ.csv"
+    command = [sys.executable, "-m", "DGSTSegmentLib.cli.main", "findings", "--segmentation", str(tiny_study[0][1])]
+    surroundings = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    answer = subprocess.run([*command, "--out", str(out)], capture_output=True, env=surroundings)
+    assert answer.returncode == 0 and rb"\u03bb.csv" in answer.stdout
 
 
 def cpu_seconds(command) -> float:

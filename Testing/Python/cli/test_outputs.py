@@ -9,6 +9,7 @@ from DGSTSegmentLib.cli.outputs import VOLUME_ENDINGS, file_path, new_folder, vo
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.training.request import PredictRequest
 
 
 @pytest.mark.parametrize("ending", VOLUME_ENDINGS)
@@ -33,9 +34,18 @@ def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch
     os.symlink(tmp_path / "ct.nii.gz", tmp_path / "link.nii.gz")
     monkeypatch.chdir(tmp_path)
     for name in ("ct.nii.gz", "./ct.nii.gz", "link.nii.gz"):
-        with pytest.raises(InputError, match="input"):
+        with pytest.raises(InputError, match="would be lost"):
             volume_path(name, None, str(tmp_path / "ct.nii.gz"))
     assert file_path("other.csv", "ct.nii.gz") == str(tmp_path / "other.csv")
+
+
+def test_two_results_never_go_to_one_file_though_neither_is_there_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="named for something else already"):
+        volume_path("seg.nrrd", "ct.nii.gz", str(tmp_path / "seg.nrrd"))
+    request = PredictRequest("starter", "ct.nii.gz", "seg.nrrd", probability=str(tmp_path / "seg.nrrd"))
+    with pytest.raises(InputError, match="one file .*give each its own"):
+        request.validate()
 
 
 def test_a_new_folder_may_be_missing_or_empty_but_hold_nothing(tmp_path):

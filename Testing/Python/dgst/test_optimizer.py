@@ -204,6 +204,24 @@ def test_selecting_in_backward_gives_the_same_bits_as_selecting_after_it(name, u
     assert same(*networks) and not same(networks[0], tiny.original)
 
 
+@pytest.mark.parametrize("strategy", ["dgst", "random", "norm"])
+def test_a_finished_strategy_watches_the_network_no_more(strategy):
+    network = small_network()
+    in_backward = {"in_backward": True} if strategy != "norm" else {}
+    finished = make_strategy(strategy, network, head=["3"], **in_backward)
+    loss_of(network, 0).backward()
+    finished.step()
+    finished.finish()
+    for module in network.modules():
+        assert not module._forward_hooks and not module._forward_pre_hooks
+    before = network[0].weight.detach().clone()
+    plain = torch.optim.SGD(network.parameters(), lr=0.1)
+    loss_of(network, 1).backward()
+    loss_of(network, 2).backward()
+    plain.step()
+    assert bool((network[0].weight != before).all())
+
+
 def test_selecting_in_backward_refuses_to_accumulate():
     network = small_network()
     dgst = DGST(network, head=["3"], in_backward=True)

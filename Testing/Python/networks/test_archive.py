@@ -26,6 +26,29 @@ def test_only_what_a_model_needs_is_unpacked(tmp_path):
     assert files == {"a/plans.json", "a/fold_0/c.pth"}
 
 
+def test_what_macos_puts_beside_every_file_is_left_out(tmp_path):
+    members = {"m/card.json": b"{}", "__MACOSX/m/._card.json": b"x", "m/._weights.safetensors": b"x"}
+    folder = unpacked(zip_of(tmp_path / "m.zip", members))
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")] == ["m/card.json"]
+
+
+def test_a_damaged_stream_and_a_password_are_said(tmp_path):
+    archive = tmp_path / "m.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("card.json", os.urandom(3000) + b"{}" * 3000)
+    content = bytearray(archive.read_bytes())
+    content[45:75] = b"\xff" * 30
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        unpacked(archive)
+    content = bytearray(zip_of(tmp_path / "locked.zip", {"card.json": b"{}"}).read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(content)
+    with pytest.raises(InputError, match="password"):
+        unpacked(tmp_path / "locked.zip")
+
+
 def test_the_same_zip_is_unpacked_once_and_a_changed_one_anew(tmp_path):
     archive = zip_of(tmp_path / "m.zip", {"card.json": b"{}"})
     first = unpacked(archive)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +179,46 @@ def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_r
     assert not any("ct0.nii.gz" in note for note in notes)
 
 
+def files_of_at_most(size):
+    """A disk that takes no longer files (a thing of Unix), until the block ends."""
+    resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited()
+
+
+def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on_later(request_for, tmp_path):
+    request = request_for()
+    with files_of_at_most(30_000), pytest.raises(InputError, match="could not be written .*free some space, then go"):
+        finetune(request)
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".partial-")]
+    assert_same_delta(finetune(request, resume=True), finetune(replace(request, out=str(tmp_path / "whole"))))
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(stopped_run, monkeypatch):
+    checkpoint = Path(stopped_run.out) / "checkpoint.safetensors"
+    before = checkpoint.read_bytes()
+    stop = StopAfter(1)
+    with files_of_at_most(1000), pytest.raises(InputError, match=r"checkpoint.safetensors could not be written"):
+        finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop)
+    assert checkpoint.read_bytes() == before
+    assert finetune(stopped_run, resume=True).steps == 4
+
+
+def test_a_rule_that_a_strategy_does_not_use_is_said_to_have_no_effect(request_for):
+    notes = finetune(request_for(strategy="full", update="sgd", steps=1)).notes
+    assert any("makes no use of update" in note for note in notes)
+    assert request_for(strategy="full").without_effect == []
+
+
 def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_for):
     result = finetune(request_for())
     left = {path.name for path in open_model(result.model).location.iterdir()}
@@ -304,6 +345,9 @@ def test_there_must_be_a_run_to_resume(request_for):
         ({"holdout": 2}, "2 of 2 cases cannot be held out"),
         ({"cases": []}, "no case to learn from"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda"),
+        ({"seed": -1}, "seed must be 0 or greater, not -1"),
+        ({"steps": None, "minutes": float("inf")}, "minutes must be greater than 0, not inf"),
+        ({"distillation": float("nan")}, "distillation must be 0 or greater, not nan"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp_path, changes, message):
