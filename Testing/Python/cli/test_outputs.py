@@ -34,14 +34,14 @@ def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch
     os.symlink(tmp_path / "ct.nii.gz", tmp_path / "link.nii.gz")
     monkeypatch.chdir(tmp_path)
     for name in ("ct.nii.gz", "./ct.nii.gz", "link.nii.gz"):
-        with pytest.raises(InputError, match="would be lost"):
+        with pytest.raises(InputError, match="is an input"):
             volume_path(name, None, str(tmp_path / "ct.nii.gz"))
     assert file_path("other.csv", "ct.nii.gz") == str(tmp_path / "other.csv")
 
 
 def test_two_results_never_go_to_one_file_though_neither_is_there_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="named for something else already"):
+    with pytest.raises(InputError, match="would be overwritten"):
         volume_path("seg.nrrd", "ct.nii.gz", str(tmp_path / "seg.nrrd"))
     request = PredictRequest("starter", "ct.nii.gz", "seg.nrrd", probability=str(tmp_path / "seg.nrrd"))
     with pytest.raises(InputError, match="one file .*give each its own"):
