@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 
 from . import lymphnode
 
 BRUSH_DIAMETER_MM = 8.0
+ADDING = ("Paint", "Draw")
+"""Effects that soft tissue alone may be added by. What spilled into fat or bone has to be erased there."""
 _EDITOR_TAG = "DGSTSegment"
+_SET_UP = "DGSTSegment.BrushSetUp"
 
 
 class LymphNodeEditor:
@@ -26,6 +30,8 @@ class LymphNodeEditor:
         widget.setMaximumNumberOfUndoStates(20)
         widget.setEffectNameOrder(["Paint", "Erase", "Draw", "Threshold", "Islands", "Smoothing", "Scissors"])
         widget.unorderedEffectsVisible = False
+        self.node = self._observer = None
+        self._effect, self._softTissueOnly = "", False
         self._bindNode()
 
     def _bindNode(self) -> None:
@@ -35,9 +41,30 @@ class LymphNodeEditor:
             node.UnRegister(None)
             node.SetSingletonTag(_EDITOR_TAG)
             node = slicer.mrmlScene.AddNode(node)
-        self.node = node
+        if node is not self.node:
+            self._unobserve()
+            self.node, self._effect = node, node.GetActiveEffectName() or ""
+            self._softTissueOnly = bool(node.GetSourceVolumeIntensityMask())
+            self._observer = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onNode)
         if self.widget.mrmlSegmentEditorNode() is not node:
             self.widget.setMRMLSegmentEditorNode(node)
+
+    def _unobserve(self) -> None:
+        if self._observer is not None:
+            self.node.RemoveObserver(self._observer)
+        self._observer = None
+
+    def _onNode(self, *_event) -> None:
+        """Slicer's intensity mask binds every effect; here it is lifted while an effect takes away, and comes back."""
+        effect, masked = self.node.GetActiveEffectName() or "", bool(self.node.GetSourceVolumeIntensityMask())
+        if effect == self._effect:
+            if effect in ADDING or masked:
+                self._softTissueOnly = masked  # the user, or the effect Threshold, has set it
+            return
+        self._effect = effect
+        wanted = effect in ADDING and self._softTissueOnly
+        if effect and masked != wanted:
+            self.node.SetSourceVolumeIntensityMask(wanted)
 
     def edit(self, annotation, scan) -> None:
         """Work on an annotation; None for none. The segmentation must come before its scan."""
@@ -50,14 +77,19 @@ class LymphNodeEditor:
             self.widget.setSourceVolumeNode(scan)
 
     def arm(self, segmentId: str) -> None:
-        """Take the brush for a segment: a sphere, on soft tissue only, and other segments stay as they are."""
+        """Take the brush for a segment: at first a sphere, on soft tissue only, and other segments stay as they are;
+        then as the user has left it."""
         self.widget.setCurrentSegmentID(segmentId)
-        self.node.SetOverwriteMode(self.node.OverwriteNone)
-        self.node.SetSourceVolumeIntensityMask(True)
-        self.node.SetSourceVolumeIntensityMaskRange(*lymphnode.SOFT_TISSUE_HU)
+        isNew = not self.node.GetAttribute(_SET_UP)
+        if isNew:
+            self.node.SetAttribute(_SET_UP, "1")
+            self.node.SetOverwriteMode(self.node.OverwriteNone)
+            self.node.SetSourceVolumeIntensityMaskRange(*lymphnode.SOFT_TISSUE_HU)
+            self._softTissueOnly = True
         self.widget.setActiveEffectByName("Paint")
         effect = self.widget.activeEffect()
-        if effect is not None:
+        if effect is not None and isNew:
+            self.node.SetSourceVolumeIntensityMask(True)
             effect.setCommonParameter("BrushSphere", 1)
             effect.setCommonParameter("BrushDiameterIsRelative", 0)
             effect.setCommonParameter("BrushAbsoluteDiameter", BRUSH_DIAMETER_MM)
@@ -76,6 +108,8 @@ class LymphNodeEditor:
         """Before the scene goes or the panel is left."""
         self.putDown()
         self.widget.removeViewObservations()
+        self._unobserve()
+        self.node = None
 
     def takeUp(self) -> None:
         self.widget.setMRMLScene(slicer.mrmlScene)

@@ -37,6 +37,52 @@ def test_a_new_lymph_node_has_the_terminology_and_arms_a_ball_that_sticks_to_sof
     assert ui.segmentEditor.sourceVolumeNode() is scan
 
 
+def test_soft_tissue_binds_what_adds_and_not_what_takes_away(ui, panel, scan):
+    ui.newNodeButton.click()
+    node, editor = panel.annotate.editor.node, ui.segmentEditor
+    for effect, masked in (("Erase", False), ("Paint", True), ("", True), ("Erase", False), ("Paint", True)):
+        editor.setActiveEffectByName(effect)
+        assert bool(node.GetSourceVolumeIntensityMask()) == masked or not effect
+    node.SetSourceVolumeIntensityMask(False)
+    editor.setActiveEffectByName("Erase")
+    editor.setActiveEffectByName("Paint")
+    assert not node.GetSourceVolumeIntensityMask(), "the user has switched it off"
+    editor.setActiveEffectByName("Threshold")
+    node.SetSourceVolumeIntensityMask(True)
+    editor.setActiveEffectByName("Paint")
+    assert node.GetSourceVolumeIntensityMask(), "the effect Threshold has made a mask of its own"
+
+
+def test_what_spilled_into_fat_can_be_erased(host, ui, panel, logic, scan):
+    import slicer
+    from preview_host.probes import click_in_slice
+
+    from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.review import jumpTo
+
+    fat = np.zeros_like(ball())
+    fat[10, 11:14, 13:16] = True
+    assert (bridge.volumeOf(scan).array[fat] < -50).any()
+    id_ = mark(logic, scan, fat)
+    panel.annotate.startPainting(id_)
+    ui.segmentEditor.setActiveEffectByName("Erase")
+    middle = bridge.toRas(bridge.geometryOf(scan).to_world([10, 12, 14]))
+    slicer.util.setSliceViewerLayers(background=scan, fit=True)
+    jumpTo(middle)
+    click_in_slice("Red", middle)
+    assert not bridge.unionMask(roles.nodeOf(scan, roles.ANNOTATION), scan)[10, 12, 14]
+
+
+def test_the_brush_stays_as_the_user_has_set_it(ui, panel, scan):
+    ui.newNodeButton.click()
+    node, effect = panel.annotate.editor.node, ui.segmentEditor.activeEffect()
+    effect.setCommonParameter("BrushAbsoluteDiameter", 4.0)
+    node.SetSourceVolumeIntensityMaskRange(-100, 400)
+    ui.newNodeButton.click()
+    assert effect.doubleParameter("BrushAbsoluteDiameter") == 4.0
+    assert tuple(node.GetSourceVolumeIntensityMaskRange()) == (-100, 400)
+
+
 def test_names_of_lymph_nodes_are_not_given_twice(logic, scan):
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
 
