@@ -17,6 +17,8 @@ from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from ..views.slicer_data import LPS_TO_RAS, image_data, vtk_matrix
 
+_SAME_MM = 1e-3
+
 
 def geometryOf(volumeNode) -> Geometry:
     """The grid of a volume node, LPS mm.
@@ -114,9 +116,59 @@ def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
 
 def unionMask(segmentationNode, volumeNode) -> np.ndarray:
     """Bool [k, j, i] on the volume's grid: where any segment lies."""
-    shape = geometryOf(volumeNode).shape
+    geometry = geometryOf(volumeNode)
+    union = _unionOfLayers(segmentationNode, geometry)
+    if union is not None:
+        return union
     filled = [id_ for id_ in segmentIds(segmentationNode) if not isEmpty(segmentationNode, id_)]
-    return numbersOf(segmentationNode, filled, volumeNode) > 0 if filled else np.zeros(shape, dtype=bool)
+    return numbersOf(segmentationNode, filled, volumeNode) > 0 if filled else np.zeros(geometry.shape, dtype=bool)
+
+
+def paintedState(segmentationNode) -> tuple:
+    """Changes with every brush stroke, which touches a segment's labelmap only, no segment and no segmentation."""
+    segmentation = segmentationNode.GetSegmentation()
+    segments = [(id_, segmentation.GetSegment(id_)) for id_ in segmentIds(segmentationNode)]
+    labelmaps = [(id_, segment.GetRepresentation(_labelmapName())) for id_, segment in segments]
+    return tuple((id_, labelmap.GetMTime() if labelmap is not None else 0) for id_, labelmap in labelmaps)
+
+
+def _labelmapName() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
+    """Where any segment lies, read from the labelmaps that segments share, whose number hardly grows with theirs:
+    merging them one by one takes seconds on a large scan. None where they lie on another grid than ``geometry``."""
+    segmentation, name = segmentationNode.GetSegmentation(), _labelmapName()
+    if segmentationNode.GetParentTransformNode() is not None or not segmentation.ContainsRepresentation(name):
+        return None
+    union = np.zeros(geometry.shape, dtype=bool)
+    for layer in range(segmentation.GetNumberOfLayers(name)):
+        labelmap = segmentation.GetLayerDataObject(layer, name)
+        toWorld = vtk.vtkMatrix4x4()
+        labelmap.GetImageToWorldMatrix(toWorld)
+        if np.abs(slicer.util.arrayFromVTKMatrix(toWorld) - LPS_TO_RAS @ geometry.ijk_to_world).max() > _SAME_MM:
+            return None
+        values = [segmentation.GetSegment(id_).GetLabelValue() for id_ in _segmentsOf(segmentation, layer, name)]
+        _mark(union, labelmap, values)
+    return union
+
+
+def _segmentsOf(segmentation, layer: int, name: str) -> list[str]:
+    return list(segmentation.GetSegmentIDsForLayer(layer, name))
+
+
+def _mark(union: np.ndarray, labelmap, values: list[int]) -> None:
+    """Set ``union`` where a labelmap, which may reach over its borders, has one of the values."""
+    scalars, extent = labelmap.GetPointData().GetScalars(), labelmap.GetExtent()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return
+    whole = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+    firsts, shape = (extent[4], extent[2], extent[0]), union.shape
+    inner = [(max(first, 0), min(first + n, end)) for first, n, end in zip(firsts, whole.shape, shape, strict=True)]
+    if all(low < high for low, high in inner):
+        part = whole[tuple(slice(low - first, high - first) for (low, high), first in zip(inner, firsts, strict=True))]
+        union[tuple(slice(low, high) for low, high in inner)] |= np.isin(part, values)
 
 
 def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:

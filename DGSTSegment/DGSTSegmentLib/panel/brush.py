@@ -6,6 +6,7 @@ import slicer
 import vtk
 
 from . import lymphnode
+from .signal import Signal
 
 BRUSH_DIAMETER_MM = 8.0
 ADDING = ("Paint", "Draw")
@@ -19,6 +20,9 @@ class LymphNodeEditor:
 
     Args:
         widget: ``qMRMLSegmentEditorWidget``.
+
+    Attributes:
+        effectChanged: signal after another effect was taken, or none.
     """
 
     def __init__(self, widget):
@@ -30,6 +34,7 @@ class LymphNodeEditor:
         widget.setMaximumNumberOfUndoStates(20)
         widget.setEffectNameOrder(["Paint", "Erase", "Draw", "Threshold", "Islands", "Smoothing", "Scissors"])
         widget.unorderedEffectsVisible = False
+        self.effectChanged = Signal()
         self.node = self._observer = None
         self._effect, self._softTissueOnly = "", False
         self._bindNode()
@@ -65,6 +70,7 @@ class LymphNodeEditor:
         wanted = effect in ADDING and self._softTissueOnly
         if effect and masked != wanted:
             self.node.SetSourceVolumeIntensityMask(wanted)
+        self.effectChanged()
 
     def edit(self, annotation, scan) -> None:
         """Work on an annotation; None for none. The segmentation must come before its scan."""
@@ -93,6 +99,11 @@ class LymphNodeEditor:
             effect.setCommonParameter("BrushSphere", 1)
             effect.setCommonParameter("BrushDiameterIsRelative", 0)
             effect.setCommonParameter("BrushAbsoluteDiameter", BRUSH_DIAMETER_MM)
+
+    @property
+    def isArmed(self) -> bool:
+        """Whether an effect has the mouse."""
+        return bool(self._effect)
 
     def putDown(self) -> None:
         """Let go of the brush, so that the mouse moves the views again."""

@@ -84,7 +84,7 @@ class NextStep:
         shown = set(self._review.table.numbers)
         items = [item for item in review.prediction.findings() if item.number in shown]
         if any(item.state == UNDECIDED for item in items):
-            return Step(_("Go through the findings: accept (A) or reject (R) each one."), "reviewSection", "nextButton")
+            return Step(_("Go through the findings: accept (A) or reject (X) each one."), "reviewSection", "nextButton")
         if review.pending():
             return Step(_("Add your decisions to the case."), "reviewSection", "applyButton")
         return None

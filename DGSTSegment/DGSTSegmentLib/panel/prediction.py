@@ -10,7 +10,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..imaging.finding import Finding
+from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
 
@@ -24,6 +24,11 @@ _FINDINGS, _STATES, _MODEL, _TITLE, _TOKEN = (
     "DGSTSegment.ModelTitle",
     "DGSTSegment.Prediction",
 )
+
+
+_MOST_REMEMBERED = 8
+_masks: dict[str, tuple[tuple, dict[int, np.ndarray]]] = {}
+"""By a prediction's token: state of its segments, and the masks of its findings' boxes by number."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,13 @@ class Prediction:
 
     def masksOf(self, items: list[ReviewedFinding]) -> dict[int, np.ndarray]:
         """Bool, the voxels of each finding's box, by number: where it lies."""
-        whole = bridge.numbersOf(self.node, [item.segmentId for item in items], self.scan)
-        places = [tuple(slice(first, end) for first, end in item.finding.box) for item in items]
-        return {item.number: whole[place] == n for n, (item, place) in enumerate(zip(items, places, strict=True), 1)}
+        state, masks = _masks.get(self.token, (None, {}))
+        if state != bridge.paintedState(self.node):
+            findings = self.findings()
+            whole = bridge.numbersOf(self.node, [item.segmentId for item in findings], self.scan)
+            boxes = {place: (item.number, item.finding.box) for place, item in enumerate(findings, start=1)}
+            masks = _remember(self, {number: _inBox(whole, box) == place for place, (number, box) in boxes.items()})
+        return {item.number: masks[item.number] for item in items}
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
         """Show the findings from ``leastShortAxis`` mm on; rejected ones fainter."""
@@ -150,7 +159,23 @@ def makePrediction(
         node.SetAttribute(key, value)
     if segments:
         node.CreateClosedSurfaceRepresentation()
-    return Prediction(node)
+    made = Prediction(node)
+    boxes = {finding.number: finding.box for finding in map(Finding.from_json, items)}
+    _remember(made, {number: _inBox(numbers.array, box) == number for number, box in boxes.items()})
+    return made
+
+
+def _inBox(array: np.ndarray, box: Box) -> np.ndarray:
+    return array[tuple(slice(first, end) for first, end in box)]
+
+
+def _remember(prediction: Prediction, masks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Keep where the findings lie: merging their segments takes seconds on a large scan, at every look at them."""
+    _masks.pop(prediction.token, None)
+    _masks[prediction.token] = (bridge.paintedState(prediction.node), masks)
+    while len(_masks) > _MOST_REMEMBERED:
+        _masks.pop(next(iter(_masks)))
+    return masks
 
 
 def predictionOf(scan, role: str) -> Prediction | None:

@@ -8,12 +8,15 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from ..imaging.finding import Box
 from . import bridge, lymphnode, roles
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
 from .signal import Signal
 
 _FROM = "DGSTSegment.From"
-SETTLED_SHARE = 0.5
+HALF, NEARLY_ALL = 0.5, 0.9
+MOST_LEFT_ML = 0.5
+"""About the ball of 10 mm from which on a short axis is called enlarged."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,12 @@ class Review:
         Returns the share of each finding that the annotation covers, 0 to 1, by number.
         """
         items, done = self.prediction.findings(), self._applied()
-        numbers = bridge.numbersOf(self.prediction.node, [item.segmentId for item in items], self.scan)
-        annotated, refused = (self._sharesIn(role, numbers, items) for role in (roles.ANNOTATION, roles.REJECTED))
+        annotated, refused = (self._sharesIn(role, items) for role in (roles.ANNOTATION, roles.REJECTED))
         for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
             held = (ANNOTATED, annotated), (REFUSED, refused)
-            state = next((name for name, shares in held if shares[item.number] >= SETTLED_SHARE), UNDECIDED)
+            state = next((name for name, shares in held if _isSettled(item, shares[item.number])), UNDECIDED)
             if state != item.state:
                 self.prediction.setState(item.number, state)
         return annotated
@@ -114,15 +116,14 @@ class Review:
         self.changed()
         return there
 
-    def _sharesIn(self, role: str, numbers: np.ndarray, items: list[ReviewedFinding]) -> dict[int, float]:
-        """Share of each finding that a segmentation of the scan covers; ``numbers`` counts ``items`` from 1."""
+    def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
+        """Share of each finding that a segmentation of the scan covers."""
         node = roles.nodeOf(self.scan, role)
         marked = None if node is None else bridge.unionMask(node, self.scan)
         if marked is None or not marked.any():
             return dict.fromkeys((item.number for item in items), 0.0)
-        return {
-            item.number: _covered(numbers, marked, item.finding.box, place) for place, item in enumerate(items, start=1)
-        }
+        masks = self.prediction.masksOf(items)
+        return {item.number: _covered(masks[item.number], marked, item.finding.box) for item in items}
 
     def jump(self, number: int) -> None:
         """Center every view on a finding."""
@@ -181,10 +182,15 @@ def jumpTo(ras: list[float]) -> None:
         camera.ResetClippingRange()
 
 
-def _covered(numbers: np.ndarray, marked: np.ndarray, box, number: int) -> float:
-    place = tuple(slice(first, end) for first, end in box)
-    inside = numbers[place] == number
-    return float(marked[place][inside].mean()) if inside.any() else 0.0
+def _isSettled(item: ReviewedFinding, share: float) -> bool:
+    """Most of the finding is decided on already, and what is left is a rim, or too little for another lymph node."""
+    isLittle = (1 - share) * item.finding.volume_ml < MOST_LEFT_ML
+    return share >= NEARLY_ALL or (share >= HALF and isLittle)
+
+
+def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:
+    inside = marked[tuple(slice(first, end) for first, end in box)][mask]
+    return float(inside.mean()) if inside.size else 0.0
 
 
 def _tag(segment) -> str:

@@ -18,7 +18,7 @@ from .state import PanelState, allow, attempt, tell
 SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
 _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
-    REJECTED: _("Finding {number} is rejected; R again takes it back."),
+    REJECTED: _("Finding {number} is rejected; X again takes it back."),
     UNDECIDED: _("The decision on finding {number} is taken back."),
 }
 
@@ -143,7 +143,7 @@ class ReviewSection:
             none = _("Lymph nodes are being looked for; these findings will be replaced.")
         unchosen = none or (None if chosen else _("Choose a finding in the table first."))
         allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
-        allow(ui.rejectButton, unchosen, _("This is no lymph node (key R; again to take it back)."))
+        allow(ui.rejectButton, unchosen, _("This is no lymph node (key X; again to take it back)."))
         allow(ui.editButton, unchosen, _("Take it into the annotation and correct its outline with the brush (key E)."))
         allow(ui.nextButton, none, _("Go to the next finding without a decision (key N)."))
         pending = len(self.review.pending()) if self.review is not None else 0

@@ -9,7 +9,7 @@ import slicer
 
 
 class Shortcuts:
-    """Keys and what they do.
+    """Keys and what they do. A key of ours is nobody else's as long as it is alive, and R is Slicer's: it resets a view.
 
     Args:
         actions: what each key calls.
@@ -17,7 +17,7 @@ class Shortcuts:
 
     def __init__(self, actions: dict[str, Callable[[], None]]):
         self._actions = actions
-        self._shortcuts: list = []
+        self._shortcuts: dict[str, qt.QShortcut] = {}
 
     def enable(self) -> None:
         if self._shortcuts:
@@ -26,11 +26,16 @@ class Shortcuts:
             shortcut = qt.QShortcut(slicer.util.mainWindow())
             shortcut.setKey(qt.QKeySequence(key))
             shortcut.connect("activated()", action)
-            self._shortcuts.append(shortcut)
+            self._shortcuts[key] = shortcut
+
+    def leaveToOthers(self, keys: str) -> None:
+        """Keep all keys but ``keys``, which whoever else knows them gets."""
+        for key, shortcut in self._shortcuts.items():
+            shortcut.setEnabled(key not in keys)
 
     def disable(self) -> None:
-        for shortcut in self._shortcuts:
+        for shortcut in self._shortcuts.values():
             shortcut.setEnabled(False)
             shortcut.setParent(None)
             shortcut.deleteLater()
-        self._shortcuts = []
+        self._shortcuts = {}

@@ -251,16 +251,8 @@ def _state(scan) -> tuple:
     """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     rejected = roles.nodeOf(scan, roles.REJECTED)
-    painted = [_painted(node) for node in (annotation, rejected) if node is not None]
+    painted = [bridge.paintedState(node) for node in (annotation, rejected) if node is not None]
     return (*painted, completenessOf(annotation), _box(annotation), _imageState(scan))
-
-
-def _painted(node) -> tuple:
-    """A brush stroke changes a segment's labelmap only, neither the segment nor the segmentation."""
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    segments = [(id_, node.GetSegmentation().GetSegment(id_)) for id_ in bridge.segmentIds(node)]
-    labelmaps = [(id_, segment.GetRepresentation(name)) for id_, segment in segments]
-    return tuple((id_, labelmap.GetMTime() if labelmap is not None else 0) for id_, labelmap in labelmaps)
 
 
 def _imageState(scan) -> tuple:

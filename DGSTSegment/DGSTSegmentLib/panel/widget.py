@@ -51,7 +51,7 @@ class Panel:
         self.shortcuts = Shortcuts(
             {
                 "A": self.review.onAccept,
-                "R": self.review.onReject,
+                "X": self.review.onReject,
                 "E": self.review.onEditFinding,
                 "N": self.review.onNext,
             }
@@ -80,6 +80,8 @@ class Panel:
         logic.trainingSet.changed.connect(self._onTrainingSetChanged)
         logic.studyChanged.connect(self._onStudyChanged)
         logic.predicted.connect(self._onPredicted)
+        self.annotate.editor.effectChanged.connect(self._shareKeys)
+        self.ui.reviewSection.connect("contentsCollapsed(bool)", self._shareKeys)
         state.annotationChanged.connect(self._onAnnotationChanged)
         state.reviewChanged.connect(self.review.reload)
         state.stepChanged.connect(self.nextStep.refresh)
@@ -92,6 +94,7 @@ class Panel:
         self.annotate.editor.takeUp()
         self.annotate.showScan()
         self.shortcuts.enable()
+        self._shareKeys()
 
     def exit(self) -> None:
         """Another module is shown; what the engine does goes on."""
@@ -180,6 +183,13 @@ class Panel:
 
     def _onDeviceChosen(self, _index: int) -> None:
         self.scan.describeMachineAgain()
+
+    def _shareKeys(self, *_event) -> None:
+        """The keys decide only while their section is open, and nothing is drawn: A ends an outline of Draw."""
+        if self.ui.reviewSection.collapsed:
+            self.shortcuts.leaveToOthers("AXEN")
+        else:
+            self.shortcuts.leaveToOthers("AXE" if self.annotate.editor.isArmed else "")
 
     def refresh(self) -> None:
         """Show in every section what can be done now."""

@@ -49,6 +49,25 @@ def test_a_volume_comes_out_of_the_scene_as_it_went_in(widget, volume):
     np.testing.assert_allclose(back.geometry.ijk_to_world, volume.geometry.ijk_to_world, atol=1e-12)
 
 
+def test_what_is_marked_is_read_from_shared_labelmaps_as_from_single_segments(widget, volume, nodes):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    scan = bridge.addVolume(volume, "scan")
+    overlapping = nodes.array == 2
+    overlapping[4:6, 3:6, 4:7] = True
+    ids = [mark(widget.logic, scan, mask) for mask in (nodes.array == 1, overlapping, nodes.array == 3)]
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    np.testing.assert_array_equal(bridge.unionMask(annotation, scan), (nodes.array > 0) | overlapping)
+    annotation.GetSegmentation().RemoveSegment(ids[1])
+    rest = (nodes.array == 1) | (nodes.array == 3)
+    np.testing.assert_array_equal(bridge.unionMask(annotation, scan), rest)
+    part = volume.array[2:12, 2:16, 3:20]
+    toWorld = volume.geometry.ijk_to_world.copy()
+    toWorld[:3, 3] = volume.geometry.to_world([2, 2, 3])
+    cut = bridge.addVolume(Volume(part, Geometry(part.shape, toWorld)), "cut")
+    np.testing.assert_array_equal(bridge.unionMask(annotation, cut), rest[2:12, 2:16, 3:20])
+
+
 def test_findings_become_segments_voxel_for_voxel(widget, volume, nodes):
     from DGSTSegmentLib.panel import bridge, prediction, roles
 

@@ -116,7 +116,7 @@ def test_smaller_findings_show_when_the_limit_is_lowered(review, ui):
 def test_keys_decide_and_pressing_again_takes_back(host, review):
     number = review.table.chosen
     prediction = review.review.prediction
-    for key, state in (("a", "accepted"), ("a", "undecided"), ("r", "rejected"), ("a", "accepted")):
+    for key, state in (("a", "accepted"), ("a", "undecided"), ("x", "rejected"), ("a", "accepted")):
         press(host, key)
         assert prediction.finding(number).state == state
 
@@ -139,6 +139,21 @@ def test_keys_are_silent_while_another_module_is_shown(host, review):
     host.enter()
     press(host, "a")
     assert len(review.review.pending()) == 1
+
+
+def test_keys_decide_nothing_while_their_section_is_closed_or_a_brush_is_held(host, review, ui):
+    first = review.table.chosen
+    ui.reviewSection.collapsed = True
+    press(host, "x")
+    assert review.review.prediction.finding(first).state == "undecided"
+    ui.reviewSection.collapsed = False
+    ui.newNodeButton.click()
+    press(host, "a")
+    assert review.review.prediction.finding(first).state == "undecided", "A ends an outline of the effect Draw"
+    press(host, "n")
+    assert ui.segmentEditor.activeEffect() is None and review.table.chosen
+    press(host, "x")
+    assert review.review.prediction.finding(review.table.chosen).state == "rejected"
 
 
 def test_accepted_findings_become_segments_of_their_own_and_undo_takes_them_back(host, review, ui, logic):
@@ -170,7 +185,7 @@ def test_rejected_findings_become_known_background_of_the_case(host, review, ui,
     press(host, "a")
     press(host, "n")
     rejected = review.table.chosen
-    press(host, "r")
+    press(host, "x")
     ui.applyButton.click()
     ui.addCaseButton.click()
     scan = review.review.scan
@@ -183,7 +198,7 @@ def test_rejected_findings_become_known_background_of_the_case(host, review, ui,
 def test_a_decision_that_is_changed_moves_from_background_to_annotation(host, review, ui, logic):
     from DGSTSegmentLib.panel import bridge, roles
 
-    press(host, "r")
+    press(host, "x")
     ui.applyButton.click()
     press(host, "a")
     ui.applyButton.click()
@@ -227,7 +242,7 @@ def test_what_is_annotated_already_needs_no_decision_and_is_not_annotated_twice(
     annotation.GetSegmentation().GetNthSegment(0).RemoveTag("DGSTSegment.From")
     review.reload()
     assert prediction.finding(first).state == "annotated"
-    press(host, "r")
+    press(host, "x")
     assert prediction.finding(first).state == "annotated", "the annotation would win, silently"
     assert not review.review.pending()
     review.goToFirst()
@@ -239,7 +254,7 @@ def test_what_is_annotated_already_needs_no_decision_and_is_not_annotated_twice(
 
 
 def test_what_was_rejected_before_is_not_asked_about_again(host, panel, review, ui):
-    press(host, "r")
+    press(host, "x")
     ui.applyButton.click()
     numbers = review.review.prediction
     again = predicted_again(panel, host, numbers)
@@ -303,6 +318,37 @@ def test_the_overlap_with_the_annotation_is_told(host, review, ui):
     ui.applyButton.click()
     column = [ui.findingsTable.item(row, 6).text() for row in range(4)]
     assert column == ["100 %", "0 %", "0 %", "0 %"]
+
+
+def test_the_overlap_follows_a_finding_that_was_changed_in_another_module(host, review, ui):
+    from DGSTSegmentLib.panel import bridge
+
+    press(host, "a")
+    ui.applyButton.click()
+    prediction = review.review.prediction
+    item = prediction.findings()[0]
+    mask = prediction.masksOf([item])[item.number].copy()
+    half = mask.shape[0] // 2
+    mask[half:] = False
+    bridge.setSegmentMask(prediction.node, item.segmentId, mask, item.finding.box, bridge.geometryOf(prediction.scan))
+    np.testing.assert_array_equal(prediction.masksOf([item])[item.number], mask)
+
+
+def test_a_finding_of_which_a_whole_node_is_left_still_wants_a_decision(host, panel, ui, logic):
+    from .conftest import mark
+
+    shape = (40, 60, 60)
+    array = balls(shape, [(20, 20, 30), (20, 39, 30)], [10, 10])
+    joined = Volume((array > 0).astype(np.uint16), Geometry.from_parts(shape, (1, 1, 1)))
+    made = predicted(panel, host, joined, "Joined")
+    mark(logic, made.scan, array == 1)
+    panel.review.reload()
+    assert panel.review._overlaps[1] > 0.45 and made.finding(1).state == "undecided"
+    most = array == 1
+    most[:, 27:45] |= array[:, 27:45] == 2
+    mark(logic, made.scan, most)
+    panel.review.reload()
+    assert panel.review._overlaps[1] > 0.9 and made.finding(1).state == "annotated"
 
 
 def test_the_overlay_is_seen_and_outline_only_leaves_the_inside_free(host, review, ui):

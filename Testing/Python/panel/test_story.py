@@ -94,7 +94,7 @@ def test_from_an_open_ct_to_reviewed_findings(host, panel, ui, logic, phantom, t
     press(host, "n")
     second = panel.review.table.chosen
     assert second not in (0, first)
-    press(host, "r")
+    press(host, "x")
     states = {item.number: item.state for item in prediction.findings()}
     assert (states[first], states[second]) == ("accepted", "rejected")
 
