@@ -64,6 +64,8 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.panel.bind()
+        if self.parent.isEntered:  # Slicer's Reload makes a new panel and does not enter it
+            self.enter()
 
     def cleanup(self):
         self.removeObservers()

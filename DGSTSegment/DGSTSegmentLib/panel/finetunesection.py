@@ -142,6 +142,10 @@ class FinetuneSection:
         self.ui.strategyLabel.setToolTip(info.description)
         for widget in (self.ui.gammaSpinBox, self.ui.layersSelector, self.ui.updateSelector):
             widget.setEnabled(info.uses_gamma)
+        parameters = self.state.parameters
+        bySteps = parameters is not None and parameters.steps > 0
+        reason = _("The number of steps under Advanced says how long; set it to 0 to choose a time.")
+        allow(self.ui.minutesSpinBox, reason if bySteps else None, _("How long the model learns."))
 
     def onStrategyChosen(self, index: int) -> None:
         self._choose("strategy", self.ui.strategySelector.itemData(index))
@@ -197,10 +201,10 @@ class FinetuneSection:
         """Whether to go on, after asking about marks that the training set does not have yet."""
         changed = []
         with tell(_("The study folder could not be read.")):
-            changed = self.logic.trainingSet.changedScans()
+            changed = self.logic.trainingSet.changedScans() + self.logic.trainingSet.newScans()
         if not changed:
             return True
-        question = _("Changed since saved: {scans}. Update the training set first?")
+        question = _("The training set does not have the latest marks of {scans}. Keep them there first?")
         answer = slicer.util.messageBox(
             question.format(scans=", ".join(scan.GetName() for scan in changed)),
             windowTitle=_("Learn from the latest marks?"),

@@ -90,8 +90,8 @@ class NextStep:
         return None
 
     def _caseStep(self, scan, logic) -> Step | None:
-        annotation = roles.nodeOf(scan, roles.ANNOTATION)
-        if annotation is None or not annotation.GetSegmentation().GetNumberOfSegments():
+        nodes = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+        if not any(node is not None and node.GetSegmentation().GetNumberOfSegments() for node in nodes):
             if logic.trainingSet.cases() or self._review.review is not None:
                 return None
             return Step(_("Let the model find lymph nodes, or mark one yourself."), "scanSection", "findButton")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import qt
@@ -57,8 +58,8 @@ class ReviewSection:
 
     # ------------------------------------------------------------------------------------------------------ showing
 
-    def showScan(self) -> None:
-        """Review the chosen scan's prediction."""
+    def showScan(self, keepViews: bool = False) -> None:
+        """Review the chosen scan's prediction; ``keepViews`` leaves the views where they are."""
         scan, parameters = self.state.scan, self.state.parameters
         self.review = None
         if scan is not None and parameters is not None:
@@ -69,9 +70,9 @@ class ReviewSection:
         if self.review is not None:
             self.review.changed.connect(self.onReviewChanged)
         self.reload()
-        self._chooseAgain()
+        self._chooseAgain(keepViews)
 
-    def _chooseAgain(self) -> None:
+    def _chooseAgain(self, keepViews: bool) -> None:
         """Choose what was chosen in this very prediction, as after loading a scene; the views go there too."""
         parameters = self.state.parameters
         if self.review is None:
@@ -79,7 +80,10 @@ class ReviewSection:
         if parameters.selectedPrediction != self.review.prediction.token:
             parameters.selectedFinding, parameters.selectedPrediction = 0, self.review.prediction.token
         elif parameters.selectedFinding in self.table.numbers:
-            self.goTo(parameters.selectedFinding)
+            self.table.choose(parameters.selectedFinding)
+            if not keepViews:
+                self.review.jump(parameters.selectedFinding)
+            self.refresh()
 
     def showParameters(self) -> None:
         """Show what the scene holds of the section's settings; fields of their own follow by themselves."""
@@ -156,7 +160,10 @@ class ReviewSection:
         allow(
             ui.applyButton,
             none or waiting,
-            _("Accepted findings become annotation, rejected ones known background; the next fine-tuning learns both."),
+            _(
+                "Accepted findings become annotation, rejected ones known background; the next fine-tuning learns both "
+                "where the scan is in the training set."
+            ),
         )
         for button, toolTip in (
             (
@@ -258,6 +265,8 @@ class ReviewSection:
             if message and self.logic.trainingSet.caseOf(self.state.scan) is not None:
                 self.logic.addToTrainingSet(self.state.scan)
                 message += " " + _("The training set is up to date.")
+            elif message:
+                message += " " + _("Add the scan to the training set, so that the next fine-tuning learns from it.")
         slicer.util.showStatusMessage(message, 5000)
         self.state.stepChanged()
 
@@ -310,5 +319,6 @@ class ReviewSection:
         return [number for number in self._chosenNumbers() if number not in refused]
 
     def _askPath(self, title: str, name: str, filters: str) -> str:
-        proposed = str(Path(self.logic.study.folder).parent / f"{self.state.scan.GetName()}-{name}")
+        scan = re.sub(r'[\\/:*?"<>|\s]+', "-", self.state.scan.GetName())  # a series' name may hold any sign
+        proposed = str(Path(self.logic.study.folder).parent / f"{scan}-{name}")
         return qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, proposed, filters)

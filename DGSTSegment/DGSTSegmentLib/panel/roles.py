@@ -10,6 +10,8 @@ from slicer.i18n import tr as _
 ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after"
 PREDICTIONS = (BEFORE, AFTER)
 _ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
+_SELF = "DGSTSegment.Self"
+"""A reference of a scan to itself, by which a copy, which takes all attributes along, is told from it."""
 
 
 def nodeOf(scan, role: str):
@@ -61,12 +63,15 @@ def setRegion(annotation, roi) -> None:
 
 def caseOf(scan, study: str) -> str:
     """Id of the scan's case in the study of that key; empty where it is not in that training set."""
-    return _casesOf(scan).get(study, "") if study else ""
+    isCopy = scan.GetNodeReferenceID(_SELF) not in (None, scan.GetID())
+    return "" if isCopy or not study else _casesOf(scan).get(study, "")
 
 
 def setCase(scan, study: str, id_: str) -> None:
     """A scan may be in the training sets of several studies."""
-    scan.SetAttribute(_CASES, json.dumps({**_casesOf(scan), study: id_}))
+    isCopy = scan.GetNodeReferenceID(_SELF) not in (None, scan.GetID())
+    scan.SetAttribute(_CASES, json.dumps({**({} if isCopy else _casesOf(scan)), study: id_}))
+    scan.SetNodeReferenceID(_SELF, scan.GetID())
 
 
 def _casesOf(scan) -> dict[str, str]:

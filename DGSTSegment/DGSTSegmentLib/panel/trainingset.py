@@ -100,6 +100,16 @@ class TrainingSet:
         """The open scans of the training set that were changed since they were saved or opened."""
         return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self.hasChanges(scan)]
 
+    def newScans(self) -> list:
+        """The open scans that hold marks or refusals and are not in the training set."""
+        scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        return [
+            scan
+            for scan in scans
+            if self.caseOf(scan) is None
+            and any(_countMarked(roles.nodeOf(scan, role)) for role in (roles.ANNOTATION, roles.REJECTED))
+        ]
+
     def forgetScene(self) -> None:
         """The scene closes: other scans may get the same ids."""
         self._savedAt.clear()

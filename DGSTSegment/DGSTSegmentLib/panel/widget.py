@@ -102,8 +102,12 @@ class Panel:
         self.annotate.editor.letGo()
         self.unbind()
 
-    def bind(self) -> None:
-        """Follow the scene's parameters."""
+    def bind(self, isLoaded: bool = False) -> None:
+        """Follow the scene's parameters; views that show the scan already stay as the user, or a loaded scene, left them.
+
+        Args:
+            isLoaded: a scene was loaded, with its views.
+        """
         if self.state.parameters is not None:
             return
         parameters = DGSTSegmentParameters(self.logic.getParameterNode())
@@ -114,8 +118,12 @@ class Panel:
         node = parameters.parameterNode
         self._observer = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParameters)
         self.finetune.showPlotView()
-        self._scanId = None
-        self._onParameters()
+        scan = self.state.scan
+        isBack = scan is not None and (isLoaded or scan.GetID() == self._scanId) and _isInViews(scan)
+        self._scanId = scan.GetID() if scan is not None else ""
+        self.finetune.showParameters()
+        self._showScan(keepViews=isBack)
+        self.review.showParameters()
 
     def _boundWidgets(self) -> dict:
         """The widgets that the form binds to a parameter. ``connectGui`` would find them too, but in Slicer 5.8 it
@@ -148,7 +156,7 @@ class Panel:
         """A saved scene was loaded: show what it holds."""
         if shown:
             self.unbind()
-            self.bind()
+            self.bind(isLoaded=True)
         self.refresh()
 
     def onNodeRemoved(self) -> None:
@@ -205,29 +213,29 @@ class Panel:
         self.finetune.showParameters()
         if id_ != self._scanId:
             self._scanId = id_
-            self._onScanChanged()
+            self._showScan()
         self.review.showParameters()
 
-    def _onScanChanged(self) -> None:
+    def _showScan(self, keepViews: bool = False) -> None:
         with attempt(_("The scan could not be shown.")):
-            if self.state.scan is not None:
+            if self.state.scan is not None and not keepViews:
                 roles.showOnly(self.state.scan)
                 slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
             self.annotate.showScan()
-            self.review.showScan()
+            self.review.showScan(keepViews)
         self.refresh()
         if self.state.scan is not None:
             qt.QTimer.singleShot(0, self.scan.describeMachine)
 
     def _onPredicted(self, prediction) -> None:
-        parameters = self.state.parameters
-        if parameters is None:
-            return
-        if prediction.scan is not self.state.scan:
+        parameters = self.state.parameters or DGSTSegmentParameters(self.logic.getParameterNode())
+        if prediction.scan is not parameters.inputVolume:
             prediction.node.GetDisplayNode().SetVisibility(False)
             return
         if parameters.shown != "both":
             parameters.shown = prediction.role
+        if self.state.parameters is None:
+            return  # another module is on the screen; this is shown when the user comes back
         self.ui.reviewSection.collapsed = False
         self.review.showScan()
         self.review.goToFirst()
@@ -264,6 +272,11 @@ class Panel:
         self.scan.refreshModels()
         self._onTrainingSetChanged()
         self.refresh()
+
+
+def _isInViews(scan) -> bool:
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return any(composite.GetBackgroundVolumeID() == scan.GetID() for composite in composites)
 
 
 def _firstScan():

@@ -62,11 +62,10 @@ class Host:
         return self.widget
 
     def make_again(self) -> None:
-        """What is left to Slicer of a reload: end the panel, read the module's file again, make a new panel."""
-        self.leave()
+        """What is left to Slicer of a reload: end the panel, read the module's file again, make a new panel. The module
+        stays selected all the while, and is neither left nor entered."""
         self.widget.cleanup()
-        self._make(Path(self._module.path))
-        self.enter()
+        self._make(Path(self._module.path), entered=self._selected is not None)
 
     @property
     def widget(self):
@@ -95,13 +94,13 @@ class Host:
         self.application.processEvents()
         self.application.sendPostedEvents(None, qt.QEvent.DeferredDelete)
 
-    def _make(self, path: Path) -> None:
+    def _make(self, path: Path, entered: bool = False) -> None:
         module = _imported(path)
         name = self._module.name
         declared = getattr(module, name)(self._module)
         setattr(slicer.modules, name.lower(), self._module)
         setattr(slicer.modules, f"{name}Instance", declared)
-        panel = ModulePanel(self.scene)
+        panel = ModulePanel(self.scene, entered=entered)
         widget = getattr(module, f"{name}Widget")(panel)
         panel.hold(widget)
         self._module.represent(panel)

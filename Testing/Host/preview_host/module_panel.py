@@ -8,11 +8,11 @@ import qt
 class ModulePanel(qt.QWidget):
     """Stand-in for qSlicerScriptedLoadableModuleWidget: the ``parent`` of a module's Python widget."""
 
-    def __init__(self, scene, parent=None):
+    def __init__(self, scene, parent=None, entered: bool = False):
         super().__init__(parent)
         self._scene = scene
         self._python_widget = None
-        self._entered = False
+        self._entered = entered
         qt.QVBoxLayout(self)
 
     def hold(self, python_widget) -> None:

@@ -133,3 +133,4 @@ def test_a_reloaded_module_works_on_with_the_scene(host, panel, logic, widget):
     assert str(reloaded.logic.study.folder) == folder
     reloaded.panel.ui.newNodeButton.click()
     assert reloaded.panel.ui.addCaseButton.enabled
+    assert reloaded.panel.shortcuts._shortcuts, "the keys live without leaving the module and coming back"
