@@ -44,9 +44,7 @@ def file_path(path: str, *inputs: str | None) -> str:
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{path} cannot be written, the folder {target.parent} is read-only; choose another.")
     if any(given is not None and _same_file(target, Path(given)) for given in inputs):
-        raise InputError(
-            f"{path} would be overwritten, it is an input or another result too; choose another name."
-        )
+        raise InputError(f"{path} would be overwritten, it is an input or another result too; choose another name.")
     return str(target)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +21,11 @@ from . import bridge
 from .prediction import Prediction, ReviewedFinding
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".dcm")
+
+
+def proposedName(scanName: str, name: str) -> str:
+    """A name for a file of a scan's findings that every system takes; a series may be called "4: Thorax/Abdomen"."""
+    return re.sub(r'[\\/:*?"<>|\s]+', "-", f"{scanName}-{name}")
 
 
 def canWriteDicom() -> bool:

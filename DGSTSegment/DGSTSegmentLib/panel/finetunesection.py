@@ -145,7 +145,7 @@ class FinetuneSection:
         parameters = self.state.parameters
         bySteps = parameters is not None and parameters.steps > 0
         reason = _("The number of steps under Advanced says how long; set it to 0 to choose a time.")
-        allow(self.ui.minutesSpinBox, reason if bySteps else None, _("How long the model learns."))
+        allow(self.ui.minutesSpinBox, reason if bySteps else None, _("How long the whole fine-tuning may take."))
 
     def onStrategyChosen(self, index: int) -> None:
         self._choose("strategy", self.ui.strategySelector.itemData(index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import qt
@@ -319,6 +318,5 @@ class ReviewSection:
         return [number for number in self._chosenNumbers() if number not in refused]
 
     def _askPath(self, title: str, name: str, filters: str) -> str:
-        scan = re.sub(r'[\\/:*?"<>|\s]+', "-", self.state.scan.GetName())  # a series' name may hold any sign
-        proposed = str(Path(self.logic.study.folder).parent / f"{scan}-{name}")
-        return qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, proposed, filters)
+        proposed = Path(self.logic.study.folder).parent / export.proposedName(self.state.scan.GetName(), name)
+        return qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, str(proposed), filters)

@@ -9,7 +9,7 @@ import slicer
 
 
 class Shortcuts:
-    """Keys and what they do. A key of ours is nobody else's as long as it is alive, and R is Slicer's: it resets a view.
+    """Keys and what they do. A key that is alive here reaches nobody else, so R, which resets a view, is none of them.
 
     Args:
         actions: what each key calls.

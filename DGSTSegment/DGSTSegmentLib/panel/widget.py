@@ -103,7 +103,7 @@ class Panel:
         self.unbind()
 
     def bind(self, isLoaded: bool = False) -> None:
-        """Follow the scene's parameters; views that show the scan already stay as the user, or a loaded scene, left them.
+        """Follow the scene's parameters; views that show the scan already stay as they were left.
 
         Args:
             isLoaded: a scene was loaded, with its views.

@@ -248,6 +248,26 @@ def test_a_scan_moved_by_a_hardened_transform_is_written_anew(logic, scan):
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
 
 
+def test_a_copy_of_a_scan_is_not_the_scans_case(host, logic, scan, tmp_path):
+    import slicer
+
+    mark(logic, scan, ball())
+    case = logic.addToTrainingSet(scan)
+    copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, scan, "Copy")
+    assert logic.trainingSet.caseOf(copy) is None and logic.trainingSet.changedScans() == []
+    mark(logic, copy, ball())
+    assert logic.addToTrainingSet(copy).id != case.id
+    assert logic.trainingSet.caseOf(scan).id == case.id
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    slicer.util.loadScene(path)
+    known = {
+        node.GetName(): logic.trainingSet.caseOf(node) for node in slicer.util.getNodesByClass(scan.GetClassName())
+    }
+    assert known["Tiny scan"].id == case.id and known["Copy"].id != case.id
+
+
 def test_two_studies_keep_their_own_case_of_one_scan(ui, logic, scan, tmp_path):
     mark(logic, scan, ball())
     first = str(logic.study.folder)

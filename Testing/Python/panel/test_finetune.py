@@ -12,7 +12,7 @@ from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, StudyCase
 
 from ..conftest import tiny_case
-from .conftest import mark, until
+from .conftest import mark, open_scan, until
 
 
 @pytest.fixture
@@ -229,9 +229,35 @@ def test_unsaved_marks_are_asked_about_before_learning(host, panel, ui, logic, s
     mark(logic, scan, mask)
     answers.give("Yes")
     start(ui, 2)
-    assert "Changed since saved: Tiny scan" in answers.asked[0]
+    assert "does not have the latest marks of Tiny scan" in answers.asked[0]
     assert [case.marked for case in logic.trainingSet.cases()] == [2]
     until(host, lambda: not logic.engine.busy)
+
+
+def test_marks_and_refusals_that_are_in_no_case_are_asked_about_too(host, panel, ui, logic, cases, tiny_base):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import bridge, lymphnode, roles
+
+    new = open_scan(panel, host, tiny_case(2)[0], "New scan")
+    node = roles.makeNode(new, roles.REJECTED, "No lymph nodes")
+    box = tuple((0, n) for n in tiny_case(2)[1].array.shape)
+    bridge.setSegmentMask(node, lymphnode.addLymphNode(node), tiny_case(2)[1].array > 0, box, bridge.geometryOf(new))
+    before = len(logic.trainingSet.cases())
+    assert panel.nextStep.step().button == "addCaseButton"
+    answers.give("Yes")
+    start(ui, 2)
+    assert "the latest marks of New scan" in answers.asked[0]
+    assert len(logic.trainingSet.cases()) == before + 1
+    until(host, lambda: not logic.engine.busy)
+
+
+def test_steps_take_the_place_of_minutes_and_the_panel_says_so(ui, panel):
+    assert ui.minutesSpinBox.enabled
+    panel.state.parameters.steps = 30
+    assert not ui.minutesSpinBox.enabled and "steps" in ui.minutesSpinBox.toolTip
+    panel.state.parameters.steps = 0
+    assert ui.minutesSpinBox.enabled
 
 
 def test_slicer_stays_responsive_and_no_handler_waits_while_the_model_learns(

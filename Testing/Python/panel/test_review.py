@@ -57,6 +57,18 @@ def predicted_again(panel, host, old):
     return made
 
 
+def predicted_after(panel, old, items):
+    """The findings of ``old`` once more, as of the model after fine-tuning."""
+    from DGSTSegmentLib.panel import bridge
+    from DGSTSegmentLib.panel.prediction import makePrediction
+
+    numbers = bridge.numbersOf(old.node, [item.segmentId for item in items], old.scan).astype(np.int32)
+    volume, found = Volume(numbers, bridge.geometryOf(old.scan)), [item.finding.to_json() for item in items]
+    made = makePrediction(old.scan, "after", volume, found, "tuned", "Tuned", "after")
+    panel.logic.predicted(made)
+    return made
+
+
 @pytest.fixture
 def review(panel, host):
     """Five findings of falling size, one below 5 mm, on a scan of 1 mm voxels."""
@@ -139,6 +151,37 @@ def test_keys_are_silent_while_another_module_is_shown(host, review):
     host.enter()
     press(host, "a")
     assert len(review.review.pending()) == 1
+
+
+def test_coming_back_leaves_the_views_where_they_were(host, review, ui):
+    import slicer
+
+    view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    view.SetFieldOfView(7.0, 7.0, 1.0)
+    view.JumpSliceByCentering(3.0, -4.0, 5.0)
+    before = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()).copy()
+    chosen = review.table.chosen
+    host.leave()
+    host.enter()
+    assert view.GetFieldOfView()[0] == 7.0 and review.table.chosen == chosen
+    np.testing.assert_array_equal(slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()), before)
+
+
+def test_what_was_found_while_another_module_was_shown_is_what_is_shown_then(host, panel, review, ui):
+    before = review.review.prediction
+    panel.state.parameters.shown = "before"
+    host.leave()
+    after = predicted_after(panel, before, before.findings())
+    host.process_events()
+    host.enter()
+    assert review.review.prediction.node is after.node
+    assert after.node.GetDisplayNode().GetVisibility() and not before.node.GetDisplayNode().GetVisibility()
+
+
+def test_a_proposed_name_is_one_that_every_system_takes():
+    from DGSTSegmentLib.panel.export import proposedName
+
+    assert proposedName("4: Thorax/Abdomen 1.0", "findings.csv") == "4-Thorax-Abdomen-1.0-findings.csv"
 
 
 def test_keys_decide_nothing_while_their_section_is_closed_or_a_brush_is_held(host, review, ui):
