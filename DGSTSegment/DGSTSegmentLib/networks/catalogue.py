@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from .card import ModelCard
@@ -24,8 +26,19 @@ class InstalledModel:
 
 
 def models_folder() -> Path:
-    """The folder of the models that come with the project."""
-    return Path(__file__).resolve().parents[2] / "Resources" / "Models"
+    """The folder of the models that come with the project: beside the code, or where pip has put them."""
+    beside = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+    return beside if beside.is_dir() else _installed_folder() or beside
+
+
+@cache
+def _installed_folder() -> Path | None:
+    try:
+        files = metadata.files("DGSTSegment") or []
+    except metadata.PackageNotFoundError:
+        return None
+    card = next((file for file in files if file.match(f"Models/{STARTER}/{CARD_FILE}")), None)
+    return None if card is None else Path(card.locate()).resolve().parents[1]
 
 
 def starter_path() -> Path:
