@@ -26,7 +26,7 @@ from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
 from .knowledge import knowledge_of
 from .predict import Predictor
 from .preparation import prepare_case
-from .request import SELECTION, FinetuneRequest
+from .request import FinetuneRequest
 from .run import Run
 from .trainer import Trainer
 
@@ -283,7 +283,7 @@ class _Finetuning:
             folds=(),
             strategy={
                 "name": request.strategy,
-                **self._selection(),
+                **request.selection,
                 "lr": request.lr,
                 "steps": steps,
                 "seed": request.seed,
@@ -291,11 +291,6 @@ class _Finetuning:
             },
             measured=measured,
         )
-
-    def _selection(self) -> dict[str, Any]:
-        """What says which weights move and by which rule; nothing of it for a strategy that does not select."""
-        uses_gamma = STRATEGIES[self.request.strategy].uses_gamma
-        return {name: getattr(self.request, name) for name in SELECTION} if uses_gamma else {}
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())

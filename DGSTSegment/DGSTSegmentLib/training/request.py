@@ -125,11 +125,15 @@ class FinetuneRequest:
                     object.__setattr__(self, name, value)
 
     @property
+    def selection(self) -> dict[str, Any]:
+        """Which weights a step moves and by which rule; empty for a strategy that does not select."""
+        selects = self.strategy in STRATEGIES and STRATEGIES[self.strategy].uses_gamma
+        return {name: getattr(self, name) for name in SELECTION} if selects else {}
+
+    @property
     def without_effect(self) -> list[str]:
         """Names of the fields that were given though the strategy does not use them."""
-        if self.strategy in STRATEGIES and STRATEGIES[self.strategy].uses_gamma:
-            return []
-        return [name for name in SELECTION if getattr(self, name) is not None]
+        return [name for name in SELECTION if getattr(self, name) is not None and name not in self.selection]
 
     def validate(self) -> None:
         """Raises:
