@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 SEED = 7
-STEPS_TO_LEARN = 30
+MINUTES_TO_LEARN = 1
 STEPS_SHOWN = 18
 PATIENCE_SECONDS = 600
 
@@ -50,7 +50,7 @@ def finetune(host, widget) -> None:
     panel, ui = widget.panel, widget.panel.ui
     ui.addCaseButton.click()
     ui.annotateSection.collapsed = True
-    ui.stepsSpinBox.value = STEPS_TO_LEARN
+    ui.minutesSpinBox.value = MINUTES_TO_LEARN
     ui.startButton.click()
     _until(host, lambda: len(panel.finetune.plot.points("loss")) >= STEPS_SHOWN)
 
