@@ -81,7 +81,7 @@ def _tell_of_scattered_values(segmentation: Volume, count: int, path: str) -> No
     """Several values, some in several pieces: nodes drawn one by one, or classes of a network. Only the user knows."""
     from ..imaging.findings import find
 
-    pieces = len(find(segmentation, instances="components").items)
+    pieces = len(find(segmentation, instances="components").items) if count > 1 else count
     if pieces > count:
         print(
             f"{path} holds {count} label values in {pieces} pieces; each value was taken as one finding. If values are "

@@ -12,7 +12,8 @@ BRUSH_DIAMETER_MM = 8.0
 ADDING = ("Paint", "Draw")
 """Effects that soft tissue alone may be added by. What spilled into fat or bone has to be erased there."""
 _EDITOR_TAG = "DGSTSegment"
-_SET_UP = "DGSTSegment.BrushSetUp"
+_SOFT_TISSUE_ONLY = "DGSTSegment.SoftTissueOnly"
+"""Attribute of the editor's node: whether the user wants the mask, "1" or "0"; missing until the brush was set up."""
 
 
 class LymphNodeEditor:
@@ -36,7 +37,7 @@ class LymphNodeEditor:
         widget.unorderedEffectsVisible = False
         self.effectChanged = Signal()
         self.node = self._observer = None
-        self._effect, self._softTissueOnly = "", False
+        self._effect = ""
         self._bindNode()
 
     def _bindNode(self) -> None:
@@ -49,7 +50,6 @@ class LymphNodeEditor:
         if node is not self.node:
             self._unobserve()
             self.node, self._effect = node, node.GetActiveEffectName() or ""
-            self._softTissueOnly = bool(node.GetSourceVolumeIntensityMask())
             self._observer = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onNode)
         if self.widget.mrmlSegmentEditorNode() is not node:
             self.widget.setMRMLSegmentEditorNode(node)
@@ -63,11 +63,11 @@ class LymphNodeEditor:
         """Slicer's intensity mask binds every effect; here it is lifted while an effect takes away, and comes back."""
         effect, masked = self.node.GetActiveEffectName() or "", bool(self.node.GetSourceVolumeIntensityMask())
         if effect == self._effect:
-            if effect in ADDING or masked:
-                self._softTissueOnly = masked  # the user, or the effect Threshold, has set it
+            if masked != self._isMaskWanted and (effect in ADDING or masked):
+                self._wantMask(masked)  # the user, or the effect Threshold, has set it
             return
         self._effect = effect
-        wanted = effect in ADDING and self._softTissueOnly
+        wanted = effect in ADDING and self._isMaskWanted
         if effect and masked != wanted:
             self.node.SetSourceVolumeIntensityMask(wanted)
         self.effectChanged()
@@ -86,19 +86,24 @@ class LymphNodeEditor:
         """Take the brush for a segment: at first a sphere, on soft tissue only, and other segments stay as they are;
         then as the user has left it."""
         self.widget.setCurrentSegmentID(segmentId)
-        isNew = not self.node.GetAttribute(_SET_UP)
-        if isNew:
-            self.node.SetAttribute(_SET_UP, "1")
-            self.node.SetOverwriteMode(self.node.OverwriteNone)
-            self.node.SetSourceVolumeIntensityMaskRange(*lymphnode.SOFT_TISSUE_HU)
-            self._softTissueOnly = True
         self.widget.setActiveEffectByName("Paint")
         effect = self.widget.activeEffect()
-        if effect is not None and isNew:
-            self.node.SetSourceVolumeIntensityMask(True)
-            effect.setCommonParameter("BrushSphere", 1)
-            effect.setCommonParameter("BrushDiameterIsRelative", 0)
-            effect.setCommonParameter("BrushAbsoluteDiameter", BRUSH_DIAMETER_MM)
+        if effect is None or self.node.GetAttribute(_SOFT_TISSUE_ONLY) is not None:
+            return
+        self._wantMask(True)
+        self.node.SetOverwriteMode(self.node.OverwriteNone)
+        self.node.SetSourceVolumeIntensityMaskRange(*lymphnode.SOFT_TISSUE_HU)
+        self.node.SetSourceVolumeIntensityMask(True)
+        effect.setCommonParameter("BrushSphere", 1)
+        effect.setCommonParameter("BrushDiameterIsRelative", 0)
+        effect.setCommonParameter("BrushAbsoluteDiameter", BRUSH_DIAMETER_MM)
+
+    @property
+    def _isMaskWanted(self) -> bool:
+        return self.node.GetAttribute(_SOFT_TISSUE_ONLY) == "1"
+
+    def _wantMask(self, wanted: bool) -> None:
+        self.node.SetAttribute(_SOFT_TISSUE_ONLY, str(int(wanted)))
 
     @property
     def isArmed(self) -> bool:

@@ -72,7 +72,7 @@ class ReviewSection:
         self._chooseAgain(keepViews)
 
     def _chooseAgain(self, keepViews: bool) -> None:
-        """Choose what was chosen in this very prediction, as after loading a scene; the views go there too."""
+        """Choose what was chosen in this very prediction; the views go there too, unless they stay as they are."""
         parameters = self.state.parameters
         if self.review is None:
             return

@@ -11,7 +11,7 @@ ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after
 PREDICTIONS = (BEFORE, AFTER)
 _ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
 _SELF = "DGSTSegment.Self"
-"""A reference of a scan to itself, by which a copy, which takes all attributes along, is told from it."""
+"""A reference of a scan with cases to itself, and an attribute that says that there is one."""
 
 
 def nodeOf(scan, role: str):
@@ -63,19 +63,23 @@ def setRegion(annotation, roi) -> None:
 
 def caseOf(scan, study: str) -> str:
     """Id of the scan's case in the study of that key; empty where it is not in that training set."""
-    isCopy = scan.GetNodeReferenceID(_SELF) not in (None, scan.GetID())
-    return "" if isCopy or not study else _casesOf(scan).get(study, "")
+    return _casesOf(scan).get(study, "") if study else ""
 
 
 def setCase(scan, study: str, id_: str) -> None:
     """A scan may be in the training sets of several studies."""
-    isCopy = scan.GetNodeReferenceID(_SELF) not in (None, scan.GetID())
-    scan.SetAttribute(_CASES, json.dumps({**({} if isCopy else _casesOf(scan)), study: id_}))
+    scan.SetAttribute(_CASES, json.dumps({**_casesOf(scan), study: id_}))
+    scan.SetAttribute(_SELF, "referenced")
     scan.SetNodeReferenceID(_SELF, scan.GetID())
 
 
 def _casesOf(scan) -> dict[str, str]:
-    return json.loads(scan.GetAttribute(_CASES) or "{}")
+    return {} if _isCopy(scan) else json.loads(scan.GetAttribute(_CASES) or "{}")
+
+
+def _isCopy(scan) -> bool:
+    """A copy takes all attributes along, and a reference to the original, which ends with that."""
+    return scan.GetAttribute(_SELF) is not None and scan.GetNodeReferenceID(_SELF) != scan.GetID()
 
 
 def showOnly(scan) -> None:

@@ -19,11 +19,13 @@ def annotateFinetuneReview(test, makeLogic) -> None:
     Args:
         test: ``ScriptedLoadableModuleTest``, for its assertions and messages.
         makeLogic: makes the module's logic for a study folder.
+
+    Raises:
+        unittest.SkipTest: packages of the engine are missing.
     """
     missing = dependencies.missing()
     if missing:
-        test.delayDisplay(f"Not tested: {', '.join(missing)} are not installed; find lymph nodes once to install them.")
-        return
+        test.skipTest(f"{', '.join(missing)} are not installed; find lymph nodes once to install them")
     folder = tempfile.mkdtemp(prefix="dgst-selftest-")
     remembered = makeLogic().settings.studyFolder
     logic = makeLogic(folder)

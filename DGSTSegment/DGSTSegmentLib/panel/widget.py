@@ -157,6 +157,8 @@ class Panel:
         if shown:
             self.unbind()
             self.bind(isLoaded=True)
+            if self.state.scan is not None:  # a scene may have been added to another one, with its overlays
+                roles.showOnly(self.state.scan)
         self.refresh()
 
     def onNodeRemoved(self) -> None:
@@ -275,8 +277,10 @@ class Panel:
 
 
 def _isInViews(scan) -> bool:
-    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    return any(composite.GetBackgroundVolumeID() == scan.GetID() for composite in composites)
+    """Whether every slice view of the layout shows it."""
+    manager = slicer.app.layoutManager()
+    composites = [manager.sliceWidget(name).mrmlSliceCompositeNode() for name in manager.sliceViewNames()]
+    return all(composite.GetBackgroundVolumeID() == scan.GetID() for composite in composites)
 
 
 def _firstScan():

@@ -144,8 +144,8 @@ def _differences(run: Run, material: _Material) -> list[str]:
     base, now = run.inputs.get("base"), material.fingerprints()
     if base not in (None, now["base"]):
         raise InputError(
-            f"{run.request.model} has other weights than when the run in {run.folder} was begun; put that model back, "
-            "or begin a new run in another folder."
+            f"{material.model.foundation.card.name} has other weights than when the run in {run.folder} was begun; put "
+            "that model back, or begin a new run in another folder."
         )
     changed = [
         case.name
@@ -153,8 +153,8 @@ def _differences(run: Run, material: _Material) -> list[str]:
         if case.fingerprint != before
     ]
     notes = [
-        f"{name} was changed after the run was begun: what was prepared for training stays as it was then; begin a new "
-        "run to learn from the change."
+        f"{name} was changed after the run was begun: what was prepared from it before stays as it was, measured is on "
+        "it as it is now; begin a new run to learn from the change."
         for name in changed
     ]
     if run.fixed["torch"] != torch.__version__:
@@ -215,7 +215,8 @@ class _Finetuning:
                 f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
                 "on all cases given."
             )
-        for name in self.request.without_effect:
+        # Older runs were begun with fields that nobody gave.
+        for name in self.request.without_effect if self.run.inputs else ():
             self.reporter.note(
                 f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
             )

@@ -53,4 +53,10 @@ def _size(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ImportError as problem:
+        print(
+            f"The preview needs a library that is not there ({problem}); install it and start again.", file=sys.stderr
+        )
+        sys.exit(2)

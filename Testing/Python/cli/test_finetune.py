@@ -136,6 +136,7 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_ctrl_c_keeps_the_run_and_resume_ends_it(dgst, one_engine, finetune, tmp_path):
     arguments = [str(word) for word in finetune]
     arguments[arguments.index("--steps") + 1] = "5000"

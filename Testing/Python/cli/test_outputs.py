@@ -31,9 +31,12 @@ def test_a_path_that_cannot_be_written_is_refused_before_work_begins(tmp_path, n
 
 def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch):
     (tmp_path / "ct.nii.gz").touch()
-    os.symlink(tmp_path / "ct.nii.gz", tmp_path / "link.nii.gz")
+    names = ["ct.nii.gz", "./ct.nii.gz"]
+    if os.name != "nt":  # where links are a privilege
+        os.symlink(tmp_path / "ct.nii.gz", tmp_path / "link.nii.gz")
+        names.append("link.nii.gz")
     monkeypatch.chdir(tmp_path)
-    for name in ("ct.nii.gz", "./ct.nii.gz", "link.nii.gz"):
+    for name in names:
         with pytest.raises(InputError, match="is an input"):
             volume_path(name, None, str(tmp_path / "ct.nii.gz"))
     assert file_path("other.csv", "ct.nii.gz") == str(tmp_path / "other.csv")

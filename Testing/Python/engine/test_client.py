@@ -96,6 +96,7 @@ def test_what_libraries_print_goes_to_the_log_and_spoils_no_message(light_client
     wait_until(lambda: len([line for line in light_client.log if "print" in line]) == 3)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_a_killed_worker_is_reported_and_replaced(light_client):
     job, _ = started(light_client, "slow")
     pid = light_client.engine["pid"]
@@ -107,6 +108,7 @@ def test_a_killed_worker_is_reported_and_replaced(light_client):
     assert light_client.describe("quick")["pid"] != pid
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_a_worker_killed_between_requests_is_replaced_without_a_word(light_client, is_running, wait_until):
     pid = light_client.describe("quick")["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -114,6 +116,7 @@ def test_a_worker_killed_between_requests_is_replaced_without_a_word(light_clien
     assert light_client.describe("quick")["pid"] != pid
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_all_waiting_requests_end_when_the_worker_dies(light_client):
     jobs = [started(light_client, "slow")[0], light_client.submit("describe", {"model": "quick"})]
     os.kill(light_client.engine["pid"], signal.SIGKILL)

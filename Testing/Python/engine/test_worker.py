@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 
@@ -64,7 +65,10 @@ def test_a_line_that_is_no_request_is_answered_and_the_next_one_worked_on(worker
     assert events == ["ready", "error", "error", "result"]
 
 
-@pytest.mark.parametrize("end", ["close stdin", "shutdown", "SIGTERM"])
+_ENDS = ["close stdin", "shutdown", "SIGTERM"] if os.name != "nt" else ["close stdin", "shutdown"]
+
+
+@pytest.mark.parametrize("end", _ENDS)
 def test_it_ends_by_itself_even_in_the_middle_of_a_request(worker, end):
     send(worker, describe("1", "slow"))
     while Reply.from_line(worker.stdout.readline()).event != "progress":
@@ -78,6 +82,7 @@ def test_it_ends_by_itself_even_in_the_middle_of_a_request(worker, end):
     assert worker.wait(10) == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_ctrl_c_in_the_terminal_does_not_end_it(worker):
     send(worker, describe("1", "slow"))
     while Reply.from_line(worker.stdout.readline()).event != "progress":

@@ -33,6 +33,9 @@ def script(tmp_path, monkeypatch):
         run.started.append(name)
         if run.exit_codes.get(name) == "killed":
             raise KeyboardInterrupt
+        if name == "venv":
+            run.venv_program("python").parent.mkdir(parents=True, exist_ok=True)
+            run.venv_program("python").touch()
         return run.exit_codes.get(name, 0)
 
     monkeypatch.setattr(run.subprocess, "call", start)
@@ -67,10 +70,57 @@ def test_new_needs_are_installed_into_the_standing_environment(script):
 
 def test_an_environment_of_another_python_or_another_place_is_made_again(script):
     script.prepare_environment()
-    for key in ("python", "place"):
+    for key in ("python", "base", "place"):
         script.write_stamp({**script.wanted_stamp(), key: "another"})
         script.prepare_environment()
-    assert script.started == ["venv", "pip"] * 3
+    assert script.started == ["venv", "pip"] * 4
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(script):
+    script.prepare_environment()
+    script.venv_program("python").unlink()
+    script.write_stamp({**script.wanted_stamp(), "base": "gone"})
+    script.prepare_environment()
+    assert script.started == ["venv", "pip"] * 2
+
+
+def test_removing_an_environment_leaves_its_stamp_to_the_end(script, monkeypatch):
+    script.prepare_environment()
+    (script.VENV / "lib").mkdir()
+    monkeypatch.setattr(script.shutil, "rmtree", lambda path: None)
+    script.clear(script.VENV)
+    assert script.stamp_path().exists()
+
+
+def test_two_at_once_do_not_work_on_one_environment(script):
+    with script.alone():
+        code = (
+            "import importlib.util, sys; spec = importlib.util.spec_from_file_location('run', sys.argv[1]); "
+            "run = importlib.util.module_from_spec(spec); spec.loader.exec_module(run); run.ROOT = sys.argv[2]; "
+            "alone = run.alone(); alone.__enter__()"
+        )
+        other = [sys.executable, "-c", code, str(ROOT / "run.py"), str(script.ROOT)]
+        with pytest.raises(subprocess.TimeoutExpired):
+            subprocess.run(other, timeout=2)
+    subprocess.run(other, timeout=30, check=True)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "libc", "has"),
+    [
+        ("linux", "x86_64", ("glibc", "2.36"), True),
+        ("linux", "x86_64", ("glibc", "2.28"), False),
+        ("linux", "aarch64", ("glibc", "2.39"), False),
+        ("darwin", "arm64", ("", ""), True),
+        ("darwin", "x86_64", ("", ""), False),
+        ("win32", "AMD64", ("", ""), True),
+    ],
+)
+def test_the_preview_is_left_out_where_its_packages_are_not(script, monkeypatch, system, machine, libc, has):
+    monkeypatch.setattr(script.sys, "platform", system)
+    monkeypatch.setattr(script.platform, "machine", lambda: machine)
+    monkeypatch.setattr(script.platform, "libc_ver", lambda: libc)
+    assert script.has_preview() is has
 
 
 def test_a_failed_installation_is_not_taken_for_an_environment(script):

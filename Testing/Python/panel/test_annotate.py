@@ -40,9 +40,9 @@ def test_a_new_lymph_node_has_the_terminology_and_arms_a_ball_that_sticks_to_sof
 def test_soft_tissue_binds_what_adds_and_not_what_takes_away(ui, panel, scan):
     ui.newNodeButton.click()
     node, editor = panel.annotate.editor.node, ui.segmentEditor
-    for effect, masked in (("Erase", False), ("Paint", True), ("", True), ("Erase", False), ("Paint", True)):
+    for effect, masked in (("Erase", False), ("Paint", True), ("Erase", False), ("", False), ("Paint", True)):
         editor.setActiveEffectByName(effect)
-        assert bool(node.GetSourceVolumeIntensityMask()) == masked or not effect
+        assert bool(node.GetSourceVolumeIntensityMask()) == masked
     node.SetSourceVolumeIntensityMask(False)
     editor.setActiveEffectByName("Erase")
     editor.setActiveEffectByName("Paint")
@@ -51,6 +51,26 @@ def test_soft_tissue_binds_what_adds_and_not_what_takes_away(ui, panel, scan):
     node.SetSourceVolumeIntensityMask(True)
     editor.setActiveEffectByName("Paint")
     assert node.GetSourceVolumeIntensityMask(), "the effect Threshold has made a mask of its own"
+
+
+@pytest.mark.parametrize("held", ["Erase", "Paint", ""])
+def test_soft_tissue_binds_the_brush_also_after_coming_back_and_after_loading(host, panel, ui, scan, tmp_path, held):
+    import slicer
+
+    ui.newNodeButton.click()
+    ui.segmentEditor.setActiveEffectByName("Erase")
+    host.leave()
+    host.enter()
+    ui.newNodeButton.click()
+    assert panel.annotate.editor.node.GetSourceVolumeIntensityMask()
+    ui.segmentEditor.setActiveEffectByName(held)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    slicer.util.loadScene(path)
+    host.process_events()
+    ui.newNodeButton.click()
+    assert panel.annotate.editor.node.GetSourceVolumeIntensityMask()
 
 
 def test_what_spilled_into_fat_can_be_erased(host, ui, panel, logic, scan):
@@ -255,6 +275,11 @@ def test_a_copy_of_a_scan_is_not_the_scans_case(host, logic, scan, tmp_path):
     case = logic.addToTrainingSet(scan)
     copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, scan, "Copy")
     assert logic.trainingSet.caseOf(copy) is None and logic.trainingSet.changedScans() == []
+    orphan = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, copy, "Copy of the copy")
+    slicer.mrmlScene.RemoveNode(copy)
+    assert logic.trainingSet.caseOf(orphan) is None
+    slicer.mrmlScene.RemoveNode(orphan)
+    copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, scan, "Second")
     mark(logic, copy, ball())
     assert logic.addToTrainingSet(copy).id != case.id
     assert logic.trainingSet.caseOf(scan).id == case.id
@@ -265,7 +290,12 @@ def test_a_copy_of_a_scan_is_not_the_scans_case(host, logic, scan, tmp_path):
     known = {
         node.GetName(): logic.trainingSet.caseOf(node) for node in slicer.util.getNodesByClass(scan.GetClassName())
     }
-    assert known["Tiny scan"].id == case.id and known["Copy"].id != case.id
+    assert known["Tiny scan"].id == case.id and known["Second"].id != case.id
+    copy = slicer.util.getNode("Second")
+    other = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, slicer.util.getNode("Tiny scan"), "Other")
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Tiny scan"))
+    assert logic.trainingSet.caseOf(other) is None, "the original is gone, and its case is not the copy's"
+    assert logic.trainingSet.caseOf(copy) is not None
 
 
 def test_two_studies_keep_their_own_case_of_one_scan(ui, logic, scan, tmp_path):

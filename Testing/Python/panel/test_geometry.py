@@ -57,6 +57,7 @@ def test_what_is_marked_is_read_from_shared_labelmaps_as_from_single_segments(wi
     overlapping[4:6, 3:6, 4:7] = True
     ids = [mark(widget.logic, scan, mask) for mask in (nodes.array == 1, overlapping, nodes.array == 3)]
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    assert bridge._unionOfLayers(annotation, bridge.geometryOf(scan)) is not None
     np.testing.assert_array_equal(bridge.unionMask(annotation, scan), (nodes.array > 0) | overlapping)
     annotation.GetSegmentation().RemoveSegment(ids[1])
     rest = (nodes.array == 1) | (nodes.array == 3)

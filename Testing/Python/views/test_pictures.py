@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 from dataclasses import replace
 
@@ -52,6 +53,7 @@ def test_the_3d_panel_of_both_painters_shows_the_marked_node(patient, slicer_can
         assert np.linalg.norm(np.array([xs.mean(), ys.mean()]) - panel.to_pixel(NODE_CENTER)) < 3
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux draws by EGL, which can be switched off")
 def test_without_opengl_it_is_drawn_plainly_and_says_so(patient, tmp_path, monkeypatch):
     monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", str(tmp_path / "no-such-driver.json"))
     monkeypatch.setenv("DISPLAY", "")
@@ -139,7 +141,7 @@ def test_an_argument_that_makes_no_picture_gets_one_sentence(patient, tmp_path, 
 
 
 def test_a_folder_that_does_not_exist_is_named_before_anything_is_drawn(patient, tmp_path):
-    with pytest.raises(InputError, match="nowhere/picture.png does not exist"):
+    with pytest.raises(InputError, match="nowhere.picture.png does not exist"):
         draw_case(tmp_path / "nowhere" / "picture.png", patient[0])
 
 
