@@ -5,13 +5,12 @@ Standard library and numpy only.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..atomic import atomic_path
 from ..errors import InputError
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
+from ..locks import try_lock
 
 PREFIX = "dgst-session-"
 _LOCK = "lock"
@@ -49,7 +49,7 @@ class Session:
                 "folder."
             ) from error
         self._lock = open(self.folder / _LOCK, "wb")  # noqa: SIM115 held open as long as the session lives
-        _try_lock(self._lock)
+        try_lock(self._lock)
         self._count = 0
 
     def put(self, volume: Volume) -> dict[str, Any]:
@@ -123,26 +123,8 @@ def _is_leftover(folder: Path) -> bool:
         if time.time() - folder.stat().st_mtime < _YOUNG_SECONDS:
             return False
         with open(folder / _LOCK, "rb+") as lock:
-            return _try_lock(lock)
+            return try_lock(lock)
     except FileNotFoundError:
         return folder.is_dir()  # its owner ended before it had a lock
     except OSError:
         return False  # another user's
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    with contextlib.suppress(ImportError):
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-    import msvcrt
-
-    try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    except OSError:
-        return False
-    return True

@@ -78,12 +78,13 @@ class AnnotateSection:
     def _refreshAddButton(self, reason: str | None) -> None:
         button, scan = self.ui.addCaseButton, self.state.scan
         toolTip = _("Keep this scan with its marks in the study; the next fine-tuning learns from it.")
-        case = None
+        case, hasChanges = None, False
         with tell(_("The study folder could not be read.")):
             case = self.logic.trainingSet.caseOf(scan) if scan is not None else None
+            hasChanges = case is not None and self.logic.trainingSet.hasChanges(scan)
         if case is None:
             button.setText(_("Add to training set"))
-        elif self.logic.trainingSet.hasChanges(scan):
+        elif hasChanges:
             button.setText(_("Update in training set"))
         else:
             button.setText(_("In the training set"))
@@ -177,8 +178,16 @@ class AnnotateSection:
             question.format(lost=lost), windowTitle=_("Update with fewer marks?")
         ):
             return
+        isOlder = False
+        with tell(_("The study folder could not be read.")):
+            isOlder = self.logic.trainingSet.isOlder(self.state.scan)
+        question = _(
+            "The training set has a newer state of this scan, saved from another scene. Replace it by this one?"
+        )
+        if isOlder and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Replace what is newer?")):
+            return
         with attempt(_("The scan was not added to the training set.")):
-            case = self.logic.addToTrainingSet(self.state.scan)
+            case = self.logic.trainingSet.save(self.state.scan, replaceNewer=isOlder)
             self.editor.putDown()
             slicer.util.showStatusMessage(
                 _("{name} is in the training set, with {count} marked lymph nodes.").format(

@@ -29,15 +29,23 @@ def geometryOf(volumeNode) -> Geometry:
     image = volumeNode.GetImageData()
     if image is None or 0 in image.GetDimensions():
         raise InputError(_("{name} holds no voxels; load the scan again.").format(name=volumeNode.GetName()))
-    if volumeNode.GetParentTransformNode() is not None:
-        raise InputError(
-            _("{name} is moved by the transform {transform}; harden the transform on it first (module Data).").format(
-                name=volumeNode.GetName(), transform=volumeNode.GetParentTransformNode().GetName()
-            )
-        )
+    refuseMoved(volumeNode)
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     return Geometry(image.GetDimensions()[::-1], LPS_TO_RAS @ slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def refuseMoved(*nodes) -> None:
+    """Raises:
+    InputError: a transform moves one of the nodes (None for one that there is not), whose voxels alone are taken.
+    """
+    for node in nodes:
+        if node is not None and node.GetParentTransformNode() is not None:
+            raise InputError(
+                _(
+                    "{name} is moved by the transform {transform}; harden the transform on it first (module Data)."
+                ).format(name=node.GetName(), transform=node.GetParentTransformNode().GetName())
+            )
 
 
 def volumeOf(volumeNode) -> Volume:

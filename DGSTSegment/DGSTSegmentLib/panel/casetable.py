@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 
@@ -52,7 +53,8 @@ class CaseTable:
             texts = [case.name, str(case.marked), UNMARKED_MEANS.get(case.completeness, ""), changed]
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
-        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=self.logic.study.folder.name))
+        folder = str(self.logic.study.folder).replace(os.sep, f"{os.sep}\u200b")  # where a long path may be broken
+        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=folder))
         self.ui.studyFolderLabel.setToolTip(str(self.logic.study.folder))
         self.refresh()
 

@@ -8,6 +8,9 @@ from slicer.i18n import tr as _
 
 from .models import ModelEntry
 
+LEAST_CASES = 2
+"""So many held-out scans it takes to recommend a model; one says too little."""
+
 
 def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
     """What was measured before and after on the held-out scans, or the plain sentence that nothing was.
@@ -21,16 +24,44 @@ def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
         name=escape(new.title), steps=result["steps"], share=100 * result["weights_changed"]
     )
     stopped = " " + _("It was stopped early and can be resumed.") if result.get("stopped") else ""
-    worse = "<p><b>{}</b></p>".format(_("The new model measured worse.")) if isBetter(result) is False else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
     listed = f"<ul>{notes}</ul>" if notes else ""
-    return f"<p>{steps}{stopped}</p>{_measured(result.get('held_out'))}{worse}{listed}<p>{_choice(current)}</p>"
+    measured = _measured(result.get("held_out")) + _verdict(current, result)
+    return f"<p>{steps}{stopped}</p>{measured}{listed}<p>{_choice(current)}</p>"
 
 
 def isBetter(result: dict) -> bool | None:
-    """Whether the new model measured better than its base; None where nothing was measured."""
+    """Whether the new model measured better than its base; None where nothing was measured, or both the same."""
     measured = result.get("held_out")
-    return measured["dice_after"] > measured["dice_before"] if measured else None
+    if not measured or measured["dice_after"] == measured["dice_before"]:
+        return None
+    return measured["dice_after"] > measured["dice_before"]
+
+
+def recommended(current: ModelEntry, result: dict) -> bool | None:
+    """Which model to point at: True the new one, False the one in use, None neither, where too little is known.
+
+    Scans of which only some nodes are marked do not show false findings, one scan is chance, and what was measured
+    beside the new model is its base, which need not be the model in use.
+    """
+    measured = result.get("held_out")
+    isEnough = measured and measured.get("complete") and len(measured["cases"]) >= LEAST_CASES
+    return isBetter(result) if isEnough and current.card.base is None else None
+
+
+def _verdict(current: ModelEntry, result: dict) -> str:
+    measured = result.get("held_out")
+    if not measured:
+        return ""
+    said = {True: "", False: _("The new model measured worse."), None: _("Both measured the same.")}[isBetter(result)]
+    lines = [f"<b>{said}</b>"] if said else []
+    if not measured.get("complete"):
+        lines.append(_("Judged is only what somebody marked or rejected; further findings are counted, not judged."))
+    if len(measured["cases"]) < LEAST_CASES:
+        lines.append(_("One scan says little; look at its findings before you rely on it."))
+    if current.card.base is not None:
+        lines.append(_("{name}, which is in use, was not measured on these scans.").format(name=escape(current.title)))
+    return "".join(f"<p>{line}</p>" for line in lines)
 
 
 def _measured(measured: dict | None) -> str:
@@ -48,7 +79,7 @@ def _measured(measured: dict | None) -> str:
     dice = "".join(_row(_("Dice, {scan}").format(scan=name), f"{a:.2f}", f"{b:.2f}") for name, a, b in rows)
     return (
         f"<p>{_('Held out from training: {count}').format(count=len(measured['cases']))}</p>"
-        f"<table>{'<tr>' + header + '</tr>'}{dice}{_recall(measured)}</table>"
+        f"<table>{'<tr>' + header + '</tr>'}{dice}{_recall(measured)}{_findings(measured)}</table>"
     )
 
 
@@ -57,6 +88,11 @@ def _recall(measured: dict) -> str:
     if before is None or after is None:
         return ""
     return _row(_("marked nodes found"), f"{100 * before:.0f} %", f"{100 * after:.0f} %")
+
+
+def _findings(measured: dict) -> str:
+    before, after = measured.get("findings_before"), measured.get("findings_after")
+    return "" if before is None or after is None else _row(_("findings in all"), str(before), str(after))
 
 
 def _row(*cells: str) -> str:

@@ -112,6 +112,11 @@ def _saveDicom(prediction: Prediction, items: list[ReviewedFinding], path: Path)
             )
         )
     node = _copied(prediction, items, slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+    node.SetReferenceImageGeometryParameterFromVolumeNode(prediction.scan)
+    for id_ in bridge.segmentIds(node):  # else the plugin says that they were drawn by hand
+        segment = node.GetSegmentation().GetSegment(id_)
+        segment.SetTag("DICOM.SegmentAlgorithmType", "AUTOMATIC")
+        segment.SetTag("DICOM.SegmentAlgorithmName", prediction.modelTitle)
     try:
         item = hierarchy.GetItemByDataNode(node)
         hierarchy.SetItemParent(item, study)

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
 from . import dependencies
-from .comparison import comparison, isBetter
+from .comparison import comparison, recommended
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
@@ -306,8 +306,9 @@ class FinetuneSection:
     def _showResult(self, result: dict) -> None:
         with attempt(_("The models could not be compared.")):
             new = next(entry for entry in self.logic.models.entries() if Path(entry.spec) == self.finishedRun)
-            self.ui.resultLabel.setText(comparison(self.logic.models.current, new, result))
-            self.improved = isBetter(result)
+            current = self.logic.models.current
+            self.ui.resultLabel.setText(comparison(current, new, result))
+            self.improved = recommended(current, result)
             self.ui.resultFrame.show()
 
     def _onFailed(self, error: Exception) -> None:

@@ -12,8 +12,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from ..locks import is_locked
 from ..networks.catalogue import STARTER
-from ..training.request import FinetuneRequest, stored_request
+from ..training.request import LOCK_FILE, FinetuneRequest, stored_request
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .engine import EngineSession
@@ -101,10 +102,11 @@ class DGSTSegmentCore:
             InputError: the scan cannot be used, or the engine is at work.
         """
         self._refuseWhileBusy()
-        model = model or self.models.current
+        model = model or self.models.chosen
         volume = bridge.volumeOf(scan)
         fields = {
             "model": model.spec,
+            **self.models.partsOf(model),
             "image": self.engine.put(volume),
             "out": self.engine.path("segmentation"),
             "findings": self.engine.path("findings"),
@@ -165,6 +167,7 @@ class DGSTSegmentCore:
 
     def fineTune(self, **options: Any) -> Task:
         """Adapt the current model's base to the training set. The result is the run's, see ``training.finetune``.
+        Of an ensemble of folds the first is adapted.
 
         Args:
             options: fields of ``training.request.FinetuneRequest`` beside model, cases and out.
@@ -176,13 +179,16 @@ class DGSTSegmentCore:
         cases = self.study.case_files()
         if not cases:
             raise InputError(_("The training set is empty; mark lymph nodes in a scan and add it first."))
-        folder = self.study.new_run_folder()
+        folder, model = self.study.new_run_folder(), self.models.chosen
+        parts = self.models.partsOf(model)
+        if model.card.folds:
+            parts["fold"] = model.card.folds[0]
         request = FinetuneRequest(
-            model=self.models.current.spec,
+            model=model.spec,
             cases=cases,
             out=str(folder),
             name=model_name(folder),
-            **{"device": self.settings.device, **options},
+            **{"device": self.settings.device, **parts, **options},
         )
         request.validate()
         return self._run(folder, {**request.to_json(), "resume": False})
@@ -219,7 +225,8 @@ class DGSTSegmentCore:
         """End a fine-tuning and drop what it learned, once the engine has let go of it."""
 
         def drop(_outcome: Any) -> None:
-            shutil.rmtree(task.folder, ignore_errors=True)
+            if not is_locked(task.folder / LOCK_FILE):
+                shutil.rmtree(task.folder, ignore_errors=True)
             self.models.changed()
 
         task.dropped = True

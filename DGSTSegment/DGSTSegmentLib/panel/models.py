@@ -91,6 +91,23 @@ class Models:
         return next((entry for entry in entries if entry.spec == chosen), entries[0])
 
     @property
+    def chosen(self) -> ModelEntry:
+        """The current model, of which it is sure that it is the one that was chosen.
+
+        Raises:
+            InputError: that one is gone, or the study folder cannot be read.
+        """
+        if self.missing:
+            raise InputError(_("The model {name} is gone; choose a model of the list.").format(name=self.missing))
+        return self.current
+
+    def partsOf(self, entry: ModelEntry) -> dict[str, Any]:
+        """Fields of a request beside ``model``: where the base of a fine-tuned model is, if it is on the list."""
+        wanted = (entry.card.base or {}).get("fingerprint")
+        base = next((one for one in self.entries() if wanted and one.card.fingerprint == wanted), None)
+        return {} if base is None else {"base": base.spec}
+
+    @property
     def missing(self) -> str:
         """The chosen model where it is not on the list any more; else empty.
 

@@ -34,7 +34,9 @@ figure { margin: 0 0 1rem; break-inside: avoid; } figure img { width: 100%; back
 """
 
 
-def writeReport(review: Review, numbers: list[int], overlaps: dict[int, float], path: Path) -> None:
+def writeReport(
+    review: Review, numbers: list[int], overlaps: dict[int, float], path: Path, leastShortAxis: float = 0.0
+) -> None:
     """Write the page; the views go to each pictured finding and come back.
 
     Args:
@@ -42,6 +44,7 @@ def writeReport(review: Review, numbers: list[int], overlaps: dict[int, float], 
         numbers: of the findings to tell of.
         overlaps: share of each that the annotation covers, by number.
         path: the HTML file.
+        leastShortAxis: mm; smaller findings were left out of ``numbers``, and the page says how many.
 
     Raises:
         InputError: the file could not be written.
@@ -52,7 +55,22 @@ def writeReport(review: Review, numbers: list[int], overlaps: dict[int, float], 
         pictures = {item.number: _pictures(item) for item in items[:MOST_PICTURES]}
     if items:
         jumpTo(bridge.toRas(items[0].finding.centroid))
-    write_text(path, _page(review, items, overlaps, pictures))
+    left = len(review.prediction.findings()) - len(items)
+    write_text(path, _page(review, items, overlaps, pictures, _leftOut(left, leastShortAxis, len(items))))
+
+
+def _leftOut(smaller: int, leastShortAxis: float, count: int) -> str:
+    """Sentences on what the page does not tell of; empty where it tells of everything."""
+    lines = []
+    if smaller:
+        lines.append(
+            _("{count} findings with a short axis below {least:g} mm are left out.").format(
+                count=smaller, least=leastShortAxis
+            )
+        )
+    if count > MOST_PICTURES:
+        lines.append(_("Pictures show the {most} largest.").format(most=MOST_PICTURES))
+    return " ".join(lines)
 
 
 @contextmanager
@@ -88,7 +106,9 @@ def _png(pixmap) -> str:
     return "data:image/png;base64," + base64.b64encode(data.data()).decode("ascii")
 
 
-def _page(review: Review, items: list[ReviewedFinding], overlaps: dict[int, float], pictures: dict) -> str:
+def _page(
+    review: Review, items: list[ReviewedFinding], overlaps: dict[int, float], pictures: dict, leftOut: str
+) -> str:
     prediction = review.prediction
     title = _("Lymph node candidates in {scan}").format(scan=escape(prediction.scan.GetName()))
     lead = _("Found by {model}, {date}").format(
@@ -108,6 +128,7 @@ def _page(review: Review, items: list[ReviewedFinding], overlaps: dict[int, floa
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p class='lead'>{lead}</p>"
         f"<p class='warning'>{warning}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{empty}"
+        f"<p>{leftOut}</p>"
         f"<h2>{_('Pictures')}</h2>{figures}</body></html>\n"
     )
 

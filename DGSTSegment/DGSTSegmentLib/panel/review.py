@@ -86,7 +86,12 @@ class Review:
         return annotated
 
     def apply(self) -> Applied:
-        """Each accepted finding becomes a segment of the annotation, each rejected one known background."""
+        """Each accepted finding becomes a segment of the annotation, each rejected one known background.
+
+        Raises:
+            InputError: a transform moves one of them.
+        """
+        bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
         pending, done = self.pending(), self._applied()
         accepted = [item for item in pending if item.state == ACCEPTED]
         if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
@@ -104,7 +109,12 @@ class Review:
         return Applied(len(accepted), len(rejected))
 
     def edit(self, number: int) -> str:
-        """Accept a finding and make it a segment of the annotation at once; returns the segment's id."""
+        """Accept a finding and make it a segment of the annotation at once; returns the segment's id.
+
+        Raises:
+            InputError: a transform moves the annotation.
+        """
+        bridge.refuseMoved(roles.nodeOf(self.scan, roles.ANNOTATION))
         self.prediction.setState(number, ACCEPTED)
         item = self.prediction.finding(number)
         there = self._segmentFrom(roles.annotationOf(self.scan), item)

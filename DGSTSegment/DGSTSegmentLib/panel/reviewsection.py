@@ -305,7 +305,9 @@ class ReviewSection:
         path = self._askPath(_("Save the report"), "report.html", "HTML (*.html)")
         if path:
             with attempt(_("The report was not saved.")):
-                writeReport(self.review, self._chosenNumbers(), self._overlaps, Path(path))
+                writeReport(
+                    self.review, self._chosenNumbers(), self._overlaps, Path(path), self.state.parameters.leastShortAxis
+                )
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def _chosenNumbers(self) -> list[int]:

@@ -15,9 +15,9 @@ class Settings:
 
     @property
     def studyFolder(self) -> str:
-        """Where the study lies; a folder in the user's documents by default."""
-        documents = qt.QStandardPaths.writableLocation(qt.QStandardPaths.DocumentsLocation)
-        return self._get("studyFolder") or f"{documents}/DGSTSegment"
+        """Where the study lies; by default a folder beside the user's documents, which many systems copy to a cloud."""
+        home = qt.QStandardPaths.writableLocation(qt.QStandardPaths.HomeLocation)
+        return self._get("studyFolder") or f"{home}/DGSTSegment"
 
     @studyFolder.setter
     def studyFolder(self, folder: str) -> None:

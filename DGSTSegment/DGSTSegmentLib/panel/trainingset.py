@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +14,14 @@ import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from ..imaging.files import read_segments, read_volume
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
 from . import bridge, roles
 from .signal import Signal
 
 _COMPLETENESS = "DGSTSegment.Completeness"
-_SAVED = "DGSTSegment.Saved"
+_SAVED, _SAVED_AT = "DGSTSegment.Saved", "DGSTSegment.SavedAt"
+"""What of a scan is in the training set, and since when: another scene may have saved something newer."""
 
 
 class TrainingSet:
@@ -49,11 +54,15 @@ class TrainingSet:
         """
         return self.study.case(roles.caseOf(scan, self._place))
 
-    def save(self, scan) -> StudyCase:
+    def save(self, scan, replaceNewer: bool = False) -> StudyCase:
         """Add a scan with its annotation to the training set, or bring its case up to date.
 
+        Args:
+            replaceNewer: also where the case was saved from another scene since this one had it.
+
         Raises:
-            InputError: nothing is marked, the box is missing, or the study folder cannot be written to.
+            InputError: nothing is marked, the box is missing, a transform moves scan or marks, the case is newer or
+                holds the same scan under another name, or the study folder cannot be written to.
         """
         annotation = roles.nodeOf(scan, roles.ANNOTATION)
         completeness = completenessOf(annotation)
@@ -65,8 +74,18 @@ class TrainingSet:
                     scan=scan.GetName()
                 )
             )
-        bridge.geometryOf(scan)
         old, rejected = self.caseOf(scan), roles.nodeOf(scan, roles.REJECTED)
+        bridge.geometryOf(scan)
+        bridge.refuseMoved(annotation, rejected)
+        if self.isOlder(scan) and not replaceNewer:
+            raise InputError(
+                _(
+                    "{scan} was changed in the training set since this scene had it; remove it here, and open it there."
+                ).format(scan=scan.GetName())
+            )
+        image = _imageDigest(scan)
+        if old is None:
+            self._refuseTwin(scan, image)
         case = StudyCase(
             id=old.id if old else "",
             name=old.name if old else scan.GetName(),
@@ -74,6 +93,7 @@ class TrainingSet:
             boxes=[boxOf(roles.regionOf(annotation))] if completeness == "region" else [],
             marked=marked,
             rejected=refused,
+            image=image,
         )
         writers = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
         if case.rejected:
@@ -82,23 +102,44 @@ class TrainingSet:
             writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
         saved = self.study.update(case, writers) if old else self.study.add(case, writers)
         roles.setCase(scan, self._place, saved.id)
-        self._remember(scan)
+        self._remember(scan, saved)
         self.changed()
         return saved
+
+    def _refuseTwin(self, scan, image: str) -> None:
+        """One scan in two cases would be learned from and measured on at once."""
+        twin = next((case for case in self.cases() if case.image == image), None)
+        if twin is not None:
+            raise InputError(
+                _("{scan} is in the training set already, as {name}; open that case and go on marking there.").format(
+                    scan=scan.GetName(), name=twin.name
+                )
+            )
+
+    def isOlder(self, scan) -> bool:
+        """Whether the scan's case was saved from another scene since this one saved or opened it."""
+        case, known = self.caseOf(scan), _savedAt(scan).get(self._place)
+        return case is not None and known is not None and known != case.changed
 
     def hasChanges(self, scan) -> bool:
         """Whether an open case of the training set was changed since it was saved or opened."""
         if self.caseOf(scan) is None:
             return False
+        if self.isOlder(scan):
+            return True
         if scan.GetID() not in self._savedAt:  # it came with a saved scene
-            if scan.GetAttribute(_SAVED) != _digest(scan):
-                return True
-            self._savedAt[scan.GetID()] = _state(scan)
+            isSaved = scan.GetAttribute(_SAVED) == _digest(scan)
+            self._savedAt[scan.GetID()] = _state(scan) if isSaved else ()
         return _state(scan) != self._savedAt[scan.GetID()]
 
     def changedScans(self) -> list:
-        """The open scans of the training set that were changed since they were saved or opened."""
-        return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self.hasChanges(scan)]
+        """The open scans of the training set that were changed since they were saved or opened, and those of which that
+        cannot be told, since a transform moves them."""
+        return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self._mayHaveChanges(scan)]
+
+    def _mayHaveChanges(self, scan) -> bool:
+        case = self.caseOf(scan)
+        return case is not None and (scan.GetParentTransformNode() is not None or self.hasChanges(scan))
 
     def newScans(self) -> list:
         """The open scans that hold marks or refusals and are not in the training set."""
@@ -115,8 +156,9 @@ class TrainingSet:
         self._savedAt.clear()
         self._images.clear()
 
-    def _remember(self, scan) -> None:
+    def _remember(self, scan, case: StudyCase) -> None:
         scan.SetAttribute(_SAVED, _digest(scan))
+        scan.SetAttribute(_SAVED_AT, json.dumps({**_savedAt(scan), self._place: case.changed}))
         self._savedAt[scan.GetID()] = _state(scan)
         self._images[scan.GetID()] = _imageState(scan)
 
@@ -131,13 +173,19 @@ class TrainingSet:
         Returns the scan's volume node.
 
         Raises:
-            InputError: a file of the case is missing or damaged.
+            InputError: a file of the case is missing or damaged, or an older state of the case is open.
         """
         scan, case = roles.scanOfCase(self._place, id_), self.study.case(id_)
         if case is None:
             raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
         if scan is None:
             return self._load(case)
+        if self.isOlder(scan):
+            raise InputError(
+                _(
+                    "{scan} is open as it was before the training set was changed; remove it here, then open it again."
+                ).format(scan=scan.GetName())
+            )
         if roles.nodeOf(scan, roles.ANNOTATION) is None:  # it was deleted in another module
             self._loadMarks(case, scan, [])
         return scan
@@ -153,7 +201,7 @@ class TrainingSet:
                 slicer.mrmlScene.RemoveNode(node)
             raise
         roles.setCase(scan, self._place, case.id)
-        self._remember(scan)
+        self._remember(scan, case)
         return scan
 
     def _loadMarks(self, case: StudyCase, scan, made: list) -> None:
@@ -278,7 +326,7 @@ def _writeVolume(scan, path: Path) -> None:
     storage = slicer.vtkMRMLNRRDStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)
-    if not storage.WriteData(scan):
+    if not (storage.WriteData(scan) and _isWhole(path, read_volume)):
         raise OSError(_("the scan could not be written, the disk may be full"))
 
 
@@ -290,8 +338,30 @@ def _writeSegmentation(node, scan, path: Path) -> None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
         storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not storage.WriteData(node):
+    if not (storage.WriteData(node) and _isWhole(path, read_segments)):
         raise OSError(_("the segmentation could not be written, the disk may be full"))
+
+
+def _isWhole(path: Path, read: Callable) -> bool:
+    """Whether a file is on the disk and can be read: Slicer's writer does not hear of a disk that fills at its end."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    try:
+        read(path)
+    except InputError:
+        return False
+    return True
+
+
+def _savedAt(scan) -> dict[str, str]:
+    """When each study's case of the scan was saved, as far as this scene knows, by the study's key."""
+    return json.loads(scan.GetAttribute(_SAVED_AT) or "{}")
+
+
+def _imageDigest(scan) -> str:
+    """Tells the voxels of a scan from any others'."""
+    array = slicer.util.arrayFromVolume(scan)
+    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
 
 
 def _readInto(nodeClass: str, name: str, path: Path, made: list):

@@ -92,7 +92,8 @@ def finetune(
     else:
         material = _checked_material(request)
         run = _started(request, material)
-    return _Finetuning(run, material, reporter, began).carry_out()
+    with run.held():
+        return _Finetuning(run, material, reporter, began).carry_out()
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,16 @@ class HeldOutMeasure:
         dice: over known voxels; 1 where no node is marked and none is predicted there.
         nodes: marked findings.
         found: how many of them a predicted finding matches (IoU > 0.1).
+        findings: how many findings the model has in the whole scan, right, wrong or of what nobody said anything.
+        complete: whether every node of the scan is marked, so that all findings can be judged.
     """
 
     case: str
     dice: float
     nodes: int
     found: int
+    findings: int
+    complete: bool
 
 
 def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
@@ -55,7 +59,14 @@ def measure(predicted: Volume, case: Case, knowledge: np.ndarray) -> HeldOutMeas
     wanted, given = knowledge == NODE, (predicted.array > 0) & known
     marked, found = find(case.annotation), find(predicted.with_array((predicted.array > 0).astype(np.uint8)))
     matching = match(marked, found)
-    return HeldOutMeasure(case.name, dice(wanted, given), len(marked.items), len(matching.pairs))
+    return HeldOutMeasure(
+        case=case.name,
+        dice=dice(wanted, given),
+        nodes=len(marked.items),
+        found=len(matching.pairs),
+        findings=len(found.items),
+        complete=case.completeness == "all",
+    )
 
 
 def summary(before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> dict[str, Any] | None:
@@ -72,6 +83,9 @@ def summary(before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> dict[s
         "dice_after": float(np.mean([m.dice for m in after])),
         "recall_before": recall(before),
         "recall_after": recall(after),
+        "findings_before": sum(m.findings for m in before),
+        "findings_after": sum(m.findings for m in after),
+        "complete": all(m.complete for m in after),
     }
 
 

@@ -13,8 +13,8 @@ from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from .case_files import CaseFiles
 
-REQUEST_FILE, RESULT_FILE = "request.json", "result.json"
-"""In a run's folder: what was asked for, and what came of it."""
+REQUEST_FILE, RESULT_FILE, LOCK_FILE = "request.json", "result.json", "lock"
+"""In a run's folder: what was asked for, what came of it, and what the process at work there has locked."""
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")

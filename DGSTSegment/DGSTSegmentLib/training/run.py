@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from safetensors.torch import save_file
 
 from ..atomic import atomic_path, write_text
 from ..errors import InputError
-from .request import REQUEST_FILE, RESULT_FILE, FinetuneRequest
+from ..locks import try_lock
+from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE, FinetuneRequest
 
 CHECKPOINT_FILE, CACHE_FOLDER = "checkpoint.safetensors", "cache"
 
@@ -69,6 +72,20 @@ class Run:
             raise InputError(f"{folder} holds no run to go on with; start one without --resume.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read ({error}); start a new run in another folder.") from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Context of all work in the folder, which is one process's alone.
+
+        Raises:
+            InputError: another process is at work there.
+        """
+        path = self.folder / LOCK_FILE
+        with open(path, "ab") as file:
+            if not try_lock(file):
+                raise InputError(f"{self.folder} is being worked on by another process; wait until that has ended.")
+            yield
+        path.unlink(missing_ok=True)
 
     @property
     def cache(self) -> Path:

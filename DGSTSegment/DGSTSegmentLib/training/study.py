@@ -24,11 +24,12 @@ from typing import Any
 
 from ..atomic import write_text
 from ..errors import InputError
+from ..locks import is_locked
 from ..networks.card import ModelCard
 from ..networks.catalogue import STARTER
 from ..networks.description import CARD_FILE, DELTA_FILE, read_description
 from .case_files import COMPLETENESS, CaseFiles
-from .request import REQUEST_FILE, RESULT_FILE
+from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
 IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
@@ -49,6 +50,7 @@ class StudyCase:
         marked: how many lymph nodes are marked.
         rejected: how many findings the user refused.
         changed: when it was last written, ISO 8601, local time.
+        image: tells its voxels from any others; empty in studies of older versions.
     """
 
     id: str
@@ -58,6 +60,7 @@ class StudyCase:
     marked: int = 0
     rejected: int = 0
     changed: str = ""
+    image: str = ""
 
     @property
     def changed_at(self) -> float:
@@ -78,7 +81,7 @@ class StudyRun:
         id: name of its folder.
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
-        resumable: it was stopped or cut off, and can go on.
+        resumable: it was stopped or cut off, and can go on; no process is at work there.
         begun: when it was asked for, seconds since 1970: what changed later it has not learned from.
     """
 
@@ -98,6 +101,7 @@ class Study:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
+        self._was_there = False
 
     @property
     def key(self) -> str:
@@ -106,7 +110,7 @@ class Study:
         Raises:
             InputError: the study's description is damaged.
         """
-        return _read_json(self.folder / STUDY_FILE, {}).get("id", "")
+        return self._description().get("id", "")
 
     # ------------------------------------------------------------------------------------------------------- cases
 
@@ -116,6 +120,7 @@ class Study:
         Raises:
             InputError: a case's description is damaged, or the folder cannot be read.
         """
+        self._description()
         return [self._read_case(folder) for folder in _subfolders(self.folder / "cases", CASE_FILE)]
 
     def case(self, id_: str) -> StudyCase | None:
@@ -197,7 +202,12 @@ class Study:
     # -------------------------------------------------------------------------------------------------------- runs
 
     def runs(self) -> list[StudyRun]:
-        """All runs, oldest first."""
+        """All runs, oldest first.
+
+        Raises:
+            InputError: the folder cannot be read, or is gone.
+        """
+        self._description()
         return [_run_of(folder) for folder in _subfolders(self.folder / "runs", REQUEST_FILE)]
 
     def new_run_folder(self) -> Path:
@@ -213,7 +223,7 @@ class Study:
             InputError: the folder cannot be written to.
         """
         folder = self.new_run_folder()
-        made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, f"{_PARTIAL}*")
+        made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, LOCK_FILE, f"{_PARTIAL}*")
         try:
             shutil.copytree(run.folder, folder, ignore=made_of_it, copy_function=_link_or_copy)
             began = (folder / REQUEST_FILE).stat()
@@ -243,7 +253,7 @@ class Study:
         Raises:
             InputError: the study's description is damaged.
         """
-        stored = _read_json(self.folder / STUDY_FILE, {}).get("model", STARTER)
+        stored = self._description().get("model", STARTER)
         inside = self.folder / stored
         return str(inside) if stored.startswith("runs/") else stored
 
@@ -256,13 +266,26 @@ class Study:
 
     # ----------------------------------------------------------------------------------------------------- internals
 
+    def _description(self) -> dict[str, Any]:
+        """What ``study.json`` says; empty for a study that is still to be made.
+
+        Raises:
+            InputError: it is damaged, or the study was there and is gone, as with its drive.
+        """
+        found = _read_json(self.folder / STUDY_FILE, {})
+        if self._was_there and not found:
+            raise InputError(f"The study folder {self.folder} is gone; bring its drive back, or choose another folder.")
+        self._was_there = bool(found)
+        return found
+
     def _describe(self, **changes: str) -> None:
         """Bring ``study.json`` up to date, and give the study its id when it has none."""
+        self._description()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
-        old = _read_json(self.folder / STUDY_FILE, {})
+        old = self._description()
         new = {"format": 1, "id": uuid.uuid4().hex, "model": STARTER, **old, **changes}
         if new != old:
             _write_json(self.folder / STUDY_FILE, new)
@@ -321,7 +344,8 @@ def _link_or_copy(source: str, target: str) -> None:
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
     begun, path = (folder / REQUEST_FILE).stat().st_mtime, folder / RESULT_FILE
-    resumable = not path.exists() or bool(_read_json(path).get("stopped"))
+    is_open = not path.exists() or bool(_read_json(path).get("stopped"))
+    resumable = is_open and not is_locked(folder / LOCK_FILE)
     return StudyRun(folder.name, folder, card, resumable, begun)
 
 

@@ -7,6 +7,7 @@ import stat
 import numpy as np
 import pytest
 
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.training.case import read_case
 
 from ..conftest import tiny_case
@@ -280,6 +281,7 @@ def test_a_copy_of_a_scan_is_not_the_scans_case(host, logic, scan, tmp_path):
     assert logic.trainingSet.caseOf(orphan) is None
     slicer.mrmlScene.RemoveNode(orphan)
     copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, scan, "Second")
+    slicer.util.arrayFromVolume(copy)[:] += 1  # as after a filter; the very same voxels would be refused
     mark(logic, copy, ball())
     assert logic.addToTrainingSet(copy).id != case.id
     assert logic.trainingSet.caseOf(scan).id == case.id
@@ -398,18 +400,93 @@ def test_a_study_folder_that_cannot_be_written_is_said_and_nothing_is_lost(ui, l
     assert ui.addCaseButton.text == "Add to training set"
 
 
-def test_a_study_folder_that_is_gone_is_an_empty_training_set(ui, logic, scan):
+def test_a_study_folder_that_is_gone_is_no_empty_study(host, ui, logic, scan, tiny_models):
+    """As with a drive that is not connected: nothing is made in its place, and no other model is used."""
     import shutil
+
+    from preview_host import answers
 
     mark(logic, scan, ball())
     ui.addCaseButton.click()
-    shutil.rmtree(logic.study.folder)
+    folder, elsewhere = logic.study.folder, logic.study.folder.with_name("elsewhere")
+    shutil.move(folder, elsewhere)
     logic.trainingSet.changed()
-    assert ui.caseTable.rowCount == 0
-    assert ui.addCaseButton.text == "Add to training set"
+    assert ui.caseTable.rowCount == 0 and any("is gone" in text for text in answers.shown)
+    with pytest.raises(InputError, match="is gone; bring its drive back"):
+        logic.findLymphNodes(scan)
+    with pytest.raises(InputError, match="is gone"):
+        logic.addToTrainingSet(scan)
+    assert not folder.exists()
+    shutil.move(elsewhere, folder)
+    assert len(logic.trainingSet.cases()) == 1
+    shutil.rmtree(folder)
+    logic.setStudyFolder(str(folder))
+    assert logic.trainingSet.cases() == [], "chosen anew it is a new study"
+
+
+def test_a_model_that_is_gone_is_not_replaced_by_another_in_silence(logic, scan, tiny_models, tmp_path):
+    import shutil
+
+    mine = tmp_path / "mine"
+    shutil.copytree(tiny_models[0], mine)
+    from DGSTSegmentLib.networks.description import read_description
+
+    logic.models.add(str(mine), {"card": read_description(mine).card.to_json()})
+    logic.models.use(str(mine))
+    logic.settings.addedModels = []
+    with pytest.raises(InputError, match="mine is gone; choose a model"):
+        logic.findLymphNodes(scan)
+
+
+def test_what_another_scene_saved_later_is_not_overwritten_unasked(host, panel, ui, logic, scan, tmp_path):
+    import slicer
+    from preview_host import answers
+
     mark(logic, scan, ball())
     ui.addCaseButton.click()
+    path = str(tmp_path / "monday.mrb")
+    assert slicer.util.saveScene(path)
+    mark(logic, scan, ball())
+    case = logic.addToTrainingSet(scan)
+    assert case.marked == 2
+    host.close_scene()
+    slicer.util.loadScene(path)
+    host.process_events()
+    old = panel.state.scan
+    assert logic.trainingSet.hasChanges(old) and ui.addCaseButton.text == "Update in training set"
+    with pytest.raises(InputError, match="changed in the training set since"):
+        logic.addToTrainingSet(old)
+    with pytest.raises(InputError, match="open as it was before"):
+        logic.trainingSet.open(case.id)
+    answers.give("Cancel")
+    ui.addCaseButton.click()
+    assert "newer state" in answers.asked[-1]
+    assert [case.marked for case in logic.trainingSet.cases()] == [2]
+
+
+def test_one_scan_is_not_added_twice(panel, host, logic, scan):
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    again = open_scan(panel, host, tiny_case(0)[0], "From DICOM once more")
+    mark(logic, again, ball())
+    with pytest.raises(InputError, match="already, as Tiny scan; open that case"):
+        logic.addToTrainingSet(again)
     assert len(logic.trainingSet.cases()) == 1
+
+
+def test_marks_that_a_transform_moves_are_refused(logic, scan):
+    import slicer
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
+    roles.nodeOf(scan, roles.ANNOTATION).SetAndObserveTransformNodeID(transform.GetID())
+    with pytest.raises(InputError, match="is moved by the transform Shift"):
+        logic.addToTrainingSet(scan)
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    assert logic.trainingSet.changedScans() == [scan]
 
 
 @pytest.mark.skipif(not hasattr(stat, "S_IWUSR"), reason="needs file modes")

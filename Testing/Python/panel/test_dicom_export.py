@@ -19,6 +19,7 @@ from .test_review import balls, predicted
 def plugin(monkeypatch):
     """A stand-in for QuantitativeReporting's plugin: it names the file itself and takes a whole node, as that does."""
     import slicer
+    import vtk
 
     exported = []
 
@@ -30,6 +31,12 @@ def plugin(monkeypatch):
             hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
             for exportable in exportables:
                 node = hierarchy.GetItemDataNode(exportable.item)
+                if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is None:
+                    return "Referenced volume is not found for the segmentation"
+                for n in range(node.GetSegmentation().GetNumberOfSegments()):
+                    kind = vtk.mutable("")  # without it the plugin writes MANUAL
+                    node.GetSegmentation().GetNthSegment(n).GetTag("DICOM.SegmentAlgorithmType", kind)
+                    assert str(kind.get()) == "AUTOMATIC"
                 exported.append(node.GetSegmentation().GetNumberOfSegments())
                 (Path(exportable.directory) / "subject_hierarchy_export.SEG.dcm").write_bytes(b"DICM")
             return ""

@@ -112,8 +112,63 @@ def test_a_run_shows_progress_and_ends_in_a_choice(host, panel, ui, logic, cases
     assert f"{result['held_out']['dice_after']:.2f}" in ui.resultLabel.text
     assert "Held out from training: 1" in ui.resultLabel.text
     assert logic.models.current.spec == tiny_base, "no model comes into use without the user's word"
-    better = result["held_out"]["dice_after"] > result["held_out"]["dice_before"]
-    assert panel.nextStep.step().button == ("useModelButton" if better else "keepPreviousButton")
+    assert panel.nextStep.step().button == "" and "One scan says little" in ui.resultLabel.text
+
+
+@pytest.fixture
+def entry(logic):
+    """The starter's line of the list, and one of a model that was fine-tuned from it."""
+    from dataclasses import replace
+
+    from DGSTSegmentLib.panel.models import ModelEntry
+
+    starter = logic.models.entries()[0]
+    return starter, ModelEntry("tuned", replace(starter.card, name="Tuned", base={"name": "starter"}), "study")
+
+
+def measured(before, after, cases=2, complete=True, findings=(3, 3)):
+    """A run's result as if so much had been measured."""
+    one = {"name": "Scan", "before": {"dice": before}, "after": {"dice": after}}
+    held_out = {"cases": [one] * cases, "dice_before": before, "dice_after": after, "complete": complete}
+    held_out |= {"findings_before": findings[0], "findings_after": findings[1]}
+    return {"steps": 5, "weights_changed": 0.01, "held_out": held_out}
+
+
+def test_a_model_is_recommended_only_where_enough_was_measured(entry):
+    from DGSTSegmentLib.panel.comparison import comparison, recommended
+
+    starter, tuned = entry
+    assert recommended(starter, measured(0.5, 0.6)) is True
+    assert recommended(starter, measured(0.6, 0.5)) is False
+    assert recommended(starter, measured(0.6, 0.6)) is None
+    assert recommended(starter, measured(0.5, 0.6, cases=1)) is None
+    assert recommended(starter, measured(0.5, 0.6, complete=False)) is None
+    assert recommended(tuned, measured(0.5, 0.6)) is None
+    same = comparison(starter, tuned, measured(1.0, 1.0))
+    assert "measured the same" in same and "worse" not in same
+    flood = comparison(starter, tuned, measured(0.8, 1.0, complete=False, findings=(1, 65)))
+    assert "65" in flood and "counted, not judged" in flood
+    assert "was not measured on these scans" in comparison(tuned, tuned, measured(0.5, 0.6))
+
+
+def test_a_run_that_another_slicer_trains_is_neither_resumed_nor_removed(host, panel, ui, logic, cases, tiny_base):
+    import subprocess
+    import sys
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 3)
+    ui.stopAndKeepButton.click()
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    folder = logic.study.runs()[-1].folder
+    assert logic.resumableRun() is not None and not (folder / "lock").exists()
+    hold = "import sys; from DGSTSegmentLib.locks import try_lock; file = open(sys.argv[1], 'ab'); "
+    hold += "print(try_lock(file), flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(folder / "lock")]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline().strip() == "True"
+    assert logic.resumableRun() is None
+    other.communicate()
+    assert logic.resumableRun() is not None
 
 
 def test_going_back_to_the_previous_model_is_one_choice(host, panel, ui, logic, cases, tiny_base):

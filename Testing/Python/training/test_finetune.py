@@ -22,6 +22,7 @@ from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
 from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.run import Run
 
 from .conftest import ARCHITECTURE, PLAN
 
@@ -211,6 +212,14 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(sto
         finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop)
     assert checkpoint.read_bytes() == before
     assert finetune(stopped_run, resume=True).steps == 4
+
+
+def test_one_process_at_a_time_works_in_a_runs_folder(stopped_run):
+    run = Run.reopen(stopped_run.out)
+    with run.held(), pytest.raises(InputError, match="being worked on by another process"):
+        finetune(stopped_run, resume=True)
+    assert finetune(stopped_run, resume=True).steps == 4
+    assert not (Path(stopped_run.out) / "lock").exists()
 
 
 def test_a_rule_that_a_strategy_does_not_use_is_said_to_have_no_effect(request_for):
