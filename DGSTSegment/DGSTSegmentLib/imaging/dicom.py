@@ -13,6 +13,9 @@ from .geometry import Geometry
 from .volume import Volume
 
 _MODALITY, _SERIES_DESCRIPTION, _POSITION = "0008|0060", "0008|103e", "0020|0032"
+_RESCALE = ("0028|1052", "0028|1053")
+"""Intercept and slope, from stored values to HU."""
+_SAME_IN_ALL = {"0020|0037": "orientation", "0028|0030": "pixel spacing"}
 _TOLERATED_SLICE_OFFSET = 0.1
 
 
@@ -39,13 +42,37 @@ def _read_slices(folder: Path, files: tuple[str, ...]) -> tuple[Volume, np.ndarr
     reader.SetFileNames(files)
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
-        volume = itk.from_itk(reader.Execute())
+        image = reader.Execute()
+        _refuse_mixed_slices(folder, reader, len(files))
+        if any(len(_values(reader, tag, len(files))) > 1 for tag in _RESCALE):
+            reader.SetOutputPixelType(sitk.sitkFloat32)  # else the first slice's type is taken for all
+            image = reader.Execute()
+        volume = itk.from_itk(image)
         positions = [_position(reader.GetMetaData(n, _POSITION)) for n in range(len(files))]
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"The DICOM series in {folder} could not be read ({itk.reason(error)}); export the whole series again."
         ) from error
     return volume, np.array(positions)
+
+
+def _values(reader: sitk.ImageSeriesReader, tag: str, count: int) -> set[str]:
+    """What the slices say under a tag; an empty text where one says nothing."""
+    return {reader.GetMetaData(n, tag).strip() if reader.HasMetaDataKey(n, tag) else "" for n in range(count)}
+
+
+def _refuse_mixed_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
+    """ITK takes direction and pixel spacing of the first slice for all.
+
+    Raises:
+        InputError: the slices differ in one of them.
+    """
+    for tag, what in _SAME_IN_ALL.items():
+        numbers = [[float(part) for part in text.split("\\") if part] for text in _values(reader, tag, count)]
+        if any(len(one) != len(numbers[0]) or not np.allclose(one, numbers[0], atol=1e-3) for one in numbers):
+            raise InputError(
+                f"The slices in {folder} do not make a regular grid: their {what} differs; export one series alone."
+            )
 
 
 def _files_of_the_ct_series(folder: Path) -> tuple[str, ...]:

@@ -78,6 +78,26 @@ def prepare_labels(labels: Volume, prepared: Prepared) -> np.ndarray:
     return np.ascontiguousarray(zoom_nearest(array[_slices(prepared.box)], prepared.shape))
 
 
+def prepare_every_label(labels: Volume, prepared: Prepared) -> np.ndarray:
+    """As ``prepare_labels``, but a label that no voxel of the model's grid is nearest to takes those it lies in.
+
+    Raises:
+        ValueError: the labels do not lie on the grid of the volume that was prepared.
+    """
+    found = prepare_labels(labels, prepared)
+    array, _ = _oriented(labels, prepared.plan)
+    array = array[_slices(prepared.box)]
+    scale = np.asarray(found.shape) / np.asarray(array.shape)
+    boxes = ndimage.find_objects(array)
+    kept = ndimage.find_objects(found, max_label=len(boxes))
+    for value, (box, there) in enumerate(zip(boxes, kept, strict=True), start=1):
+        if box is not None and there is None:
+            voxels = np.argwhere(array[box] == value) + [part.start for part in box]
+            inside = np.floor((voxels + 0.5) * scale).astype(int)
+            found[tuple(np.minimum(inside, np.asarray(found.shape) - 1).T)] = value
+    return found
+
+
 def restore_scores(scores: np.ndarray | Sequence[np.ndarray], prepared: Prepared) -> np.ndarray:
     """Scores of the classes (logits; [c, k, j, i] in the model's grid, background first) on the volume's stored grid.
 

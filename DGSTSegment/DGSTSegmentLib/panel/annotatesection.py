@@ -170,21 +170,10 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
-        lost = 0
-        with tell(_("The study folder could not be read.")):
-            lost = self.logic.trainingSet.marksLost(self.state.scan)
-        question = _("The training set has more marked lymph nodes of this scan than there are now: {lost} would go.")
-        if lost and not slicer.util.confirmOkCancelDisplay(
-            question.format(lost=lost), windowTitle=_("Update with fewer marks?")
-        ):
-            return
         isOlder = False
         with tell(_("The study folder could not be read.")):
             isOlder = self.logic.trainingSet.isOlder(self.state.scan)
-        question = _(
-            "The training set has a newer state of this scan, saved from another scene. Replace it by this one?"
-        )
-        if isOlder and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Replace what is newer?")):
+        if not self._mayReplace(isOlder):
             return
         with attempt(_("The scan was not added to the training set.")):
             case = self.logic.trainingSet.save(self.state.scan, replaceNewer=isOlder)
@@ -197,6 +186,21 @@ class AnnotateSection:
             )
         self.refresh()
         self.state.stepChanged()
+
+    def _mayReplace(self, isOlder: bool) -> bool:
+        """Whether the stored case may be replaced, after asking where something of it would be lost."""
+        if isOlder:
+            question = _(
+                "The training set has a newer state of this scan, saved from another scene. Replace it by this?"
+            )
+            return slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Replace what is newer?"))
+        lost = 0
+        with tell(_("The study folder could not be read.")):
+            lost = self.logic.trainingSet.marksLost(self.state.scan)
+        question = _("The training set has more marked lymph nodes of this scan than there are now: {lost} would go.")
+        return not lost or slicer.util.confirmOkCancelDisplay(
+            question.format(lost=lost), windowTitle=_("Update with fewer marks?")
+        )
 
     def onCaseOpened(self, scan) -> None:
         self.state.parameters.inputVolume = scan

@@ -15,7 +15,9 @@ from monai.transforms import (
     RandShiftIntensity,
     RandSimulateLowResolution,
 )
+from monai.utils import convert_to_tensor
 
+from .knowledge import OUTSIDE
 from .patches import Patch
 
 KEYS = ("image", "knowledge", "teacher")
@@ -26,13 +28,14 @@ class Augmentation:
 
     Args:
         size: voxels (k, j, i) of the patch that comes out.
-        warp_probability: how often a patch is rotated and zoomed; such a patch is cut larger, by ``cut_size``.
+        warp_probability: how often a patch is rotated and zoomed; such a patch is cut with a ``margin``.
     """
 
     def __init__(self, size: tuple[int, int, int], warp_probability: float = 0.3):
         self.size = tuple(size)
         self.warp_probability = warp_probability
-        self.cut_size = tuple(int(np.ceil(n * 1.2)) for n in size)
+        more = [int(np.ceil(n * 1.2)) - n for n in size]
+        self.margin = tuple((n // 2, n - n // 2) for n in more)
         self._warp = RandAffined(
             KEYS,
             prob=1.0,
@@ -40,7 +43,7 @@ class Augmentation:
             rotate_range=(0.5, 0.1, 0.1),
             scale_range=0.15,
             mode=("bilinear", "nearest", "bilinear"),
-            padding_mode="border",
+            padding_mode=("border", "zeros", "border"),
         )
         self._flips = Compose([RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)])
         self._intensity = Compose(
@@ -55,16 +58,19 @@ class Augmentation:
         )
 
     def wants_warp(self, rng: np.random.Generator) -> bool:
-        """Whether the next patch is to be cut at ``cut_size`` and warped."""
+        """Whether the next patch is to be cut with its margin and warped."""
         return bool(rng.random() < self.warp_probability)
 
     def __call__(self, patch: Patch, warp: bool, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """Tensors [1, k, j, i]: ``image`` and ``teacher`` float32, ``knowledge`` uint8."""
         data = {key: torch.from_numpy(np.array(getattr(patch, key), dtype=np.float32))[None] for key in KEYS}
+        data["knowledge"] -= OUTSIDE  # so that the zeros that come in over the border mean no voxel of the scan
         for transform in (*((self._warp,) if warp else ()), self._flips):
             transform.set_random_state(seed=int(rng.integers(2**31)))
             data = transform(data)
         self._intensity.set_random_state(seed=int(rng.integers(2**31)))
         data["image"] = self._intensity(data["image"])
-        plain = {key: torch.as_tensor(value).contiguous() for key, value in data.items()}
+        data["knowledge"] += OUTSIDE
+        # Without MONAI's meta data, which would follow the values through every layer of the network.
+        plain = {key: convert_to_tensor(value, track_meta=False).contiguous() for key, value in data.items()}
         return {**plain, "knowledge": plain["knowledge"].to(torch.uint8)}

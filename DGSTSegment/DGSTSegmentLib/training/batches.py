@@ -42,5 +42,5 @@ class Batches:
 
     def _patch(self, kind: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         warp = self.augmentation.wants_warp(rng)
-        size = self.augmentation.cut_size if warp else self.augmentation.size
-        return self.augmentation(draw_patch(self.cases, kind, size, rng), warp, rng)
+        margin = self.augmentation.margin if warp else ((0, 0),) * 3
+        return self.augmentation(draw_patch(self.cases, kind, self.augmentation.size, rng, margin), warp, rng)

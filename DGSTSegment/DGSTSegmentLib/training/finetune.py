@@ -120,6 +120,7 @@ def _checked_material(request: FinetuneRequest) -> _Material:
     model = open_model(request.model, fold=request.fold, base=request.base)
     model.foundation.network()
     _refuse_several_labels(model.foundation)
+    _refuse_other_than_ct(model.foundation, request)
     return _Material(model, [read_case(files) for files in request.cases])
 
 
@@ -175,6 +176,15 @@ def _refuse_several_labels(foundation: FoundationModel) -> None:
         )
 
 
+def _refuse_other_than_ct(foundation: FoundationModel, request: FinetuneRequest) -> None:
+    """HU say what an unmarked voxel cannot be; other images have none."""
+    if foundation.plan.normalization != "ct" and any(files.completeness != "all" for files in request.cases):
+        raise InputError(
+            f"{foundation.card.name} does not read its images as CT, so nothing is known of unmarked voxels; mark "
+            "every node of each scan (completeness all), or choose a CT model."
+        )
+
+
 class _Finetuning:
     """The phases of one run in order."""
 
@@ -196,15 +206,14 @@ class _Finetuning:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
         answers = [(cases[n], _segmentation(base, cases[n])) for n in held_out]
-        examined = [(case, knowledge_of(case, answer.array > 0)) for case, answer in answers]
-        before = [measure(answer, *known) for (_, answer), known in zip(answers, examined, strict=True)]
+        before = [measure(answer, case, knowledge_of(case, answer.array > 0)) for case, answer in answers]
         self._tell_held_out(0, before)
         self._clock("measure_before")
         network, trainer = self._train(prepared)
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(network, deaf=True)
-        after = [measure(_segmentation(adapted, case), case, knowledge) for case, knowledge in examined]
+        before, after = _measured(answers, [_segmentation(adapted, cases[n]) for n in held_out])
         self._tell_held_out(trainer.step, after)
         self._clock("measure_after")
         return self._keep(network, trainer, before, after)
@@ -296,6 +305,18 @@ class _Finetuning:
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+def _measured(
+    before: list[tuple[Case, Volume]], after: list[Volume]
+) -> tuple[list[HeldOutMeasure], list[HeldOutMeasure]]:
+    """Both models judged by the same voxels: around marks, what either calls node may be one that nobody marked."""
+    old, new = [], []
+    for (case, first), second in zip(before, after, strict=True):
+        knowledge = knowledge_of(case, (first.array > 0) | (second.array > 0))
+        old.append(measure(first, case, knowledge))
+        new.append(measure(second, case, knowledge))
+    return old, new
 
 
 def _segmentation(predictor: Predictor, case: Case) -> Volume:

@@ -8,9 +8,9 @@ from scipy import ndimage
 from ..imaging.volume import Volume
 from .case import Case
 
-UNKNOWN, NODE, BACKGROUND, TRUSTED = 0, 1, 2, 3
+UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE = 0, 1, 2, 3, 4
 """Codes of a knowledge map (uint8): nothing known; a marked node; background that the user's marks imply; background
-because no lymph node has that density."""
+because no lymph node has that density; no voxel of the scan (in patches that reach over its end)."""
 
 RING_MM = 8.0
 DARKEST_NODE_HU, BRIGHTEST_NODE_HU = -50.0, 300.0

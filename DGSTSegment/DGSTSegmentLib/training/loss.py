@@ -10,7 +10,7 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional
 
-from .knowledge import NODE, UNKNOWN
+from .knowledge import NODE, OUTSIDE, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class FewShotLoss(nn.Module):
     """Dice + cross-entropy over known voxels at every resolution, plus distillation over unknown ones at the highest.
 
     Dice and cross-entropy as in nnU-Net (foreground Dice over the batch; halved weight with each halved resolution,
-    none for the lowest of several), with unknown voxels left out of both. Where nothing is known the network is held
-    to the foundation model by the Kullback-Leibler divergence of its probability from the foundation model's (ours,
-    after knowledge distillation, arXiv 1503.02531).
+    none for the lowest of several; targets of the nearest voxel), with unknown voxels left out of both. Where nothing
+    is known the network is held to the foundation model by the Kullback-Leibler divergence of its probability from the
+    foundation model's (ours, after knowledge distillation, arXiv 1503.02531).
 
     Args:
         distillation: weight of the divergence.
@@ -43,12 +43,13 @@ class FewShotLoss(nn.Module):
         """
         Args:
             scores: logits [n, 2, k, j, i] (background, node), highest resolution first.
-            knowledge: codes [n, 1, k, j, i].
+            knowledge: codes [n, 1, k, j, i]; voxels outside the scan count nowhere.
             teacher: the foundation model's node probability, same shape.
         """
         scores = [score.float() for score in scores]
         known = sum(
-            weight * self._known(score, functional.interpolate(knowledge.float(), score.shape[2:], mode="nearest"))
+            weight
+            * self._known(score, functional.interpolate(knowledge.float(), score.shape[2:], mode="nearest-exact"))
             for weight, score in zip(_weights(len(scores)), scores, strict=True)
             if weight
         )
@@ -57,7 +58,7 @@ class FewShotLoss(nn.Module):
         return LossParts(total, float(known.detach()), float(divergence.detach()))
 
     def _known(self, scores: torch.Tensor, knowledge: torch.Tensor) -> torch.Tensor:
-        is_known = knowledge != UNKNOWN
+        is_known = (knowledge != UNKNOWN) & (knowledge != OUTSIDE)
         if not is_known.any():
             return scores.sum() * 0.0
         node = (knowledge == NODE).long()

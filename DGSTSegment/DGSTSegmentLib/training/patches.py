@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .knowledge import BACKGROUND, NODE, TRUSTED
+from .knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED
 
 REMEMBERED_PLACES = 20_000
 
@@ -44,27 +44,42 @@ class Patch:
     teacher: np.ndarray
 
 
-def draw_patch(cases: list[PreparedCase], kind: str, size: tuple[int, int, int], rng: np.random.Generator) -> Patch:
+Margin = tuple[tuple[int, int], ...]
+
+
+def draw_patch(
+    cases: list[PreparedCase],
+    kind: str,
+    size: tuple[int, int, int],
+    rng: np.random.Generator,
+    margin: Margin = ((0, 0), (0, 0), (0, 0)),
+) -> Patch:
     """A patch from a case drawn at random.
 
     Args:
         cases: at least one.
         kind: ``node`` centres on a marked voxel; ``background`` on known or trusted background, each as likely;
             ``any`` anywhere. A case without such voxels gives a patch from anywhere.
-        size: voxels (k, j, i); where the case is smaller, the patch is filled up with unknown voxels of value 0.
+        size: voxels (k, j, i).
         rng: all randomness.
+        margin: voxels before and after it along each axis that are cut with it, beyond the case's end too.
     """
     case = cases[rng.integers(len(cases))]
-    return cut(case, _center(case, kind, rng), size)
+    return cut(case, _center(case, kind, rng), size, margin)
 
 
-def cut(case: PreparedCase, center: np.ndarray, size: tuple[int, int, int]) -> Patch:
-    """The patch of ``size`` (k, j, i) around voxel ``center``, moved inward where it would leave the case."""
-    shape = np.asarray(case.image.shape)
-    first = np.clip(np.asarray(center) - np.asarray(size) // 2, 0, np.maximum(shape - size, 0))
-    box = tuple(slice(int(a), int(a) + n) for a, n in zip(first, size, strict=True))
-    image, knowledge = (_filled_up(array[box], size) for array in (case.image, case.knowledge))
-    teacher = np.zeros(size, np.float32) if case.teacher is None else _filled_up(case.teacher[box], size)
+def cut(
+    case: PreparedCase, center: np.ndarray, size: tuple[int, int, int], margin: Margin = ((0, 0), (0, 0), (0, 0))
+) -> Patch:
+    """The patch of ``size`` (k, j, i) around voxel ``center``, moved inward where it would leave the case, and with the
+    case in its middle where that is smaller, as in prediction. Voxels outside the case are 0, their knowledge
+    ``OUTSIDE``."""
+    shape, wanted = np.asarray(case.image.shape), np.asarray(size)
+    inward = np.clip(np.asarray(center) - wanted // 2, 0, np.maximum(shape - wanted, 0))
+    first = np.where(shape >= wanted, inward, -((wanted - shape) // 2))
+    spans = [(int(a) - before, int(a) + n + after) for a, n, (before, after) in zip(first, size, margin, strict=True)]
+    image, knowledge = _span(case.image, spans, 0), _span(case.knowledge, spans, OUTSIDE)
+    teacher = np.zeros(image.shape, np.float32) if case.teacher is None else _span(case.teacher, spans)
     return Patch(image, knowledge, teacher)
 
 
@@ -84,6 +99,12 @@ def _sample_places(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack(np.unravel_index(flat, mask.shape), axis=-1)
 
 
-def _filled_up(array: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
-    missing = [(0, n - have) for n, have in zip(size, array.shape, strict=True)]
-    return np.pad(np.asarray(array), missing) if any(after for _, after in missing) else np.asarray(array)
+def _span(array: np.ndarray, spans: list[tuple[int, int]], outside: int | None = None) -> np.ndarray:
+    """The box from the first to the one after the last voxel of each axis; where the array ends it goes on with
+    ``outside``, or with its last values."""
+    inner = tuple(slice(max(0, low), min(high, end)) for (low, high), end in zip(spans, array.shape, strict=True))
+    missing = [(max(0, -low), max(0, high - end)) for (low, high), end in zip(spans, array.shape, strict=True)]
+    part = np.asarray(array[inner])
+    if not any(map(any, missing)):
+        return part
+    return np.pad(part, missing, "edge") if outside is None else np.pad(part, missing, constant_values=outside)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..errors import InputError
 from .devices import DTYPES, autocast
 from .events import Reporter
 from .memory import OutOfMemory, is_out_of_memory
@@ -78,16 +79,23 @@ def window_scores(
 
     Raises:
         OutOfMemory: not even the smallest means sufficed.
+        InputError: the networks answer with values that are no numbers, in fp32 too.
         Stopped: the user asked to stop.
     """
     reporter = reporter or Reporter()
     while True:
         try:
-            return _window_scores(networks, array, window, means, reporter)
+            scores = _window_scores(networks, array, window, means, reporter)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             smaller = means.less()
+        else:
+            if np.isfinite(scores).all():
+                return scores
+            means = _exact(means)
+            reporter.note("The network's values went beyond what its number format holds: computed anew in fp32.")
+            continue
         gc.collect()
         if means.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -98,6 +106,17 @@ def window_scores(
             )
         means, note = smaller
         reporter.note(note)
+
+
+def _exact(means: Means) -> Means:
+    """Means whose numbers reach far enough where those of ``means`` did not.
+
+    Raises:
+        InputError: these are such already, so the weights are to blame.
+    """
+    if means.precision == "fp32":
+        raise InputError("The model answers with values that are no numbers; its weights are damaged, choose another.")
+    return replace(means, precision="fp32")
 
 
 @torch.inference_mode()

@@ -45,8 +45,8 @@ class Trainer:
         self.batches = Batches(cases, patch_size, run.request.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
         self.step, self.stopped = 0, False
-        uses_scaler = run.fixed["precision"] == "fp16" and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler("cuda") if uses_scaler else None
+        uses_scaler = run.fixed["precision"] == "fp16"
+        self.scaler = torch.amp.GradScaler(self.device.type) if uses_scaler else None
 
     def train(self, prefetcher: Executor, spent_seconds: float, reserved_seconds: float) -> None:
         """Train to the last step, from the run's checkpoint where there is one, or until asked to stop.

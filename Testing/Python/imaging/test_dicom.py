@@ -12,7 +12,17 @@ from DGSTSegmentLib.imaging.files import read_volume
 _HU = np.arange(6 * 4 * 5, dtype=np.int16).reshape(6, 4, 5) * 10 - 600
 
 
-def _write_slice(path, hu, position, series="1.2.3.4", modality="CT", orientation=(1, 0, 0, 0, 1, 0), description="CT"):
+def _write_slice(
+    path,
+    hu,
+    position,
+    series="1.2.3.4",
+    modality="CT",
+    orientation=(1, 0, 0, 0, 1, 0),
+    description="CT",
+    spacing=(0.8, 0.6),
+    rescale=(2, -1024),
+):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -22,12 +32,12 @@ def _write_slice(path, hu, position, series="1.2.3.4", modality="CT", orientatio
     scan.Modality, scan.SeriesDescription = modality, description
     scan.StudyInstanceUID, scan.SeriesInstanceUID, scan.FrameOfReferenceUID = "1.2.3", series, "1.2.9"
     scan.ImagePositionPatient, scan.ImageOrientationPatient = [round(x, 6) for x in position], list(orientation)
-    scan.PixelSpacing, scan.SliceThickness = [0.8, 0.6], 2.5
+    scan.PixelSpacing, scan.SliceThickness = list(spacing), 2.5
     scan.Rows, scan.Columns = hu.shape
     scan.SamplesPerPixel, scan.PhotometricInterpretation = 1, "MONOCHROME2"
     scan.BitsAllocated, scan.BitsStored, scan.HighBit, scan.PixelRepresentation = 16, 16, 15, 0
-    scan.RescaleSlope, scan.RescaleIntercept = 2, -1024
-    scan.PixelData = ((hu + 1024) // 2).astype(np.uint16).tobytes()
+    slope, intercept = scan.RescaleSlope, scan.RescaleIntercept = rescale
+    scan.PixelData = ((hu - intercept) // slope).astype(np.uint16).tobytes()
     pydicom.dcmwrite(path, scan, enforce_file_format=True)
 
 
@@ -61,6 +71,26 @@ def test_a_series_comes_in_hu_and_in_its_place(orientation, tmp_path):
     row, column = np.reshape(orientation, (2, 3))
     expected = np.array([-30, -40, 100]) + 2 * 2.5 * np.cross(row, column) + 3 * 0.8 * column + 4 * 0.6 * row
     np.testing.assert_allclose(volume.geometry.to_world([2, 3, 4]), expected, atol=1e-4)
+
+
+def _rewritten(folder, **how):
+    """The first slice along the normal, written once more with another header."""
+    _write_series(folder)
+    first = min(folder.iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
+    _write_slice(first, np.maximum(_HU[0], 0) if "rescale" in how else _HU[0], (-30.0, -40.0, 100.0), **how)
+    return folder
+
+
+def test_slices_with_scales_of_their_own_all_come_in_hu(tmp_path):
+    volume = read_volume(_rewritten(tmp_path / "ct", rescale=(1, 0)))
+    np.testing.assert_array_equal(volume.array, np.concatenate([np.maximum(_HU[:1], 0), _HU[1:]]))
+
+
+@pytest.mark.parametrize(
+    ("how", "what"), [({"orientation": (0, 1, 0, 0, 0, -1)}, "orientation"), ({"spacing": (2, 2)}, "pixel spacing")]
+)
+def test_a_slice_that_lies_otherwise_than_the_others(tmp_path, how, what):
+    assert f"their {what} differs" in _refusal(_rewritten(tmp_path / "ct", **how))
 
 
 def test_slices_that_are_placed_with_a_little_jitter_are_read(tmp_path):

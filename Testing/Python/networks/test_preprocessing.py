@@ -11,7 +11,7 @@ from DGSTSegmentLib.imaging.geometry import Geometry
 from DGSTSegmentLib.imaging.orientation import in_axis_order_of, to_lps_order
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.plan import Plan
-from DGSTSegmentLib.networks.preprocessing import prepare, prepare_labels, restore_scores
+from DGSTSegmentLib.networks.preprocessing import prepare, prepare_every_label, prepare_labels, restore_scores
 
 PLAN = Plan((2.0, 1.5, 1.5), (8, 8, 8), lower=-100.0, upper=300.0, mean=40.0, std=80.0)
 OBLIQUE = np.linalg.qr(np.array([[1.0, 0.2, -0.1], [-0.2, 1.0, 0.15], [0.1, -0.1, 1.0]]))[0]
@@ -159,6 +159,23 @@ def test_labels_lie_on_the_voxels_that_they_mark():
     bright = prepared.array[0] > (100 - PLAN.mean) / PLAN.std
     overlap = 2 * (bright & (prepared_labels == 3)).sum() / (bright.sum() + (prepared_labels == 3).sum())
     assert overlap > 0.95
+
+
+def test_no_label_is_lost_however_thin_it_is():
+    volume = smooth_ct(shape=(20, 30, 28), direction=OBLIQUE)
+    labels = np.zeros(volume.array.shape, np.uint8)
+    thin = range(2, 18, 3)
+    for n in thin:
+        labels[n, 10:20, n : n + 2] = n
+    coarse = replace(PLAN, spacing_kji=tuple(3 * mm for mm in volume.geometry.spacing_kji), crop_to_nonzero=False)
+    prepared = prepare(volume, coarse)
+    assert len(np.unique(prepare_labels(volume.with_array(labels), prepared))) < 1 + len(thin), "else this says nothing"
+    kept = prepare_every_label(volume.with_array(labels), prepared)
+    assert set(np.unique(kept)) == {0, *thin}
+    oriented = to_lps_order(volume.with_array(labels)).array
+    for n in thin:
+        found = (np.argwhere(kept == n) + 0.5).mean(0) * (np.array(oriented.shape) / kept.shape) - 0.5
+        assert np.abs(found - np.argwhere(oriented == n).mean(0)).max() <= 2
 
 
 def test_labels_on_another_grid_are_refused():

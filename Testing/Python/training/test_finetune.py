@@ -11,20 +11,23 @@ from safetensors.torch import load_file
 
 from DGSTSegmentLib.dgst.registry import RULES, STRATEGIES
 from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.architectures import build
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
+from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.events import Stopped
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import _measured, finetune
+from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
-from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
 from DGSTSegmentLib.training.run import Run
 
-from .conftest import ARCHITECTURE, PLAN
+from .conftest import ARCHITECTURE, PLAN, ball, scan
 
 
 @pytest.fixture
@@ -212,6 +215,49 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(sto
         finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop)
     assert checkpoint.read_bytes() == before
     assert finetune(stopped_run, resume=True).steps == 4
+
+
+def test_a_node_thinner_than_the_models_voxels_is_learned_and_that_is_said(request_for, geometry, tmp_path):
+    fine = Geometry.from_parts((60, 32, 32), (2.0, 2.0, 1.0), origin=(-30.0, 12.0, 5.0))
+    image, labels = scan(fine, (30, 15, 15))
+    thin = np.zeros_like(labels.array)
+    thin[30] = labels.array[30]
+    write_volume(image, tmp_path / "fine.nii.gz")
+    write_volume(labels.with_array(thin), tmp_path / "thin.nii.gz")
+    for completeness in ("all", "marked"):
+        files = CaseFiles(str(tmp_path / "fine.nii.gz"), str(tmp_path / "thin.nii.gz"), completeness)
+        request, stop = request_for(cases=[files], out=str(tmp_path / completeness)), StopAfter(1)
+        notes = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).notes
+        knowledge = np.load(tmp_path / completeness / "cache" / "0" / "knowledge.npy")
+        assert (knowledge == NODE).any()
+        assert any("1 of 1 marked nodes are thinner" in note for note in notes) == (30 % 3 != 1)
+
+
+def test_before_and_after_are_judged_by_the_same_voxels(geometry):
+    image, labels = scan(geometry, (9, 15, 15))
+    case = Case("scan", image, labels)
+    beside = [
+        ball(geometry, (9, 15, 15), 13.0) & (np.indices(geometry.shape)[2] * sign > 15 * sign) for sign in (1, -1)
+    ]
+    first, second = (labels.with_array((labels.array > 0) | half) for half in beside)
+    (before,), (after,) = _measured([(case, first)], [second])
+    assert before.dice == pytest.approx(after.dice, abs=0.02)
+
+
+def test_a_model_of_other_images_than_ct_learns_only_where_every_node_is_marked(request_for, study, tmp_path):
+    plan = replace(PLAN, normalization="zscore")
+    torch.manual_seed(3)
+    card = ModelCard(name="mr", labels={"background": 0, "lymph node": 1})
+    write_full(tmp_path / "mr", build(ARCHITECTURE), card, plan, ARCHITECTURE)
+    marked = [replace(files, completeness="marked") for files in study[:2]]
+    with pytest.raises(InputError, match="mr does not read its images as CT"):
+        finetune(replace(request_for(cases=marked), model=str(tmp_path / "mr")))
+    assert finetune(replace(request_for(steps=1), model=str(tmp_path / "mr"))).steps == 1
+
+
+def test_fp16_trains_with_a_scaled_loss_on_a_cpu_too(request_for):
+    result = finetune(request_for(precision="fp16", steps=3))
+    assert result.weights_changed > 0 and not any("not finite" in note for note in result.notes)
 
 
 def test_one_process_at_a_time_works_in_a_runs_folder(stopped_run):

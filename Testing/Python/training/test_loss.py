@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED, UNKNOWN
 from DGSTSegmentLib.training.loss import FewShotLoss
 
 SHAPE = (1, 1, 4, 4, 4)
@@ -31,6 +31,39 @@ def test_unknown_voxels_do_not_touch_the_supervised_loss():
     scores = scores_of(0.3, requires_grad=True)
     FewShotLoss(distillation=0)([scores], knowledge, torch.zeros(SHAPE)).total.backward()
     assert (scores.grad[:, :, 3] == 0).all() and (scores.grad[:, :, :3] != 0).all()
+
+
+def test_voxels_outside_the_scan_touch_neither_loss():
+    knowledge = torch.full(SHAPE, BACKGROUND, dtype=torch.uint8)
+    knowledge[:, :, 0], knowledge[:, :, 1], knowledge[:, :, 3] = NODE, UNKNOWN, OUTSIDE
+    scores = scores_of(0.3, requires_grad=True)
+    parts = FewShotLoss()([scores], knowledge, torch.full(SHAPE, 0.8))
+    parts.total.backward()
+    assert (scores.grad[:, :, 3] == 0).all() and (scores.grad[:, :, :3] != 0).all()
+    inside = FewShotLoss()([scores[:, :, :3]], knowledge[:, :, :3], torch.full(SHAPE, 0.8)[:, :, :3])
+    assert parts.distillation == pytest.approx(inside.distillation)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_targets_of_lower_resolutions_lie_where_the_marks_lie(factor):
+    """The loss is least where the lower score map marks the voxels around the node's centre, not beside them."""
+    size, node = 32, slice(13, 20)
+    knowledge = torch.full((1, 1, size, 4, 4), BACKGROUND, dtype=torch.uint8)
+    knowledge[:, :, node] = NODE
+
+    def loss(shift):
+        place = torch.arange(size // factor) * factor + (factor - 1) / 2
+        inside = ((place - 16 - shift).abs() < 3.5).float() * 8 - 4
+        lower = torch.stack([-inside, inside])[None, :, :, None, None].expand(1, 2, size // factor, 2, 2)
+        return float(
+            FewShotLoss()(
+                [torch.zeros(1, 2, size, 4, 4), lower, torch.zeros(1, 2, 1, 1, 1)],
+                knowledge,
+                torch.zeros(knowledge.shape),
+            ).total
+        )
+
+    assert loss(0) <= min(loss(-factor), loss(factor))
 
 
 def test_a_patch_without_known_voxels_trains_by_distillation_alone():

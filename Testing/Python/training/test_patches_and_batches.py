@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from DGSTSegmentLib.training.augmentation import Augmentation
 from DGSTSegmentLib.training.batches import Batches
-from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED, UNKNOWN
 from DGSTSegmentLib.training.patches import PreparedCase, cut, draw_patch
 
 SIZE = (8, 12, 12)
@@ -47,11 +48,32 @@ def test_a_patch_keeps_image_and_knowledge_together(case):
     np.testing.assert_array_equal(patch.image[tuple(first)], case.image[5, 5, 5])
 
 
-def test_a_case_smaller_than_a_patch_is_filled_up_with_unknown_voxels():
+def test_a_case_smaller_than_a_patch_lies_in_its_middle_and_the_rest_is_outside_the_scan():
     small = PreparedCase("slab", np.ones((3, 30, 30), np.float32), np.full((3, 30, 30), BACKGROUND, np.uint8))
     patch = cut(small, np.array([1, 15, 15]), SIZE)
     assert patch.image.shape == SIZE
-    assert (patch.knowledge[:3] == BACKGROUND).all() and (patch.knowledge[3:] == UNKNOWN).all()
+    assert (patch.knowledge[2:5] == BACKGROUND).all() and (patch.image[2:5] == 1).all()
+    for rest in (slice(0, 2), slice(5, None)):
+        assert (patch.knowledge[rest] == OUTSIDE).all() and (patch.image[rest] == 0).all()
+
+
+@pytest.mark.parametrize("k", [1, 2, 17, 18])
+def test_a_warped_patch_keeps_the_node_it_was_drawn_for_also_at_the_end_of_a_scan(k):
+    knowledge = np.full((20, 40, 40), BACKGROUND, np.uint8)
+    knowledge[k, 18:23, 18:23] = NODE
+    case = PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge)
+    augmentation, rng = Augmentation((12, 16, 16)), np.random.default_rng(0)
+    patches = [
+        augmentation(draw_patch([case], "node", augmentation.size, rng, augmentation.margin), True, rng)
+        for _ in range(20)
+    ]
+    holding = sum(bool((patch["knowledge"] == NODE).any()) for patch in patches)
+    assert holding >= 16, "a node one voxel thick may fall between two slices of a turned patch, seldom"
+
+
+def test_batches_are_plain_tensors(case):
+    batch = Batches([case], SIZE, 2, seed=0)[3]
+    assert all(type(tensor) is torch.Tensor for tensor in (batch.image, batch.knowledge, batch.teacher))
 
 
 def test_the_same_seed_and_step_give_the_same_batch_in_any_order(case):
@@ -73,6 +95,6 @@ def test_augmentation_leaves_codes_codes_and_probabilities_probabilities(case):
     for step in range(25):
         batch = batches[step]
         assert batch.image.shape == batch.knowledge.shape == batch.teacher.shape == (3, 1, *SIZE)
-        assert set(batch.knowledge.unique().tolist()) <= {UNKNOWN, NODE, BACKGROUND, TRUSTED}
+        assert set(batch.knowledge.unique().tolist()) <= {UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE}
         assert batch.teacher.min() >= 0.2 and batch.teacher.max() <= 0.3
         assert torch.isfinite(batch.image).all()

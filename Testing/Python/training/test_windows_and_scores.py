@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.training.events import Reporter, Stopped
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.scores import Means, window_scores
@@ -29,6 +32,32 @@ class PlaceInWindow(nn.Module):
 
 def volume(*shape):
     return np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+
+
+class Overflowing(Local):
+    """Holds no more than fp16 does where its weights are not fp32, as a network whose activations grow too large."""
+
+    def forward(self, x):
+        scores = super().forward(x)
+        exact = not torch.is_autocast_enabled("cpu")
+        return scores if exact else scores + torch.where(scores > 2, torch.inf, 0) * 0
+
+
+class Broken(Local):
+    def forward(self, x):
+        return super().forward(x) * torch.nan
+
+
+def test_values_that_are_no_numbers_are_computed_anew_or_refused():
+    array, heard = volume(8, 12, 12), []
+    half = replace(CPU, precision="bf16")
+    scores = window_scores([Overflowing()], array, WINDOW, half, Reporter(heard.append))
+    np.testing.assert_allclose(scores, window_scores([Local()], array, WINDOW, CPU), rtol=1e-5)
+    assert [e["message"] for e in heard if e["event"] == "note"] == [
+        "The network's values went beyond what its number format holds: computed anew in fp32."
+    ]
+    with pytest.raises(InputError, match="values that are no numbers"):
+        window_scores([Broken()], array, WINDOW, half)
 
 
 @pytest.mark.parametrize("size", [8, 9, 12, 13, 31])
