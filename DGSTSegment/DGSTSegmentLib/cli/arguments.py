@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from ..errors import InputError
 from ..networks.catalogue import STARTER
+from ..networks.plan import ORIENTATIONS
 from ..training.request import DEVICES, PRECISIONS
 
 
@@ -45,6 +46,15 @@ def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
 def add_model_part(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved")
     parser.add_argument("--fold", help="one fold of an nnU-Net model (a number, or all)")
+
+
+def add_orientation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--orientation",
+        choices=tuple(ORIENTATIONS),
+        help="how the network wants to see scans, where its files do not tell: brought to LPS or RAS order first, or "
+        "as a file stores them (nnU-Net models whose training files were stored otherwise)",
+    )
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:

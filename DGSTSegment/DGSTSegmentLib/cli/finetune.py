@@ -9,7 +9,7 @@ from typing import Any
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.request import REQUEST_FILE, stored_request
-from .arguments import add_computing, add_model, add_output, given, model_spec
+from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
@@ -18,13 +18,14 @@ from .table import cases_of_options, read_table
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
 _OPTIONS = ("strategy", "gamma", "layers", "update", "lr", "steps", "minutes", "holdout", "seed", "device")
-_OPTIONS += ("precision", "base", "fold", "batch_size", "threads", "distillation", "name")
+_OPTIONS += ("precision", "base", "fold", "orientation", "batch_size", "threads", "distillation", "name")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser, required=False)
     _add_cases(parser)
     _add_training(parser)
+    add_orientation(parser)
     add_computing(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; other numbers give other last bits")
     parser.add_argument("--name", help="how the new model is called")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_computing, add_model, add_output, existing, given, model_spec
+from .arguments import add_computing, add_model, add_orientation, add_output, existing, given, model_spec
 from .engine import ask
 from .outputs import print_json, volume_path
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="CT", required=True, help="CT file, or folder of a DICOM series")
     parser.add_argument("--out", metavar="SEG", required=True, help="segmentation to write (.nii.gz, .nrrd, ...)")
     parser.add_argument("--probability", metavar="P", help="probability of any label, to write (.nii.gz, .nrrd, ...)")
+    add_orientation(parser)
     add_computing(parser)
     add_output(parser)
 
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
         "model": model_spec(options.model),
         "image": existing(options.image),
         "out": volume_path(options.out, options.image),
-        **given(options, "base", "fold", "device", "precision"),
+        **given(options, "base", "fold", "device", "precision", "orientation"),
     }
     if options.probability:
         fields["probability"] = volume_path(options.probability, options.image, options.out)

@@ -69,7 +69,7 @@ def predict(fields: Fields, context: Context) -> Fields:
     notes = notes_on_ct(volume)
     for note in notes:
         context.on_event({"event": "note", "message": note})
-    model = context.model.get(request.model, request.base, request.fold)
+    model = context.model.get(request.model, request.base, request.fold, request.orientation)
     result = prediction.predict(
         model,
         volume,

@@ -21,6 +21,7 @@ def open_model(
     fold: int | str | None = None,
     checkpoint: str | None = None,
     base: str | os.PathLike | None = None,
+    orientation: str | None = None,
 ) -> FoundationModel:
     """Open a model by name, folder or zip.
 
@@ -30,11 +31,20 @@ def open_model(
         fold: nnU-Net: a fold's number or ``"all"``; None for the ensemble of all numbered folds.
         checkpoint: nnU-Net: ``"final"``, ``"best"`` or a file name; None for final where there is one.
         base: fine-tuned package: where its base lies, when it is not where the package says.
+        orientation: of ``networks.plan.ORIENTATIONS``, in which the network wants to see scans, where the model's own
+            files do not tell it (nnU-Net's do not say how its training scans were stored); None for the model's own.
 
     Raises:
         InputError: there is no model, a part of it is missing, damaged, not supported or refused, or the base is not
             found or is another model.
     """
+    model = _opened(spec, fold, checkpoint, base)
+    return model if orientation is None else model.oriented(orientation)
+
+
+def _opened(
+    spec: str | os.PathLike, fold: int | str | None, checkpoint: str | None, base: str | os.PathLike | None
+) -> FoundationModel:
     location = starter_path() if str(spec) == STARTER else Path(spec).expanduser().absolute()
     if not location.exists():
         raise InputError(f"The model {spec} does not exist; give 'starter', a folder or a zip.")

@@ -67,6 +67,11 @@ class FoundationModel:
         """Where fine-tuning starts from: the base of a fine-tuned model, else the model itself."""
         return self.base or self
 
+    def oriented(self, orientation: str) -> FoundationModel:
+        """The same model, and its base, for scans in an orientation of ``networks.plan.ORIENTATIONS``."""
+        base = None if self.base is None else self.base.oriented(orientation)
+        return replace(self, plan=replace(self.plan, orientation=orientation), base=base)
+
     @cached_property
     def head(self) -> tuple[str, ...]:
         """Names of the modules that turn features into class scores."""

@@ -124,7 +124,7 @@ def _open_delta(
         deep_supervision=description.deep_supervision,
         location=location,
         delta=_read_delta(directory / DELTA_FILE),
-        base=base_model,
+        base=base_model.oriented(description.plan.orientation),  # what it was fine-tuned with
     )
     try:
         complete = fingerprint(own_state(model.network())) == description.card.fingerprint

@@ -109,7 +109,7 @@ class _Material:
 
 
 def _material(request: FinetuneRequest) -> _Material:
-    model = open_model(request.model, fold=request.fold, base=request.base)
+    model = open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
     return _Material(model, [read_case(files) for files in request.cases])
 
 
@@ -117,7 +117,7 @@ def _checked_material(request: FinetuneRequest) -> _Material:
     """Everything that can be wrong with a request is found here, before the run's folder is made."""
     request.validate()
     choose_device(request.device)
-    model = open_model(request.model, fold=request.fold, base=request.base)
+    model = open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
     model.foundation.network()
     _refuse_several_labels(model.foundation)
     _refuse_other_than_ct(model.foundation, request)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
+from ..networks.plan import ORIENTATIONS
 from .case_files import CaseFiles
 
 REQUEST_FILE, RESULT_FILE, LOCK_FILE = "request.json", "result.json", "lock"
@@ -36,6 +37,7 @@ class PredictRequest:
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: one fold of an ensemble; all of them when None.
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
+        orientation: of ``networks.plan.ORIENTATIONS``, see ``networks.foundation.open_model``; None for the model's own.
     """
 
     model: str
@@ -47,6 +49,7 @@ class PredictRequest:
     base: str | None = None
     fold: int | str | None = None
     precision: str = "auto"
+    orientation: str | None = None
 
     def validate(self) -> None:
         """Raises:
@@ -54,6 +57,8 @@ class PredictRequest:
         """
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        if self.orientation is not None:
+            _one_of("orientation", self.orientation, tuple(ORIENTATIONS))
         outputs = [os.path.abspath(path) for path in (self.out, self.probability, self.findings) if path is not None]
         if len(set(outputs)) < len(outputs):
             raise InputError(f"Two results would be written to one file ({', '.join(outputs)}); give each its own.")
@@ -91,6 +96,7 @@ class FinetuneRequest:
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
         distillation: weight of the divergence from the foundation model where nothing is known.
         name: how the new model is called; the folder's name by default.
+        orientation: of ``networks.plan.ORIENTATIONS``, see ``networks.foundation.open_model``; None for the model's own.
     """
 
     model: str
@@ -113,6 +119,7 @@ class FinetuneRequest:
     precision: str = "auto"
     distillation: float = 1.0
     name: str | None = None
+    orientation: str | None = None
 
     def __post_init__(self) -> None:
         """Spell out what strategy and rule bring along, so that a run goes on by it whatever a later version brings."""
@@ -140,7 +147,7 @@ class FinetuneRequest:
         InputError: a field has a value that nothing knows, or two fields contradict each other.
         """
         _one_of("strategy", self.strategy, tuple(STRATEGIES))
-        for name, known in (("update", tuple(RULES)), ("layers", LAYERS)):
+        for name, known in (("update", tuple(RULES)), ("layers", LAYERS), ("orientation", tuple(ORIENTATIONS))):
             if getattr(self, name) is not None:
                 _one_of(name, getattr(self, name), known)
         _one_of("device", self.device, DEVICES)

@@ -12,6 +12,7 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.geometry import Geometry
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.package import write_delta
 from DGSTSegmentLib.networks.preprocessing import prepare
 
 
@@ -324,6 +325,17 @@ def test_a_model_trained_on_volumes_in_ras_order_gets_them_so(results, workshop)
     plans = {**workshop.plans(), "image_reader_writer": "NibabelIOWithReorient"}
     workshop.write_results(results, {"0": workshop.made(workshop.plain())}, plans=plans)
     assert open_model(results).plan.orientation == "ras"
+
+
+def test_an_orientation_that_the_files_do_not_tell_is_given_by_name_and_kept_by_what_is_fine_tuned(results, tmp_path):
+    assert open_model(results).plan.orientation == "lps"
+    model = open_model(results, orientation="as-stored")
+    assert model.plan.orientation == "as-stored" and model.fingerprint == open_model(results).fingerprint
+    write_delta(tmp_path / "tuned", model.delta_to(model.network()), model.card, model.plan, model)
+    tuned = open_model(tmp_path / "tuned")
+    assert tuned.plan.orientation == tuned.foundation.plan.orientation == "as-stored"
+    again = open_model(tmp_path / "tuned", orientation="ras")
+    assert again.plan.orientation == again.foundation.plan.orientation == "ras"
 
 
 def test_opening_a_model_does_not_disturb_random_numbers(results):

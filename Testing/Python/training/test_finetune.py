@@ -400,6 +400,7 @@ def test_there_must_be_a_run_to_resume(request_for):
         ({"holdout": 2}, "2 of 2 cases cannot be held out"),
         ({"cases": []}, "no case to learn from"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda"),
+        ({"orientation": "upright"}, "orientation must be one of lps, ras, as-stored, not 'upright'"),
         ({"seed": -1}, "seed must be 0 or greater, not -1"),
         ({"steps": None, "minutes": float("inf")}, "minutes must be greater than 0, not inf"),
         ({"distillation": float("nan")}, "distillation must be 0 or greater, not nan"),
