@@ -37,7 +37,7 @@ class PredictRequest:
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: one fold of an ensemble; all of them when None.
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
-        orientation: of ``networks.plan.ORIENTATIONS``, see ``networks.foundation.open_model``; None for the model's own.
+        orientation: of ``networks.plan.ORIENTATIONS``, see ``foundation.open_model``; None for the model's own.
     """
 
     model: str
@@ -96,7 +96,7 @@ class FinetuneRequest:
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
         distillation: weight of the divergence from the foundation model where nothing is known.
         name: how the new model is called; the folder's name by default.
-        orientation: of ``networks.plan.ORIENTATIONS``, see ``networks.foundation.open_model``; None for the model's own.
+        orientation: of ``networks.plan.ORIENTATIONS``, see ``foundation.open_model``; None for the model's own.
     """
 
     model: str
