@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_text
 from ..errors import InputError
 from ..locks import is_locked
 from ..networks.card import ModelCard
@@ -30,6 +28,7 @@ from ..networks.catalogue import STARTER
 from ..networks.description import CARD_FILE, DELTA_FILE, read_description
 from .case_files import COMPLETENESS, CaseFiles
 from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE
+from .study_files import entries, read_json, subfolders, write_json
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
 IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
@@ -121,7 +120,7 @@ class Study:
             InputError: a case's description is damaged, or the folder cannot be read.
         """
         self._description()
-        return [self._read_case(folder) for folder in _subfolders(self.folder / "cases", CASE_FILE)]
+        return [self._read_case(folder) for folder in subfolders(self.folder / "cases", CASE_FILE)]
 
     def case(self, id_: str) -> StudyCase | None:
         """The case in the folder of that name; None where there is none.
@@ -155,7 +154,7 @@ class Study:
             partial.mkdir(parents=True)
             for name, write in writers.items():
                 write(partial / name)
-            _write_json(partial / CASE_FILE, asdict(written))
+            write_json(partial / CASE_FILE, asdict(written))
             os.replace(partial, self.case_folder(id_))
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
@@ -179,7 +178,7 @@ class Study:
                 write(partials[name])
             for name, partial in partials.items():
                 os.replace(partial, folder / name)
-            _write_json(folder / CASE_FILE, asdict(written))
+            write_json(folder / CASE_FILE, asdict(written))
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
         finally:
@@ -208,7 +207,7 @@ class Study:
             InputError: the folder cannot be read, or is gone.
         """
         self._description()
-        return [_run_of(folder) for folder in _subfolders(self.folder / "runs", REQUEST_FILE)]
+        return [_run_of(folder) for folder in subfolders(self.folder / "runs", REQUEST_FILE)]
 
     def new_run_folder(self) -> Path:
         """Where the next run goes; not made yet."""
@@ -227,9 +226,9 @@ class Study:
         try:
             shutil.copytree(run.folder, folder, ignore=made_of_it, copy_function=_link_or_copy)
             began = (folder / REQUEST_FILE).stat()
-            stored = _read_json(run.folder / REQUEST_FILE)
+            stored = read_json(run.folder / REQUEST_FILE)
             request = {**stored["request"], "out": str(folder), "name": model_name(folder)}
-            _write_json(folder / REQUEST_FILE, {**stored, "request": request})
+            write_json(folder / REQUEST_FILE, {**stored, "request": request})
             os.utime(folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -272,7 +271,7 @@ class Study:
         Raises:
             InputError: it is damaged, or the study was there and is gone, as with its drive.
         """
-        found = _read_json(self.folder / STUDY_FILE, {})
+        found = read_json(self.folder / STUDY_FILE, {})
         if self._was_there and not found:
             raise InputError(f"The study folder {self.folder} is gone; bring its drive back, or choose another folder.")
         self._was_there = bool(found)
@@ -288,10 +287,10 @@ class Study:
         old = self._description()
         new = {"format": 1, "id": uuid.uuid4().hex, "model": STARTER, **old, **changes}
         if new != old:
-            _write_json(self.folder / STUDY_FILE, new)
+            write_json(self.folder / STUDY_FILE, new)
 
     def _read_case(self, folder: Path) -> StudyCase:
-        data = _read_json(folder / CASE_FILE)
+        data = read_json(folder / CASE_FILE)
         try:
             return replace(StudyCase.from_json(data), id=folder.name)
         except TypeError as error:
@@ -313,7 +312,7 @@ class Study:
         )
 
     def _next_number(self, kind: str) -> int:
-        names = [p.name for parent in (self.folder / kind, self.folder / "removed") for p in _entries(parent)]
+        names = [p.name for parent in (self.folder / kind, self.folder / "removed") for p in entries(parent)]
         return max((int(m[1]) for name in names if (m := re.match(r"(\d{4})(-|$)", name))), default=0) + 1
 
     def _move_away(self, folder: Path) -> Path:
@@ -344,7 +343,7 @@ def _link_or_copy(source: str, target: str) -> None:
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
     begun, path = (folder / REQUEST_FILE).stat().st_mtime, folder / RESULT_FILE
-    is_open = not path.exists() or bool(_read_json(path).get("stopped"))
+    is_open = not path.exists() or bool(read_json(path).get("stopped"))
     resumable = is_open and not is_locked(folder / LOCK_FILE)
     return StudyRun(folder.name, folder, card, resumable, begun)
 
@@ -357,37 +356,6 @@ def _checked(case: StudyCase) -> StudyCase:
             f"{case.name} is marked within a box, but there is none; place the box, or choose another sentence."
         )
     return case
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another study folder.") from error
-
-
-def _subfolders(folder: Path, holding: str) -> list[Path]:
-    return [p for p in _entries(folder) if not p.name.startswith(".") and (p / holding).is_file()]
-
-
-def _read_json(path: Path, otherwise: Any = ...) -> Any:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if otherwise is ...:
-            raise InputError(f"{path} is gone; choose the study folder again.") from None
-        return otherwise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); move it away, or choose another study folder.") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path} holds no description; move it away, or choose another study folder.")
-    return data
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def _refusal(folder: Path, error: OSError) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.findings import find as measure
+
 from ..conftest import tiny_case
 from ..host.conftest import host, running_host  # noqa: F401 fixtures
 
@@ -137,6 +140,11 @@ def mark(logic, scan, mask, number=1):
     return id_
 
 
+def ball():
+    """The marked nodes of the tiny scan, as a bool array."""
+    return tiny_case(0)[1].array > 0
+
+
 def find(host, panel):  # noqa: F811
     """Press *Find lymph nodes* and wait; returns the prediction."""
     found = []
@@ -146,3 +154,38 @@ def find(host, panel):  # noqa: F811
     panel.logic.predicted.disconnect(found.append)
     assert found, "no prediction came"
     return found[0]
+
+
+def balls(shape, centers, radius):
+    kji = np.indices(shape).transpose(1, 2, 3, 0)
+    array = np.zeros(shape, np.uint16)
+    for n, (center, r) in enumerate(zip(centers, radius, strict=True), start=1):
+        array[((kji - center) ** 2).sum(-1) <= r * r] = n
+    return array
+
+
+def predicted(panel, host, numbers, name="Scan", role="before"):  # noqa: F811
+    """A prediction with the given nodes on a scan of its own, chosen in the panel."""
+    from DGSTSegmentLib.panel.prediction import makePrediction
+
+    hu = np.where(numbers.array > 0, 60, -80).astype(np.int16)
+    scan = open_scan(panel, host, numbers.with_array(hu), name)
+    found = measure(
+        numbers, numbers.with_array(hu), numbers.with_array((numbers.array > 0) * np.float32(0.9)), "values"
+    )
+    items = [item.to_json() for item in found.items]
+    made = makePrediction(scan, role, found.instances, items, "starter", "Starter", f"token{name}")
+    panel.logic.predicted(made)
+    host.process_events()
+    return made
+
+
+@pytest.fixture
+def review(panel, host):  # noqa: F811
+    """Five findings of falling size, one below 5 mm, on a scan of 1 mm voxels."""
+    shape = (40, 60, 60)
+    centers = [(20, 15, 15), (20, 15, 45), (20, 45, 15), (20, 45, 45), (6, 30, 30)]
+    array = balls(shape, centers, [8, 6, 5, 3.5, 2])
+    geometry = Geometry.from_parts(shape, (1, 1, 1), (-30, -30, 0))
+    predicted(panel, host, Volume(array, geometry))
+    return panel.review

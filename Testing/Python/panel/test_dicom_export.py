@@ -12,7 +12,7 @@ import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 
-from .test_review import balls, predicted
+from .conftest import balls, predicted
 
 
 @pytest.fixture

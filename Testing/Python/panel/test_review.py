@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
-from DGSTSegmentLib.imaging.files import read_segmentation
-from DGSTSegmentLib.imaging.findings import find as measure
 
 from ..conftest import tiny_case
-from .conftest import open_scan, press
-
-
-def balls(shape, centers, radius):
-    kji = np.indices(shape).transpose(1, 2, 3, 0)
-    array = np.zeros(shape, np.uint16)
-    for n, (center, r) in enumerate(zip(centers, radius, strict=True), start=1):
-        array[((kji - center) ** 2).sum(-1) <= r * r] = n
-    return array
-
-
-def predicted(panel, host, numbers, name="Scan", role="before"):
-    """A prediction with the given nodes on a scan of its own, chosen in the panel."""
-    from DGSTSegmentLib.panel.prediction import makePrediction
-
-    hu = np.where(numbers.array > 0, 60, -80).astype(np.int16)
-    scan = open_scan(panel, host, numbers.with_array(hu), name)
-    found = measure(
-        numbers, numbers.with_array(hu), numbers.with_array((numbers.array > 0) * np.float32(0.9)), "values"
-    )
-    items = [item.to_json() for item in found.items]
-    made = makePrediction(scan, role, found.instances, items, "starter", "Starter", f"token{name}")
-    panel.logic.predicted(made)
-    host.process_events()
-    return made
+from .conftest import balls, open_scan, predicted, press
 
 
 def predicted_again(panel, host, old):
@@ -67,17 +39,6 @@ def predicted_after(panel, old, items):
     made = makePrediction(old.scan, "after", volume, found, "tuned", "Tuned", "after")
     panel.logic.predicted(made)
     return made
-
-
-@pytest.fixture
-def review(panel, host):
-    """Five findings of falling size, one below 5 mm, on a scan of 1 mm voxels."""
-    shape = (40, 60, 60)
-    centers = [(20, 15, 15), (20, 15, 45), (20, 45, 15), (20, 45, 45), (6, 30, 30)]
-    array = balls(shape, centers, [8, 6, 5, 3.5, 2])
-    geometry = Geometry.from_parts(shape, (1, 1, 1), (-30, -30, 0))
-    predicted(panel, host, Volume(array, geometry))
-    return panel.review
 
 
 def test_findings_come_by_size_and_the_first_is_chosen_and_in_the_middle(review, ui):
@@ -176,12 +137,6 @@ def test_what_was_found_while_another_module_was_shown_is_what_is_shown_then(hos
     host.enter()
     assert review.review.prediction.node is after.node
     assert after.node.GetDisplayNode().GetVisibility() and not before.node.GetDisplayNode().GetVisibility()
-
-
-def test_a_proposed_name_is_one_that_every_system_takes():
-    from DGSTSegmentLib.panel.export import proposedName
-
-    assert proposedName("4: Thorax/Abdomen 1.0", "findings.csv") == "4-Thorax-Abdomen-1.0-findings.csv"
 
 
 def test_keys_decide_nothing_while_their_section_is_closed_or_a_brush_is_held(host, review, ui):
@@ -417,72 +372,6 @@ def test_the_opacity_slider_dims_the_fill(host, review, ui):
     assert display.GetOpacity2DFill() == pytest.approx(0.8)
     ui.opacitySlider.value = 0.1
     assert display.GetOpacity2DFill() == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("name", ["found.seg.nrrd", "found.nii.gz"])
-def test_findings_are_saved_where_they_lie(review, ui, tmp_path, name):
-    from preview_host import answers
-
-    from DGSTSegmentLib.panel import bridge
-
-    answers.give(str(tmp_path / name))
-    ui.exportSegmentationButton.click()
-    saved = read_segmentation(tmp_path / name)
-    scan = review.review.scan
-    geometry = bridge.geometryOf(scan)
-    union = np.zeros(geometry.shape, bool)
-    for item in review.review.prediction.findings():
-        if item.number in review.table.numbers:
-            union |= bridge.segmentMask(review.review.prediction.node, item.segmentId, scan)
-    points = np.sort(saved.geometry.to_world(np.argwhere(saved.array > 0)), axis=0)
-    np.testing.assert_allclose(points, np.sort(geometry.to_world(np.argwhere(union)), axis=0), atol=1e-3)
-    assert len(np.unique(saved.array)) == 5, "background and four findings"
-
-
-def test_the_report_shows_every_finding_and_leaves_the_layout_as_it_was(review, ui, tmp_path):
-    import base64
-    import re
-
-    import slicer
-    from preview_host import answers
-    from PySide6.QtGui import QImage
-
-    manager = slicer.app.layoutManager()
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
-    answers.give(str(tmp_path / "r.html"))
-    ui.exportReportButton.click()
-    page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    pictures = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)]
-    assert len(pictures) == 3 * 4 and "Research software, not a medical device" in page
-    for picture in pictures:
-        image = QImage.fromData(picture)
-        colors = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
-        assert len(colors) > 2, "a picture of an empty view"
-    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-
-
-def test_the_table_is_saved_with_units_and_decisions(host, review, ui, tmp_path):
-    from preview_host import answers
-
-    press(host, "a")
-    answers.give(str(tmp_path / "t.csv"))
-    ui.exportFindingsButton.click()
-    with open(tmp_path / "t.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 4
-    assert [row["decision"] for row in rows].count("accepted") == 1
-    assert float(rows[0]["confidence"]) == pytest.approx(0.9, abs=1e-3)
-
-
-def test_a_file_that_cannot_be_written_is_said_in_a_sentence(review, ui, tmp_path):
-    from preview_host import answers
-
-    answers.give(str(tmp_path / "nowhere" / "t.csv"), str(tmp_path / "t.stl"))
-    ui.exportFindingsButton.click()
-    ui.exportSegmentationButton.click()
-    assert any("could not be written" in text for text in answers.shown)
-    assert any("no segmentation that can be written" in text for text in answers.shown)
-    assert list(tmp_path.glob("t*")) == []
 
 
 def test_two_hundred_findings_are_all_in_the_table(host, panel, ui):

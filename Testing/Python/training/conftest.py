@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
@@ -10,7 +11,7 @@ from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
-from DGSTSegmentLib.training.request import CaseFiles
+from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
 
 PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
 ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)
@@ -70,3 +71,35 @@ def study(tmp_path_factory, geometry):
         write_volume(labels, paths[1])
         files.append(CaseFiles(str(paths[0]), str(paths[1]), "all"))
     return files
+
+
+@pytest.fixture
+def request_for(model_folder, study, tmp_path):
+    def make(**changes):
+        settings = {"cases": study[:2], "out": str(tmp_path / "run"), "steps": 4, "device": "cpu", "precision": "fp32"}
+        return FinetuneRequest(model=str(model_folder), **{**settings, **changes})
+
+    return make
+
+
+def delta_of(result):
+    return load_file(f"{result.model}/delta.safetensors")
+
+
+def assert_same_delta(one, other):
+    ours, theirs = delta_of(one), delta_of(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class StopAfter:
+    """Wishes to stop once ``steps`` training steps were heard of."""
+
+    def __init__(self, steps):
+        self.steps, self.heard = steps, 0
+
+    def on_event(self, event):
+        self.heard += event["event"] == "progress" and event["phase"] == "train"
+
+    def should_stop(self):
+        return self.heard >= self.steps

@@ -1,13 +1,9 @@
 import json
-import shutil
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from DGSTSegmentLib.dgst.registry import RULES, STRATEGIES
 from DGSTSegmentLib.errors import InputError
@@ -19,34 +15,13 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training.case import Case
-from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import _measured, finetune
 from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
-from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
-from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.request import CaseFiles
 
-from .conftest import ARCHITECTURE, PLAN, ball, scan
-
-
-@pytest.fixture
-def request_for(model_folder, study, tmp_path):
-    def make(**changes):
-        settings = {"cases": study[:2], "out": str(tmp_path / "run"), "steps": 4, "device": "cpu", "precision": "fp32"}
-        return FinetuneRequest(model=str(model_folder), **{**settings, **changes})
-
-    return make
-
-
-def delta_of(result):
-    return load_file(f"{result.model}/delta.safetensors")
-
-
-def assert_same_delta(one, other):
-    ours, theirs = delta_of(one), delta_of(other)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, ball, delta_of, scan
 
 
 def bytes_of(folder):
@@ -121,102 +96,6 @@ def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for
     )
 
 
-class StopAfter:
-    """Wishes to stop once ``steps`` training steps were heard of."""
-
-    def __init__(self, steps):
-        self.steps, self.heard = steps, 0
-
-    def on_event(self, event):
-        self.heard += event["event"] == "progress" and event["phase"] == "train"
-
-    def should_stop(self):
-        return self.heard >= self.steps
-
-
-@pytest.mark.parametrize("strategy", ["dgst", "static", "random", "lora", "full"])
-def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request_for, tmp_path, strategy):
-    whole = finetune(request_for(strategy=strategy, steps=5))
-    request = request_for(strategy=strategy, steps=5, out=str(tmp_path / "stopped"))
-    stop = StopAfter(2)
-    stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
-    assert stopped.stopped and stopped.steps == 2
-    assert open_model(stopped.model).card.strategy["steps"] == 2
-    resumed = finetune(request, resume=True)
-    assert not resumed.stopped and resumed.steps == 5
-    assert_same_delta(whole, resumed)
-
-
-@pytest.fixture
-def stopped_run(request_for, model_folder, study, tmp_path):
-    """A request whose run stopped after 2 of 4 steps; its model and its scans are copies that a test may change."""
-    model, folder = tmp_path / "base", tmp_path / "scans"
-    shutil.copytree(model_folder, model)
-    folder.mkdir()
-    copies = [
-        replace(files, **{part: shutil.copy(getattr(files, part), folder) for part in ("image", "annotation")})
-        for files in study[:2]
-    ]
-    request = replace(request_for(cases=copies), model=str(model))
-    stop = StopAfter(2)
-    assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).stopped
-    return request
-
-
-def test_a_run_does_not_go_on_upon_another_base(stopped_run):
-    torch.manual_seed(77)
-    card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
-    write_full(stopped_run.model, build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
-    with pytest.raises(InputError, match="has other weights than when the run"):
-        finetune(stopped_run, resume=True)
-
-
-def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
-    unchanged = finetune(stopped_run, resume=True, should_stop=lambda: True).notes
-    assert not any("begun" in note for note in unchanged)
-    annotation = read_segmentation(stopped_run.cases[1].annotation)
-    write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
-    begun = Path(stopped_run.out) / "request.json"
-    begun.write_text(begun.read_text().replace(torch.__version__, "1.2.3"))
-    notes = finetune(stopped_run, resume=True).notes
-    assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
-    assert not any("ct0.nii.gz" in note for note in notes)
-
-
-def files_of_at_most(size):
-    """A disk that takes no longer files (a thing of Unix), until the block ends."""
-    resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    @contextmanager
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limited()
-
-
-def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on_later(request_for, tmp_path):
-    request = request_for()
-    with files_of_at_most(30_000), pytest.raises(InputError, match="could not be written .*free some space, then go"):
-        finetune(request)
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".partial-")]
-    assert_same_delta(finetune(request, resume=True), finetune(replace(request, out=str(tmp_path / "whole"))))
-
-
-def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(stopped_run, monkeypatch):
-    checkpoint = Path(stopped_run.out) / "checkpoint.safetensors"
-    before = checkpoint.read_bytes()
-    stop = StopAfter(1)
-    with files_of_at_most(1000), pytest.raises(InputError, match=r"checkpoint.safetensors could not be written"):
-        finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop)
-    assert checkpoint.read_bytes() == before
-    assert finetune(stopped_run, resume=True).steps == 4
-
-
 def test_a_node_thinner_than_the_models_voxels_is_learned_and_that_is_said(request_for, geometry, tmp_path):
     fine = Geometry.from_parts((60, 32, 32), (2.0, 2.0, 1.0), origin=(-30.0, 12.0, 5.0))
     image, labels = scan(fine, (30, 15, 15))
@@ -260,29 +139,10 @@ def test_fp16_trains_with_a_scaled_loss_on_a_cpu_too(request_for):
     assert result.weights_changed > 0 and not any("not finite" in note for note in result.notes)
 
 
-def test_one_process_at_a_time_works_in_a_runs_folder(stopped_run):
-    run = Run.reopen(stopped_run.out)
-    with run.held(), pytest.raises(InputError, match="being worked on by another process"):
-        finetune(stopped_run, resume=True)
-    assert finetune(stopped_run, resume=True).steps == 4
-    assert not (Path(stopped_run.out) / "lock").exists()
-
-
 def test_a_rule_that_a_strategy_does_not_use_is_said_to_have_no_effect(request_for):
     notes = finetune(request_for(strategy="full", update="sgd", steps=1)).notes
     assert any("makes no use of update" in note for note in notes)
     assert request_for(strategy="full").without_effect == []
-
-
-def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_for):
-    result = finetune(request_for())
-    left = {path.name for path in open_model(result.model).location.iterdir()}
-    assert left == {"request.json", "result.json", "card.json", "delta.safetensors"}
-
-
-def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
-    request = request_for()
-    assert finetune(request) == finetune(request, resume=True)
 
 
 def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request_for, study, tmp_path):
@@ -360,34 +220,6 @@ def test_minutes_become_a_number_of_steps_once(request_for):
     fixed = set()
     finetune(request, resume=True, on_event=lambda e: fixed.add(e["steps"]) if e.get("phase") == "train" else None)
     assert len(fixed) == 1 and fixed.pop() >= 20
-
-
-def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
-    marked = [replace(files, completeness="marked") for files in study[:2]]
-    request = request_for(cases=marked)
-    with pytest.raises(Stopped):
-        finetune(request, should_stop=lambda: True)
-    whole = finetune(replace(request, out=str(tmp_path / "whole")))
-    assert_same_delta(finetune(request, resume=True), whole)
-
-
-def test_a_folder_with_a_run_is_not_overwritten(request_for):
-    finetune(request_for())
-    with pytest.raises(InputError, match="holds a run already; go on with it"):
-        finetune(request_for())
-
-
-def test_a_folder_with_other_things_in_it_is_refused(request_for, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.txt").write_text("do not lose me")
-    with pytest.raises(InputError, match="is not empty"):
-        finetune(request_for())
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
-
-
-def test_there_must_be_a_run_to_resume(request_for):
-    with pytest.raises(InputError, match="holds no run to go on with"):
-        finetune(request_for(), resume=True)
 
 
 @pytest.mark.parametrize(
