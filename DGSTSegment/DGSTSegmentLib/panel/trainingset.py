@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..imaging.files import read_segments, read_volume
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
 from . import bridge, roles
 from .signal import Signal
@@ -326,7 +324,7 @@ def _writeVolume(scan, path: Path) -> None:
     storage = slicer.vtkMRMLNRRDStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)
-    if not (storage.WriteData(scan) and _isWhole(path, read_volume)):
+    if not (storage.WriteData(scan) and _isWhole(path, isScan=True)):
         raise OSError(_("the scan could not be written, the disk may be full"))
 
 
@@ -338,16 +336,18 @@ def _writeSegmentation(node, scan, path: Path) -> None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
         storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not (storage.WriteData(node) and _isWhole(path, read_segments)):
+    if not (storage.WriteData(node) and _isWhole(path, isScan=False)):
         raise OSError(_("the segmentation could not be written, the disk may be full"))
 
 
-def _isWhole(path: Path, read: Callable) -> bool:
+def _isWhole(path: Path, isScan: bool) -> bool:
     """Whether a file is on the disk and can be read: Slicer's writer does not hear of a disk that fills at its end."""
+    from ..imaging.files import read_segments, read_volume
+
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
     try:
-        read(path)
+        (read_volume if isScan else read_segments)(path)
     except InputError:
         return False
     return True
