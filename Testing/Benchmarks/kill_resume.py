@@ -27,6 +27,7 @@ from safetensors import safe_open
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.engine.transport import SubprocessTransport
+from DGSTSegmentLib.training.request import LOCK_FILE
 
 Event = dict[str, Any]
 
@@ -90,7 +91,8 @@ def damaged_files(folder: Path) -> list[str]:
     """Files of a run that do not open, with the reason."""
     damaged = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if any(part.startswith(".partial-") for part in path.relative_to(folder).parts):
+        is_lock = path.name == LOCK_FILE  # of a killed process; the system has freed it
+        if is_lock or any(part.startswith(".partial-") for part in path.relative_to(folder).parts):
             continue
         try:
             open_whole(path)
