@@ -13,7 +13,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase
+from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, roles
 from .signal import Signal
 
@@ -62,47 +62,60 @@ class TrainingSet:
             InputError: nothing is marked, the box is missing, a transform moves scan or marks, the case is newer or
                 holds the same scan under another name, or the study folder cannot be written to.
         """
-        annotation = roles.nodeOf(scan, roles.ANNOTATION)
-        completeness = completenessOf(annotation)
-        marked = _countMarked(annotation)
-        refused = _countMarked(roles.nodeOf(scan, roles.REJECTED))
+        old = self.caseOf(scan)
+        case = self._described(scan, old, replaceNewer)
+        writers = self._writers(scan, case)
+        saved = self.study.update(case, writers) if old else self.study.add(case, writers)
+        roles.setCase(scan, self._place, saved.id)
+        self._remember(scan, saved)
+        self.changed()
+        return saved
+
+    def _described(self, scan, old: StudyCase | None, replaceNewer: bool) -> StudyCase:
+        """What is to be saved of a scan, in place of ``old``.
+
+        Raises:
+            InputError: as ``save``.
+        """
+        annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+        completeness, marked, refused = completenessOf(annotation), _countMarked(annotation), _countMarked(rejected)
+        name = scan.GetName()
         if not marked and not refused and completeness != "all":
             raise InputError(
                 _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.").format(
-                    scan=scan.GetName()
+                    scan=name
                 )
             )
-        old, rejected = self.caseOf(scan), roles.nodeOf(scan, roles.REJECTED)
         bridge.geometryOf(scan)
         bridge.refuseMoved(annotation, rejected)
         if self.isOlder(scan) and not replaceNewer:
             raise InputError(
                 _(
                     "{scan} was changed in the training set since this scene had it; remove it here, and open it there."
-                ).format(scan=scan.GetName())
+                ).format(scan=name)
             )
         image = _imageDigest(scan)
         if old is None:
             self._refuseTwin(scan, image)
-        case = StudyCase(
+        return StudyCase(
             id=old.id if old else "",
-            name=old.name if old else scan.GetName(),
+            name=old.name if old else name,
             completeness=completeness,
             boxes=[boxOf(roles.regionOf(annotation))] if completeness == "region" else [],
             marked=marked,
             rejected=refused,
             image=image,
         )
-        writers = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
+
+    def _writers(self, scan, case: StudyCase) -> dict[str, FileWriter]:
+        """What writes the files of a case; the image only where it is new or has changed."""
+        annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+        writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
         if case.rejected:
             writers[REJECTED_FILE] = lambda path: _writeSegmentation(rejected, scan, path)
-        if old is None or self._images.get(scan.GetID()) != _imageState(scan):
+        if not case.id or self._images.get(scan.GetID()) != _imageState(scan):
             writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
-        saved = self.study.update(case, writers) if old else self.study.add(case, writers)
-        roles.setCase(scan, self._place, saved.id)
-        self._remember(scan, saved)
-        self.changed()
-        return saved
+        return writers
 
     def _refuseTwin(self, scan, image: str) -> None:
         """One scan in two cases would be learned from and measured on at once."""
