@@ -26,7 +26,7 @@ def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
     stopped = " " + _("It was stopped early and can be resumed.") if result.get("stopped") else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
     listed = f"<ul>{notes}</ul>" if notes else ""
-    measured = _measured(result.get("held_out")) + _verdict(current, result)
+    measured = _measured(result.get("held_out")) + _verdict(current, new, result)
     return f"<p>{steps}{stopped}</p>{measured}{listed}<p>{_choice(current)}</p>"
 
 
@@ -38,7 +38,7 @@ def isBetter(result: dict) -> bool | None:
     return measured["dice_after"] > measured["dice_before"]
 
 
-def recommended(current: ModelEntry, result: dict) -> bool | None:
+def recommended(current: ModelEntry, new: ModelEntry, result: dict) -> bool | None:
     """Which model to point at: True the new one, False the one in use, None neither, where too little is known.
 
     Scans of which only some nodes are marked do not show false findings, one scan is chance, and what was measured
@@ -46,10 +46,15 @@ def recommended(current: ModelEntry, result: dict) -> bool | None:
     """
     measured = result.get("held_out")
     isEnough = measured and measured.get("complete") and len(measured["cases"]) >= LEAST_CASES
-    return isBetter(result) if isEnough and current.card.base is None else None
+    return isBetter(result) if isEnough and _wasMeasured(current, new) else None
 
 
-def _verdict(current: ModelEntry, result: dict) -> str:
+def _wasMeasured(current: ModelEntry, new: ModelEntry) -> bool:
+    """Whether the model in use is the very base that the new one was compared with; one fold is not the ensemble."""
+    return current.card.fingerprint == (new.card.base or {}).get("fingerprint")
+
+
+def _verdict(current: ModelEntry, new: ModelEntry, result: dict) -> str:
     measured = result.get("held_out")
     if not measured:
         return ""
@@ -59,7 +64,7 @@ def _verdict(current: ModelEntry, result: dict) -> str:
         lines.append(_("Judged is only what somebody marked or rejected; further findings are counted, not judged."))
     if len(measured["cases"]) < LEAST_CASES:
         lines.append(_("One scan says little; look at its findings before you rely on it."))
-    if current.card.base is not None:
+    if not _wasMeasured(current, new):
         lines.append(_("{name}, which is in use, was not measured on these scans.").format(name=escape(current.title)))
     return "".join(f"<p>{line}</p>" for line in lines)
 

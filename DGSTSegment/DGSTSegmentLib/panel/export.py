@@ -116,13 +116,18 @@ def _saveDicom(prediction: Prediction, items: list[ReviewedFinding], path: Path)
     for id_ in bridge.segmentIds(node):  # else the plugin says that they were drawn by hand
         segment = node.GetSegmentation().GetSegment(id_)
         segment.SetTag("DICOM.SegmentAlgorithmType", "AUTOMATIC")
-        segment.SetTag("DICOM.SegmentAlgorithmName", prediction.modelTitle)
+        segment.SetTag("DICOM.SegmentAlgorithmName", _longString(prediction.modelTitle))
     try:
         item = hierarchy.GetItemByDataNode(node)
         hierarchy.SetItemParent(item, study)
         _exportItem(DICOMSegmentationPlugin.DICOMSegmentationPluginClass(), item, path)
     finally:
         slicer.mrmlScene.RemoveNode(node)
+
+
+def _longString(text: str) -> str:
+    """``text`` as DICOM's value representation LO takes it in its default character set."""
+    return text.encode("ascii", "replace").decode().replace("\\", "/")[:64] or "DGSTSegment"
 
 
 def _exportItem(plugin, item: int, path: Path) -> None:

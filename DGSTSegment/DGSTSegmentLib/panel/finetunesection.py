@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
+from ..errors import InputError
 from . import dependencies
 from .comparison import comparison, recommended
 from .plot import TrainingPlot, plotViewNode
@@ -212,12 +213,20 @@ class FinetuneSection:
         )
         if answer == qt.QMessageBox.No:
             return True
-        if answer == qt.QMessageBox.Yes:
-            with attempt(_("The training set was not updated.")):
-                for scan in changed:
-                    self.logic.addToTrainingSet(scan)
-                return True
-        return False
+        return answer == qt.QMessageBox.Yes and self._keepAll(changed)
+
+    def _keepAll(self, scans: list) -> bool:
+        """Keep the marks of each scan in the training set; whether to go on where some cannot be kept."""
+        refusals = []
+        for scan in scans:
+            try:
+                self.logic.addToTrainingSet(scan)
+            except InputError as error:
+                refusals.append(str(error))
+        question = _("Not kept in the training set:\n\n{reasons}\n\nLearn without them?")
+        return not refusals or slicer.util.confirmOkCancelDisplay(
+            question.format(reasons="\n".join(refusals)), windowTitle=_("Learn from the latest marks?")
+        )
 
     def _follow(self, task: Task) -> None:
         self.task = task
@@ -308,7 +317,7 @@ class FinetuneSection:
             new = next(entry for entry in self.logic.models.entries() if Path(entry.spec) == self.finishedRun)
             current = self.logic.models.current
             self.ui.resultLabel.setText(comparison(current, new, result))
-            self.improved = recommended(current, result)
+            self.improved = recommended(current, new, result)
             self.ui.resultFrame.show()
 
     def _onFailed(self, error: Exception) -> None:

@@ -72,12 +72,9 @@ class ScanSection:
             self.ui.cardLabel.setText(current.line())
             self.ui.cardLabel.setToolTip(current.card.description)
             if self.logic.models.missing:
-                slicer.util.showStatusMessage(
-                    _("The model {name} is gone; {current} is used instead.").format(
-                        name=self.logic.models.missing, current=current.title
-                    ),
-                    10000,
-                )
+                selector.setCurrentIndex(-1)
+                gone = _("The model {name} is gone; choose one of the list.").format(name=self.logic.models.missing)
+                self.ui.cardLabel.setText(gone)
         self.refresh()
 
     def describeMachineAgain(self) -> None:

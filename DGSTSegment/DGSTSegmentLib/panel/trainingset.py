@@ -337,8 +337,9 @@ def _writeVolume(scan, path: Path) -> None:
     storage = slicer.vtkMRMLNRRDStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)
-    if not (storage.WriteData(scan) and _isWhole(path, isScan=True)):
+    if not storage.WriteData(scan):
         raise OSError(_("the scan could not be written, the disk may be full"))
+    _refuseBroken(path, isScan=True)
 
 
 def _writeSegmentation(node, scan, path: Path) -> None:
@@ -349,21 +350,21 @@ def _writeSegmentation(node, scan, path: Path) -> None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
         storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not (storage.WriteData(node) and _isWhole(path, isScan=False)):
+    if not storage.WriteData(node):
         raise OSError(_("the segmentation could not be written, the disk may be full"))
+    _refuseBroken(path, isScan=False)
 
 
-def _isWhole(path: Path, isScan: bool) -> bool:
-    """Whether a file is on the disk and can be read: Slicer's writer does not hear of a disk that fills at its end."""
+def _refuseBroken(path: Path, isScan: bool) -> None:
+    """Raises:
+    OSError: the disk does not take the file, which Slicer's writer does not hear of where it fills at the end.
+    InputError: the file cannot be read, or holds what cannot be learned from.
+    """
     from ..imaging.files import read_segments, read_volume
 
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
-    try:
-        (read_volume if isScan else read_segments)(path)
-    except InputError:
-        return False
-    return True
+    (read_volume if isScan else read_segments)(path)
 
 
 def _savedAt(scan) -> dict[str, str]:

@@ -120,7 +120,6 @@ def _checked_material(request: FinetuneRequest) -> _Material:
     model = open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
     model.foundation.network()
     _refuse_several_labels(model.foundation)
-    _refuse_other_than_ct(model.foundation, request)
     return _Material(model, [read_case(files) for files in request.cases])
 
 
@@ -176,15 +175,6 @@ def _refuse_several_labels(foundation: FoundationModel) -> None:
         )
 
 
-def _refuse_other_than_ct(foundation: FoundationModel, request: FinetuneRequest) -> None:
-    """HU say what an unmarked voxel cannot be; other images have none."""
-    if foundation.plan.normalization != "ct" and any(files.completeness != "all" for files in request.cases):
-        raise InputError(
-            f"{foundation.card.name} does not read its images as CT, so nothing is known of unmarked voxels; mark "
-            "every node of each scan (completeness all), or choose a CT model."
-        )
-
-
 class _Finetuning:
     """The phases of one run in order."""
 
@@ -229,6 +219,13 @@ class _Finetuning:
         for name in self.request.without_effect if self.run.inputs else ():
             self.reporter.note(
                 f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
+            )
+        if self.foundation.plan.normalization not in ("ct", "none") and any(
+            case.completeness != "all" for case in material.cases
+        ):
+            self.reporter.note(
+                f"{self.foundation.card.name} does not say that it reads CT; unmarked voxels below -50 or above 300 "
+                "are taken for background, so mark every node (completeness all) where images are no CT in HU."
             )
         for case in material.cases:
             for note in case.notes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ class Run:
         folder: where it lies.
         request: what was asked for.
         fixed: what the first start found and every resume uses again (threads, device, precision, versions).
-        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order.
+        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; nothing where they
+            were not kept.
     """
 
-    def __init__(self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any]):
-        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs
+    def __init__(
+        self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any] | None = None
+    ):
+        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs or {}
 
     @classmethod
     def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any]) -> Run:
@@ -85,7 +88,8 @@ class Run:
             if not try_lock(file):
                 raise InputError(f"{self.folder} is being worked on by another process; wait until that has ended.")
             yield
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # on Windows somebody may be looking whether it is locked
+            path.unlink()
 
     @property
     def cache(self) -> Path:

@@ -123,7 +123,9 @@ def entry(logic):
     from DGSTSegmentLib.panel.models import ModelEntry
 
     starter = logic.models.entries()[0]
-    return starter, ModelEntry("tuned", replace(starter.card, name="Tuned", base={"name": "starter"}), "study")
+    base = {"name": "starter", "fingerprint": starter.card.fingerprint}
+    card = replace(starter.card, name="Tuned", base=base, fingerprint="of the delta")
+    return starter, ModelEntry("tuned", card, "study")
 
 
 def measured(before, after, cases=2, complete=True, findings=(3, 3)):
@@ -138,12 +140,12 @@ def test_a_model_is_recommended_only_where_enough_was_measured(entry):
     from DGSTSegmentLib.panel.comparison import comparison, recommended
 
     starter, tuned = entry
-    assert recommended(starter, measured(0.5, 0.6)) is True
-    assert recommended(starter, measured(0.6, 0.5)) is False
-    assert recommended(starter, measured(0.6, 0.6)) is None
-    assert recommended(starter, measured(0.5, 0.6, cases=1)) is None
-    assert recommended(starter, measured(0.5, 0.6, complete=False)) is None
-    assert recommended(tuned, measured(0.5, 0.6)) is None
+    assert recommended(starter, tuned, measured(0.5, 0.6)) is True
+    assert recommended(starter, tuned, measured(0.6, 0.5)) is False
+    assert recommended(starter, tuned, measured(0.6, 0.6)) is None
+    assert recommended(starter, tuned, measured(0.5, 0.6, cases=1)) is None
+    assert recommended(starter, tuned, measured(0.5, 0.6, complete=False)) is None
+    assert recommended(tuned, tuned, measured(0.5, 0.6)) is None
     same = comparison(starter, tuned, measured(1.0, 1.0))
     assert "measured the same" in same and "worse" not in same
     flood = comparison(starter, tuned, measured(0.8, 1.0, complete=False, findings=(1, 65)))

@@ -123,15 +123,16 @@ def test_before_and_after_are_judged_by_the_same_voxels(geometry):
     assert before.dice == pytest.approx(after.dice, abs=0.02)
 
 
-def test_a_model_of_other_images_than_ct_learns_only_where_every_node_is_marked(request_for, study, tmp_path):
+def test_a_model_that_may_read_other_images_than_ct_is_told_what_unmarked_voxels_mean(request_for, study, tmp_path):
     plan = replace(PLAN, normalization="zscore")
     torch.manual_seed(3)
     card = ModelCard(name="mr", labels={"background": 0, "lymph node": 1})
     write_full(tmp_path / "mr", build(ARCHITECTURE), card, plan, ARCHITECTURE)
-    marked = [replace(files, completeness="marked") for files in study[:2]]
-    with pytest.raises(InputError, match="mr does not read its images as CT"):
-        finetune(replace(request_for(cases=marked), model=str(tmp_path / "mr")))
-    assert finetune(replace(request_for(steps=1), model=str(tmp_path / "mr"))).steps == 1
+    for completeness, said in (("marked", True), ("all", False)):
+        cases = [replace(files, completeness=completeness) for files in study[:2]]
+        request = request_for(cases=cases, out=str(tmp_path / completeness), steps=1)
+        notes = finetune(replace(request, model=str(tmp_path / "mr"))).notes
+        assert any("does not say that it reads CT" in note for note in notes) == said
 
 
 def test_fp16_trains_with_a_scaled_loss_on_a_cpu_too(request_for):
