@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import qt
 import slicer
@@ -53,8 +54,7 @@ class CaseTable:
             texts = [case.name, str(case.marked), UNMARKED_MEANS.get(case.completeness, ""), changed]
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
-        folder = str(self.logic.study.folder).replace(os.sep, f"{os.sep}\u200b")  # where a long path may be broken
-        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=folder))
+        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=_shown(self.logic.study.folder)))
         self.ui.studyFolderLabel.setToolTip(str(self.logic.study.folder))
         self.refresh()
 
@@ -89,3 +89,10 @@ class CaseTable:
     def _selected(self) -> StudyCase | None:
         row = self.ui.caseTable.currentRow()
         return self.cases[row] if 0 <= row < len(self.cases) else None
+
+
+def _shown(folder: Path) -> str:
+    """A path for people: from the home folder on, and with places where a long one may be broken into lines."""
+    home = Path(qt.QStandardPaths.writableLocation(qt.QStandardPaths.HomeLocation))
+    path = f"~{os.sep}{folder.relative_to(home)}" if home in folder.parents else str(folder)
+    return path.replace(os.sep, f"{os.sep}\u200b")

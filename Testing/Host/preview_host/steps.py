@@ -66,9 +66,10 @@ def review(host, widget) -> None:
     for section in (ui.scanSection, ui.annotateSection, ui.finetuneSection):
         section.collapsed = True
     accepted = panel.review.table.chosen
-    for button in (ui.acceptButton, ui.rejectButton):
-        button.click()
-        ui.nextButton.click()
+    ui.acceptButton.click()
+    ui.nextButton.click()
+    ui.nextButton.click()
+    ui.rejectButton.click()
     panel.review.goTo(accepted)
 
 
