@@ -249,8 +249,10 @@ def install():
     pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     if sys.version_info < (3, 10, 3):  # its own pip cannot install this project in place
         subprocess.call(pip + ["pip>=21.3"])
-    extras = "views,preview,bench,test" if has_preview() else "views,bench,test"
-    if not has_preview():
+    extras = "views,bench,test"
+    if has_preview():
+        extras += ",preview"
+    else:
         say("leaving out the panel's preview, whose packages this system cannot have; pictures may be drawn plainly")
     if subprocess.call(pip + ["-c", str(CONSTRAINTS), "-e", f"{ROOT}[{extras}]"]) != 0:
         raise Stop("the installation failed for the reason that pip gives above; mend it and start again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -87,3 +88,15 @@ def engine():
 
     with EngineClient() as client:
         yield client
+
+
+@contextmanager
+def files_of_at_most(size: int):
+    """A disk that takes no longer files, in bytes, until the block ends; a thing of Unix, the test skips elsewhere."""
+    resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

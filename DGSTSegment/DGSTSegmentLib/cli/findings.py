@@ -79,9 +79,9 @@ def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Name
 
 def _tell_of_scattered_values(segmentation: Volume, count: int, path: str) -> None:
     """Several values, some in several pieces: nodes drawn one by one, or classes of a network. Only the user knows."""
-    from ..imaging.findings import find
+    from ..imaging.findings import count_components
 
-    pieces = len(find(segmentation, instances="components").items) if count > 1 else count
+    pieces = count_components(segmentation) if count > 1 else count
     if pieces > count:
         print(
             f"{path} holds {count} label values in {pieces} pieces; each value was taken as one finding. If values are "

@@ -18,7 +18,7 @@ from ..atomic import atomic_path
 from ..errors import InputError
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
-from ..locks import try_lock
+from ..locks import is_locked, try_lock
 
 PREFIX = "dgst-session-"
 _LOCK = "lock"
@@ -119,12 +119,9 @@ def remove_leftovers(parent: str | os.PathLike) -> list[Path]:
 
 
 def _is_leftover(folder: Path) -> bool:
+    """Whether its owner has ended, perhaps before it had a lock; another user's folder is none."""
     try:
-        if time.time() - folder.stat().st_mtime < _YOUNG_SECONDS:
-            return False
-        with open(folder / _LOCK, "rb+") as lock:
-            return try_lock(lock)
-    except FileNotFoundError:
-        return folder.is_dir()  # its owner ended before it had a lock
+        is_young = time.time() - folder.stat().st_mtime < _YOUNG_SECONDS
     except OSError:
-        return False  # another user's
+        return False
+    return not is_young and not is_locked(folder / _LOCK)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import dicom, itk, segments
-from .image_io import count_not_finite, read_image, refuse_not_finite, write_image
+from .image_io import read_image, refuse_not_finite, write_image
 from .segments import Segmentation
-from .volume import Volume
+from .volume import Volume, count_not_finite
 
 _log = logging.getLogger(__name__)
 

@@ -58,9 +58,7 @@ def find(
     """
     if instances not in ("auto", "values", "components"):
         raise ValueError(f"instances is auto, values or components, not {instances!r}.")
-    if segmentation.array.dtype.kind not in "iub":
-        raise ValueError(f"A segmentation holds integers, not {segmentation.array.dtype}.")
-    labels = segmentation.array.astype(np.uint8) if segmentation.array.dtype.kind == "b" else segmentation.array
+    labels = _labels(segmentation)
     _refuse_other_grids(segmentation.geometry, {"CT": ct, "probability": probability})
     numbered = np.zeros(segmentation.array.shape, dtype=np.int32)
     items = []
@@ -68,6 +66,18 @@ def find(
         numbered[region.box][region.mask] = number
         items.append(_measured(number, region, segmentation.geometry, ct, probability))
     return Findings(items, Volume(numbered, segmentation.geometry))
+
+
+def count_components(segmentation: Volume) -> int:
+    """How many findings ``find`` makes of the ``components`` of a segmentation, without measuring them."""
+    return sum(1 for _ in _regions(_labels(segmentation), "components"))
+
+
+def _labels(segmentation: Volume) -> np.ndarray:
+    array = segmentation.array
+    if array.dtype.kind not in "iub":
+        raise ValueError(f"A segmentation holds integers, not {array.dtype}.")
+    return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
 def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) -> None:

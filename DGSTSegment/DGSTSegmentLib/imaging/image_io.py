@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from ..atomic import atomic_path
 from ..errors import InputError
 from . import itk, nifti
+from .volume import count_not_finite
 
 _IMAGE_IO = {
     ".nii.gz": "NiftiImageIO",
@@ -78,7 +79,7 @@ def _read_three_dimensional(path: Path, image_io: str) -> sitk.Image:
         _refuse_damaged(path, nifti.inspect(path))
     image = reader.Execute()
     _refuse_without_place(path, image)
-    refuse_not_finite(path, _not_finite(image))
+    refuse_not_finite(path, count_not_finite(sitk.GetArrayViewFromImage(image)))
     return image
 
 
@@ -129,15 +130,6 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
         raise InputError(
             f"{name} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
         )
-
-
-def count_not_finite(values: np.ndarray) -> int:
-    """How many values are infinite or no numbers."""
-    return 0 if values.dtype.kind != "f" else values.size - int(np.count_nonzero(np.isfinite(values)))
-
-
-def _not_finite(image: sitk.Image) -> int:
-    return count_not_finite(sitk.GetArrayViewFromImage(image))
 
 
 def _has_perpendicular_axes(image: sitk.Image) -> bool:

@@ -12,6 +12,8 @@ from typing import BinaryIO
 import numpy as np
 import SimpleITK as sitk
 
+from .volume import count_not_finite
+
 _CHUNK_BYTES = 1 << 22
 _FLOATS = {"16": "f4", "64": "f8"}
 _HEADER_SIZES = (348, 540)
@@ -83,4 +85,4 @@ def _not_finite(chunk: bytes, floats: np.dtype | None) -> int:
     if floats is None:
         return 0
     values = np.frombuffer(chunk[: len(chunk) // floats.itemsize * floats.itemsize], floats)
-    return values.size - int(np.count_nonzero(np.isfinite(values)))
+    return count_not_finite(values)

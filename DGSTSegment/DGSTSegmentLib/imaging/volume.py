@@ -9,6 +9,11 @@ import numpy as np
 from .geometry import Geometry
 
 
+def count_not_finite(values: np.ndarray) -> int:
+    """How many values are infinite or no numbers."""
+    return 0 if values.dtype.kind != "f" else values.size - int(np.count_nonzero(np.isfinite(values)))
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels and their geometry.

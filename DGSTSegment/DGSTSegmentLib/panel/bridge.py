@@ -157,13 +157,10 @@ def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
         labelmap.GetImageToWorldMatrix(toWorld)
         if np.abs(slicer.util.arrayFromVTKMatrix(toWorld) - LPS_TO_RAS @ geometry.ijk_to_world).max() > _SAME_MM:
             return None
-        values = [segmentation.GetSegment(id_).GetLabelValue() for id_ in _segmentsOf(segmentation, layer, name)]
+        ids = segmentation.GetSegmentIDsForLayer(layer, name)
+        values = [segmentation.GetSegment(id_).GetLabelValue() for id_ in ids]
         _mark(union, labelmap, values)
     return union
-
-
-def _segmentsOf(segmentation, layer: int, name: str) -> list[str]:
-    return list(segmentation.GetSegmentIDsForLayer(layer, name))
 
 
 def _mark(union: np.ndarray, labelmap, values: list[int]) -> None:

@@ -109,7 +109,7 @@ class Prediction:
             findings = self.findings()
             whole = bridge.numbersOf(self.node, [item.segmentId for item in findings], self.scan)
             boxes = {place: (item.number, item.finding.box) for place, item in enumerate(findings, start=1)}
-            masks = _remember(self, {number: _inBox(whole, box) == place for place, (number, box) in boxes.items()})
+            masks = _remember(self, {number: inBox(whole, box) == place for place, (number, box) in boxes.items()})
         return {item.number: masks[item.number] for item in items}
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
@@ -161,11 +161,12 @@ def makePrediction(
         node.CreateClosedSurfaceRepresentation()
     made = Prediction(node)
     boxes = {finding.number: finding.box for finding in map(Finding.from_json, items)}
-    _remember(made, {number: _inBox(numbers.array, box) == number for number, box in boxes.items()})
+    _remember(made, {number: inBox(numbers.array, box) == number for number, box in boxes.items()})
     return made
 
 
-def _inBox(array: np.ndarray, box: Box) -> np.ndarray:
+def inBox(array: np.ndarray, box: Box) -> np.ndarray:
+    """The part of an array [k, j, i] that lies in a finding's box."""
     return array[tuple(slice(first, end) for first, end in box)]
 
 

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..imaging.finding import Box
 from . import bridge, lymphnode, roles
-from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
 from .signal import Signal
 
 _FROM = "DGSTSegment.From"
@@ -199,7 +199,7 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
 
 
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:
-    inside = marked[tuple(slice(first, end) for first, end in box)][mask]
+    inside = inBox(marked, box)[mask]
     return float(inside.mean()) if inside.size else 0.0
 
 

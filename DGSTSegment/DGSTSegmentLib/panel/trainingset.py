@@ -88,13 +88,14 @@ class TrainingSet:
             )
         bridge.geometryOf(scan)
         bridge.refuseMoved(annotation, rejected)
-        if self.isOlder(scan) and not replaceNewer:
+        if self._isOlderThan(scan, old) and not replaceNewer:
             raise InputError(
                 _(
                     "{scan} was changed in the training set since this scene had it; remove it here, and open it there."
                 ).format(scan=name)
             )
-        image = _imageDigest(scan)
+        image = old.image if old is not None and self._isImageSaved(scan) else ""
+        image = image or _imageDigest(scan)
         if old is None:
             self._refuseTwin(scan, image)
         return StudyCase(
@@ -113,9 +114,13 @@ class TrainingSet:
         writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
         if case.rejected:
             writers[REJECTED_FILE] = lambda path: _writeSegmentation(rejected, scan, path)
-        if not case.id or self._images.get(scan.GetID()) != _imageState(scan):
+        if not case.id or not self._isImageSaved(scan):
             writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
         return writers
+
+    def _isImageSaved(self, scan) -> bool:
+        """Whether the scan's voxels and place are still those of the case."""
+        return self._images.get(scan.GetID()) == _imageState(scan)
 
     def _refuseTwin(self, scan, image: str) -> None:
         """One scan in two cases would be learned from and measured on at once."""
@@ -129,14 +134,20 @@ class TrainingSet:
 
     def isOlder(self, scan) -> bool:
         """Whether the scan's case was saved from another scene since this one saved or opened it."""
-        case, known = self.caseOf(scan), _savedAt(scan).get(self._place)
+        return self._isOlderThan(scan, self.caseOf(scan))
+
+    def _isOlderThan(self, scan, case: StudyCase | None) -> bool:
+        known = _savedAt(scan).get(self._place)
         return case is not None and known is not None and known != case.changed
 
     def hasChanges(self, scan) -> bool:
         """Whether an open case of the training set was changed since it was saved or opened."""
-        if self.caseOf(scan) is None:
+        return self._differs(scan, self.caseOf(scan))
+
+    def _differs(self, scan, case: StudyCase | None) -> bool:
+        if case is None:
             return False
-        if self.isOlder(scan):
+        if self._isOlderThan(scan, case):
             return True
         if scan.GetID() not in self._savedAt:  # it came with a saved scene
             isSaved = scan.GetAttribute(_SAVED) == _digest(scan)
@@ -150,7 +161,7 @@ class TrainingSet:
 
     def _mayHaveChanges(self, scan) -> bool:
         case = self.caseOf(scan)
-        return case is not None and (scan.GetParentTransformNode() is not None or self.hasChanges(scan))
+        return case is not None and (scan.GetParentTransformNode() is not None or self._differs(scan, case))
 
     def newScans(self) -> list:
         """The open scans that hold marks or refusals and are not in the training set."""
@@ -191,7 +202,7 @@ class TrainingSet:
             raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
         if scan is None:
             return self._load(case)
-        if self.isOlder(scan):
+        if self._isOlderThan(scan, case):
             raise InputError(
                 _(
                     "{scan} is open as it was before the training set was changed; remove it here, then open it again."
@@ -375,7 +386,7 @@ def _savedAt(scan) -> dict[str, str]:
 def _imageDigest(scan) -> str:
     """Tells the voxels of a scan from any others'."""
     array = slicer.util.arrayFromVolume(scan)
-    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
 
 
 def _readInto(nodeClass: str, name: str, path: Path, made: list):

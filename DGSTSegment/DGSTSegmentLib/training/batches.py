@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .augmentation import Augmentation
-from .patches import PreparedCase, draw_patch
+from .patches import NO_MARGIN, PreparedCase, draw_patch
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,5 @@ class Batches:
 
     def _patch(self, kind: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         warp = self.augmentation.wants_warp(rng)
-        margin = self.augmentation.margin if warp else ((0, 0),) * 3
+        margin = self.augmentation.margin if warp else NO_MARGIN
         return self.augmentation(draw_patch(self.cases, kind, self.augmentation.size, rng, margin), warp, rng)

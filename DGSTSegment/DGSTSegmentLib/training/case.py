@@ -42,7 +42,7 @@ class Case:
         """Tells this image, its masks and what they mean from any others."""
         seen = hashlib.blake2b(self.completeness.encode(), digest_size=16)
         for part in (self.image, self.annotation, self.region, self.rejected):
-            seen.update(b"none" if part is None else np.ascontiguousarray(part.array).tobytes())
+            seen.update(b"none" if part is None else np.ascontiguousarray(part.array))
         seen.update(self.image.geometry.ijk_to_world.tobytes())
         return seen.hexdigest()
 

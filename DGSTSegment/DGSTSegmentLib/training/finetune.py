@@ -108,8 +108,12 @@ class _Material:
         return {"base": self.model.foundation.fingerprint, "cases": [case.fingerprint for case in self.cases]}
 
 
+def _model_of(request: FinetuneRequest) -> FoundationModel:
+    return open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
+
+
 def _material(request: FinetuneRequest) -> _Material:
-    model = open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
+    model = _model_of(request)
     return _Material(model, [read_case(files) for files in request.cases])
 
 
@@ -117,7 +121,7 @@ def _checked_material(request: FinetuneRequest) -> _Material:
     """Everything that can be wrong with a request is found here, before the run's folder is made."""
     request.validate()
     choose_device(request.device)
-    model = open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
+    model = _model_of(request)
     model.foundation.network()
     _refuse_several_labels(model.foundation)
     return _Material(model, [read_case(files) for files in request.cases])
@@ -203,7 +207,7 @@ class _Finetuning:
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(network, deaf=True)
-        before, after = _measured(answers, [_segmentation(adapted, cases[n]) for n in held_out])
+        before, after = _measured(answers, [_segmentation(adapted, case) for case, _ in answers])
         self._tell_held_out(trainer.step, after)
         self._clock("measure_after")
         return self._keep(network, trainer, before, after)

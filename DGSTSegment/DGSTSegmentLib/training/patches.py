@@ -45,6 +45,7 @@ class Patch:
 
 
 Margin = tuple[tuple[int, int], ...]
+NO_MARGIN: Margin = ((0, 0),) * 3
 
 
 def draw_patch(
@@ -52,7 +53,7 @@ def draw_patch(
     kind: str,
     size: tuple[int, int, int],
     rng: np.random.Generator,
-    margin: Margin = ((0, 0), (0, 0), (0, 0)),
+    margin: Margin = NO_MARGIN,
 ) -> Patch:
     """A patch from a case drawn at random.
 
@@ -68,9 +69,7 @@ def draw_patch(
     return cut(case, _center(case, kind, rng), size, margin)
 
 
-def cut(
-    case: PreparedCase, center: np.ndarray, size: tuple[int, int, int], margin: Margin = ((0, 0), (0, 0), (0, 0))
-) -> Patch:
+def cut(case: PreparedCase, center: np.ndarray, size: tuple[int, int, int], margin: Margin = NO_MARGIN) -> Patch:
     """The patch of ``size`` (k, j, i) around voxel ``center``, moved inward where it would leave the case, and with the
     case in its middle where that is smaller, as in prediction. Voxels outside the case are 0, their knowledge
     ``OUTSIDE``."""

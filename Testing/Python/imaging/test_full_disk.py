@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,7 +10,9 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import read_volume, write_volume
 
-resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
+from ..conftest import files_of_at_most
+
+pytest.importorskip("resource", reason="file size limits are a thing of Unix")
 
 ENDINGS = [".nii.gz", ".nii", ".nrrd", ".mha"]
 _SMALL = Volume(np.arange(24, dtype=np.int16).reshape(2, 3, 4), Geometry.from_parts((2, 3, 4), (1, 1, 1)))
@@ -19,16 +20,6 @@ _LARGE = Volume(
     np.random.default_rng(0).integers(-1000, 1000, (30, 40, 50)).astype(np.int16),
     Geometry.from_parts((30, 40, 50), (1, 1, 1)),
 )
-
-
-@contextmanager
-def _files_of_at_most(size: int):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
@@ -47,7 +38,7 @@ def small_disk(tmp_path):
 def test_a_file_that_cannot_grow_is_refused_and_the_old_one_stays(ending, tmp_path):
     path = tmp_path / f"ct{ending}"
     write_volume(_SMALL, path)
-    with _files_of_at_most(40_000), pytest.raises(InputError, match="could not be written"):
+    with files_of_at_most(40_000), pytest.raises(InputError, match="could not be written"):
         write_volume(_LARGE, path)
     np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
     assert list(tmp_path.iterdir()) == [path]

@@ -14,6 +14,8 @@ from DGSTSegmentLib.networks import catalogue
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta, write_full
 
+from ..conftest import files_of_at_most
+
 
 def changed(model, seed=1):
     """The model's network after something like fine-tuning: a few weights of every tensor moved."""
@@ -112,16 +114,10 @@ class TestFullWeights:
             write_full(tmp_path / "file" / "model", model.network(), model.card, model.plan, model.architecture)
 
     def test_a_full_disk_is_said_and_the_package_stays_whole(self, package):
-        resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
         model = open_model(package)
         network = changed(model)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-        try:
-            with pytest.raises(InputError, match="could not be written .*free some space"):
-                write_full(package, network, model.card, model.plan, model.architecture)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with files_of_at_most(10_000), pytest.raises(InputError, match="could not be written .*free some space"):
+            write_full(package, network, model.card, model.plan, model.architecture)
         assert identical(open_model(package).network(), model.network())
         assert {path.name for path in package.iterdir()} == {"card.json", "weights.safetensors"}
 

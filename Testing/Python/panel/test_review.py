@@ -11,33 +11,25 @@ from ..conftest import tiny_case
 from .conftest import balls, open_scan, predicted, press
 
 
-def predicted_again(panel, host, old):
-    """The same findings once more, as a new prediction in the place of ``old``."""
-    import slicer
-
+def found_anew(old, role, token):
+    """The findings of ``old`` once more, as a new prediction of the scan in that role."""
     from DGSTSegmentLib.panel import bridge
     from DGSTSegmentLib.panel.prediction import makePrediction
 
     items = old.findings()
-    geometry = bridge.geometryOf(old.scan)
     numbers = bridge.numbersOf(old.node, [item.segmentId for item in items], old.scan).astype(np.int32)
-    found = [item.finding.to_json() for item in items]
-    made = makePrediction(old.scan, old.role, Volume(numbers, geometry), found, "starter", "Starter", "again")
+    volume, found = Volume(numbers, bridge.geometryOf(old.scan)), [item.finding.to_json() for item in items]
+    return makePrediction(old.scan, role, volume, found, "starter", "Starter", token)
+
+
+def predicted_again(panel, host, old):
+    """The same findings once more, as a new prediction in the place of ``old``."""
+    import slicer
+
+    made = found_anew(old, old.role, "again")
     slicer.mrmlScene.RemoveNode(old.node)
     panel.logic.predicted(made)
     host.process_events()
-    return made
-
-
-def predicted_after(panel, old, items):
-    """The findings of ``old`` once more, as of the model after fine-tuning."""
-    from DGSTSegmentLib.panel import bridge
-    from DGSTSegmentLib.panel.prediction import makePrediction
-
-    numbers = bridge.numbersOf(old.node, [item.segmentId for item in items], old.scan).astype(np.int32)
-    volume, found = Volume(numbers, bridge.geometryOf(old.scan)), [item.finding.to_json() for item in items]
-    made = makePrediction(old.scan, "after", volume, found, "tuned", "Tuned", "after")
-    panel.logic.predicted(made)
     return made
 
 
@@ -132,7 +124,8 @@ def test_what_was_found_while_another_module_was_shown_is_what_is_shown_then(hos
     before = review.review.prediction
     panel.state.parameters.shown = "before"
     host.leave()
-    after = predicted_after(panel, before, before.findings())
+    after = found_anew(before, "after", "after")
+    panel.logic.predicted(after)
     host.process_events()
     host.enter()
     assert review.review.prediction.node is after.node

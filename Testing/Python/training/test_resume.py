@@ -1,7 +1,6 @@
 """The folder of a run: stopped, cut off, gone on with, and never overwritten."""
 
 import shutil
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.run import Run
 
+from ..conftest import files_of_at_most
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
 
 
@@ -68,22 +68,6 @@ def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_r
     notes = finetune(stopped_run, resume=True).notes
     assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
     assert not any("ct0.nii.gz" in note for note in notes)
-
-
-def files_of_at_most(size):
-    """A disk that takes no longer files (a thing of Unix), until the block ends."""
-    resource = pytest.importorskip("resource", reason="file size limits are a thing of Unix")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    @contextmanager
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limited()
 
 
 def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on_later(request_for, tmp_path):
