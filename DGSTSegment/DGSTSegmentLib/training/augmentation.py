@@ -20,7 +20,7 @@ from monai.utils import convert_to_tensor
 from .knowledge import OUTSIDE
 from .patches import Patch
 
-KEYS = ("image", "knowledge", "teacher")
+KEYS = ("image", "knowledge")
 
 
 class Augmentation:
@@ -42,8 +42,8 @@ class Augmentation:
             spatial_size=self.size,
             rotate_range=(0.5, 0.1, 0.1),
             scale_range=0.15,
-            mode=("bilinear", "nearest", "bilinear"),
-            padding_mode=("border", "zeros", "border"),
+            mode=("bilinear", "nearest"),
+            padding_mode=("border", "zeros"),
         )
         self._flips = Compose([RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)])
         self._intensity = Compose(
@@ -62,7 +62,7 @@ class Augmentation:
         return bool(rng.random() < self.warp_probability)
 
     def __call__(self, patch: Patch, warp: bool, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        """Tensors [1, k, j, i]: ``image`` and ``teacher`` float32, ``knowledge`` uint8."""
+        """Tensors [1, k, j, i]: ``image`` float32, ``knowledge`` uint8."""
         data = {key: torch.from_numpy(np.array(getattr(patch, key), dtype=np.float32))[None] for key in KEYS}
         data["knowledge"] -= OUTSIDE  # so that the zeros that come in over the border mean no voxel of the scan
         for transform in (*((self._warp,) if warp else ()), self._flips):

@@ -13,14 +13,13 @@ from .patches import NO_MARGIN, PreparedCase, draw_patch
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors [n, 1, k, j, i]: image and teacher float32, knowledge uint8 (codes of ``training.knowledge``)."""
+    """Tensors [n, 1, k, j, i]: image float32, knowledge uint8 (codes of ``training.knowledge``)."""
 
     image: torch.Tensor
     knowledge: torch.Tensor
-    teacher: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.image.to(device), self.knowledge.to(device), self.teacher.to(device))
+        return Batch(self.image.to(device), self.knowledge.to(device))
 
 
 class Batches:
@@ -38,7 +37,7 @@ class Batches:
         rng = np.random.default_rng([self.seed, step])
         kinds = ["node", *rng.choice(["node", "background", "any"], self.batch_size - 1)]
         patches = [self._patch(str(kind), rng) for kind in kinds]
-        return Batch(*(torch.stack([patch[key] for patch in patches]) for key in ("image", "knowledge", "teacher")))
+        return Batch(*(torch.stack([patch[key] for patch in patches]) for key in ("image", "knowledge")))
 
     def _patch(self, kind: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         warp = self.augmentation.wants_warp(rng)

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..dgst.registry import DEFAULT_RULE, STRATEGIES
@@ -23,7 +24,8 @@ from .case import Case, read_case
 from .devices import choose_device, choose_precision
 from .events import OnEvent, Reporter, ShouldStop
 from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
-from .knowledge import knowledge_of
+from .knowledge import knowledge_of, settled
+from .patches import PreparedCase
 from .predict import Predictor
 from .preparation import prepare_case
 from .request import FinetuneRequest
@@ -193,24 +195,34 @@ class _Finetuning:
         cases = self.cases
         held_out = choose_held_out(len(cases), self.request.holdout, self.request.seed)
         base = self._predictor(self.foundation.network())
-        prepared = [
-            prepare_case(case, base, self.run.cache / str(n)) for n, case in enumerate(cases) if n not in held_out
-        ]
+        prepared = self._prepared([n for n in range(len(cases)) if n not in held_out])
         if not held_out:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
-        answers = [(cases[n], _segmentation(base, cases[n])) for n in held_out]
-        before = [measure(answer, case, knowledge_of(case, answer.array > 0)) for case, answer in answers]
-        self._tell_held_out(0, before)
+        held = [(cases[n], knowledge_of(cases[n]), _segmentation(base, cases[n])) for n in held_out]
+        self._tell_held_out(0, [_measured(*before)[0] for before in held])
         self._clock("measure_before")
-        network, trainer = self._train(prepared)
+        network, trainer = self._train(prepared, base.networks[0])
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(network, deaf=True)
-        before, after = _measured(answers, [_segmentation(adapted, case) for case, _ in answers])
+        measured = [_measured(*before, _segmentation(adapted, before[0])) for before in held]
+        before, after = ([pair[n] for pair in measured] for n in (0, 1))
         self._tell_held_out(trainer.step, after)
         self._clock("measure_after")
         return self._keep(network, trainer, before, after)
+
+    def _prepared(self, chosen: list[int]) -> list[PreparedCase]:
+        """The cases to learn from; those that an earlier start prepared are there at once."""
+        folders = {n: self.run.cache / str(n) for n in chosen}
+        new = [n for n in chosen if not folders[n].exists()]
+        phase = self.reporter.phase("prepare", len(new)) if new else None
+        prepared = []
+        for n in chosen:
+            prepared.append(prepare_case(self.cases[n], self.foundation.plan, folders[n], self.reporter))
+            if n in new:
+                phase.advance()
+        return prepared
 
     def _tell_of(self, material: _Material) -> None:
         model = material.model
@@ -240,7 +252,7 @@ class _Finetuning:
         fixed = self.run.fixed
         return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
 
-    def _train(self, prepared) -> tuple[torch.nn.Module, Trainer]:
+    def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> tuple[torch.nn.Module, Trainer]:
         request, network = self.request, self.foundation.network()
         strategy = make_strategy(
             request.strategy,
@@ -254,7 +266,8 @@ class _Finetuning:
             seed=request.seed,
         )
         reserved = self.seconds["measure_before"]
-        trainer = Trainer(self.run, strategy, prepared, self.foundation.plan.patch_size_kji, self.reporter)
+        patch_size = self.foundation.plan.patch_size_kji
+        trainer = Trainer(self.run, strategy, prepared, patch_size, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
         strategy.finish()
@@ -308,16 +321,11 @@ class _Finetuning:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
 
 
-def _measured(
-    before: list[tuple[Case, Volume]], after: list[Volume]
-) -> tuple[list[HeldOutMeasure], list[HeldOutMeasure]]:
-    """Both models judged by the same voxels: around marks, what either calls node may be one that nobody marked."""
-    old, new = [], []
-    for (case, first), second in zip(before, after, strict=True):
-        knowledge = knowledge_of(case, (first.array > 0) | (second.array > 0))
-        old.append(measure(first, case, knowledge))
-        new.append(measure(second, case, knowledge))
-    return old, new
+def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldOutMeasure]:
+    """All judged by the same voxels: around marks, what any of them calls node may be one that nobody marked."""
+    called = np.logical_or.reduce([answer.array > 0 for answer in answers])
+    judged = settled(knowledge, called)
+    return [measure(answer, case, judged) for answer in answers]
 
 
 def _segmentation(predictor: Predictor, case: Case) -> Volume:

@@ -8,24 +8,21 @@ from scipy import ndimage
 from ..imaging.volume import Volume
 from .case import Case
 
-UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE = 0, 1, 2, 3, 4
+UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE, NEAR = 0, 1, 2, 3, 4, 5
 """Codes of a knowledge map (uint8): nothing known; a marked node; background that the user's marks imply; background
-because no lymph node has that density; no voxel of the scan (in patches that reach over its end)."""
+because no lymph node has that density; no voxel of the scan (in patches that reach over its end); near a marked node,
+and so background unless a model calls it node."""
 
 RING_MM = 8.0
 DARKEST_NODE_HU, BRIGHTEST_NODE_HU = -50.0, 300.0
 
 
-def knowledge_of(case: Case, foundation_nodes: np.ndarray | None = None) -> np.ndarray:
+def knowledge_of(case: Case) -> np.ndarray:
     """The knowledge map (uint8, k j i, on the image's grid) that a case's annotation and completeness give.
 
     ``all``: every voxel is known. ``region``: every voxel inside the region is; outside it, trusted background only.
-    ``marked``: what is marked; a ring of 8 mm around it minus what the foundation model calls node there; trusted
-    background. Rejected findings are background in all three.
-
-    Args:
-        case: image, annotation and completeness.
-        foundation_nodes: bool on the same grid, what the foundation model calls node; needed for ``marked``.
+    ``marked``: what is marked; trusted background; ``NEAR`` in a ring of 8 mm around what is marked. Rejected findings
+    are background in all three.
     """
     nodes = case.annotation.array > 0
     if case.completeness == "all":
@@ -35,11 +32,18 @@ def knowledge_of(case: Case, foundation_nodes: np.ndarray | None = None) -> np.n
     if case.completeness == "region":
         knowledge[case.region.array] = BACKGROUND
     elif case.completeness == "marked":
-        knowledge[ring_around(case.annotation) & ~foundation_nodes] = BACKGROUND
+        ring = ring_around(case.annotation)
+        knowledge[ring] = np.where(knowledge[ring] == UNKNOWN, NEAR, BACKGROUND)
     if case.rejected is not None:
         knowledge[case.rejected.array] = BACKGROUND
     knowledge[nodes] = NODE
     return knowledge
+
+
+def settled(knowledge: np.ndarray, called_node: np.ndarray) -> np.ndarray:
+    """A knowledge map in which ``NEAR`` was decided: unknown where a model calls the voxel node (bool, same grid), as
+    it may be one that nobody marked; background elsewhere."""
+    return np.where(knowledge == NEAR, np.where(called_node, UNKNOWN, BACKGROUND), knowledge).astype(np.uint8)
 
 
 def beyond_node_density(hu: np.ndarray) -> np.ndarray:

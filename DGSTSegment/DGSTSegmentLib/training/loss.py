@@ -10,7 +10,7 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional
 
-from .knowledge import NODE, OUTSIDE, UNKNOWN
+from .knowledge import NEAR, NODE, OUTSIDE, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class FewShotLoss(nn.Module):
     Dice and cross-entropy as in nnU-Net (foreground Dice over the batch; halved weight with each halved resolution,
     none for the lowest of several; targets of the nearest voxel), with unknown voxels left out of both. Where nothing
     is known the network is held to the foundation model by the Kullback-Leibler divergence of its probability from the
-    foundation model's (ours, after knowledge distillation, arXiv 1503.02531).
+    foundation model's on the very same patch (ours, after knowledge distillation, arXiv 1503.02531; the same view for
+    both, arXiv 2106.05237). What lies near a marked node is background unless the foundation model calls it node.
 
     Args:
         distillation: weight of the divergence.
@@ -39,13 +40,21 @@ class FewShotLoss(nn.Module):
         self.distillation = distillation
         self._dice = DiceLoss(include_background=False, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
-    def forward(self, scores: Sequence[torch.Tensor], knowledge: torch.Tensor, teacher: torch.Tensor) -> LossParts:
+    def asks_teacher(self, knowledge: torch.Tensor) -> bool:
+        """Whether the loss depends on what the foundation model says of a patch with this knowledge."""
+        return bool((knowledge == NEAR).any()) or (self.distillation > 0 and bool((knowledge == UNKNOWN).any()))
+
+    def forward(
+        self, scores: Sequence[torch.Tensor], knowledge: torch.Tensor, teacher: torch.Tensor | None = None
+    ) -> LossParts:
         """
         Args:
             scores: logits [n, 2, k, j, i] (background, node), highest resolution first.
             knowledge: codes [n, 1, k, j, i]; voxels outside the scan count nowhere.
-            teacher: the foundation model's node probability, same shape.
+            teacher: the foundation model's node probability, same shape; None where it is not asked.
         """
+        if teacher is not None:
+            knowledge = knowledge.masked_fill((knowledge == NEAR) & (teacher > 0.5), UNKNOWN)
         scores = [score.float() for score in scores]
         known = sum(
             weight
@@ -67,7 +76,7 @@ class FewShotLoss(nn.Module):
         one_hot = torch.cat([1 - node, node], 1) * is_known
         return entropy[is_known].mean() + self._dice(probability, one_hot)
 
-    def _divergence(self, scores: torch.Tensor, knowledge: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    def _divergence(self, scores: torch.Tensor, knowledge: torch.Tensor, teacher: torch.Tensor | None) -> torch.Tensor:
         unknown = knowledge == UNKNOWN
         if self.distillation == 0 or not unknown.any():
             return scores.sum() * 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED
+from .knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
 
 REMEMBERED_PLACES = 20_000
 
@@ -19,29 +19,33 @@ class PreparedCase:
         name: the case.
         image: float32 [k, j, i], as the network wants it; may be mapped from a file.
         knowledge: uint8 [k, j, i], codes of ``training.knowledge``.
-        teacher: float32 [k, j, i], the foundation model's node probability; None where nothing is unknown.
-        places: voxel indices (n, 3; k j i) of each code, a sample where there are many.
+        places: voxel indices (n, 3; k j i) of marked nodes, background (near them too) and trusted background, by
+            code; a sample where there are many.
     """
 
     name: str
     image: np.ndarray
     knowledge: np.ndarray
-    teacher: np.ndarray | None = None
     places: dict[int, np.ndarray] = field(init=False)
 
     def __post_init__(self):
         rng = np.random.default_rng(0)
-        places = {code: _sample_places(self.knowledge == code, rng) for code in (NODE, BACKGROUND, TRUSTED)}
+        codes = {NODE: (NODE,), BACKGROUND: (BACKGROUND, NEAR), TRUSTED: (TRUSTED,)}
+        places = {code: _sample_places(np.isin(self.knowledge, alike), rng) for code, alike in codes.items()}
         object.__setattr__(self, "places", {code: found for code, found in places.items() if len(found)})
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether some voxels are left to the foundation model's judgement."""
+        return bool(np.isin(self.knowledge, (UNKNOWN, NEAR)).any())
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Arrays [k, j, i] cut from one case; ``teacher`` is 0 where the case has none."""
+    """Arrays [k, j, i] cut from one case."""
 
     image: np.ndarray
     knowledge: np.ndarray
-    teacher: np.ndarray
 
 
 Margin = tuple[tuple[int, int], ...]
@@ -77,9 +81,7 @@ def cut(case: PreparedCase, center: np.ndarray, size: tuple[int, int, int], marg
     inward = np.clip(np.asarray(center) - wanted // 2, 0, np.maximum(shape - wanted, 0))
     first = np.where(shape >= wanted, inward, -((wanted - shape) // 2))
     spans = [(int(a) - before, int(a) + n + after) for a, n, (before, after) in zip(first, size, margin, strict=True)]
-    image, knowledge = _span(case.image, spans, 0), _span(case.knowledge, spans, OUTSIDE)
-    teacher = np.zeros(image.shape, np.float32) if case.teacher is None else _span(case.teacher, spans)
-    return Patch(image, knowledge, teacher)
+    return Patch(_span(case.image, spans, 0), _span(case.knowledge, spans, OUTSIDE))
 
 
 def _center(case: PreparedCase, kind: str, rng: np.random.Generator) -> np.ndarray:
@@ -98,12 +100,11 @@ def _sample_places(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack(np.unravel_index(flat, mask.shape), axis=-1)
 
 
-def _span(array: np.ndarray, spans: list[tuple[int, int]], outside: int | None = None) -> np.ndarray:
-    """The box from the first to the one after the last voxel of each axis; where the array ends it goes on with
-    ``outside``, or with its last values."""
+def _span(array: np.ndarray, spans: list[tuple[int, int]], outside: int) -> np.ndarray:
+    """The box from the first to the one after the last voxel of each axis, with ``outside`` beyond the array's end."""
     inner = tuple(slice(max(0, low), min(high, end)) for (low, high), end in zip(spans, array.shape, strict=True))
     missing = [(max(0, -low), max(0, high - end)) for (low, high), end in zip(spans, array.shape, strict=True)]
     part = np.asarray(array[inner])
     if not any(map(any, missing)):
         return part
-    return np.pad(part, missing, "edge") if outside is None else np.pad(part, missing, constant_values=outside)
+    return np.pad(part, missing, constant_values=outside)

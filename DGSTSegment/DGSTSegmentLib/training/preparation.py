@@ -8,33 +8,34 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import expit
 
 from ..errors import InputError
-from ..networks.preprocessing import Prepared, prepare, prepare_every_label, prepare_labels, restore_scores
+from ..networks.plan import Plan
+from ..networks.preprocessing import Prepared, prepare, prepare_every_label, prepare_labels
 from .case import Case
-from .knowledge import NODE, UNKNOWN, knowledge_of
+from .events import Reporter
+from .knowledge import NODE, knowledge_of
 from .patches import PreparedCase
-from .predict import Predictor, most_likely
 
-PARTS = ("image", "knowledge", "teacher")
+PARTS = ("image", "knowledge")
 
 
-def prepare_case(case: Case, foundation: Predictor, folder: Path) -> PreparedCase:
+def prepare_case(case: Case, plan: Plan, folder: Path, reporter: Reporter | None = None) -> PreparedCase:
     """A case in the foundation model's grid; its arrays are written to ``folder`` and mapped from there.
 
     What an earlier call left there complete is used as it is.
 
     Args:
         case: image, annotation, completeness.
-        foundation: predicts where the case leaves voxels unknown; only then it is asked.
+        plan: the foundation model's preprocessing.
         folder: of this case alone.
+        reporter: hears of nodes that the model's voxels are too thick for.
 
     Raises:
         InputError: the disk is full; nothing half-written stays.
     """
     if not folder.exists():
-        _write(_computed(case, foundation), folder)
+        _write(_computed(case, plan, reporter or Reporter()), folder)
     return _mapped(case.name, folder)
 
 
@@ -53,27 +54,19 @@ def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
         ) from error
 
 
-def _computed(case: Case, foundation: Predictor) -> dict[str, np.ndarray]:
-    prepared = prepare(case.image, foundation.plan)
-    if case.completeness == "all":
-        return {"image": prepared.array[0], "knowledge": _in_model_grid(case, knowledge_of(case), prepared, foundation)}
-    scores = foundation.scores(prepared)
-    nodes = most_likely(restore_scores(scores, prepared)) > 0 if case.completeness == "marked" else None
-    knowledge = _in_model_grid(case, knowledge_of(case, nodes), prepared, foundation)
-    arrays = {"image": prepared.array[0], "knowledge": knowledge}
-    if (knowledge == UNKNOWN).any():
-        arrays["teacher"] = expit(scores[1] - scores[0]).astype(np.float32)
-    return arrays
+def _computed(case: Case, plan: Plan, reporter: Reporter) -> dict[str, np.ndarray]:
+    prepared = prepare(case.image, plan)
+    return {"image": prepared.array[0], "knowledge": _in_model_grid(case, prepared, reporter)}
 
 
-def _in_model_grid(case: Case, knowledge: np.ndarray, prepared: Prepared, foundation: Predictor) -> np.ndarray:
+def _in_model_grid(case: Case, prepared: Prepared, reporter: Reporter) -> np.ndarray:
     """The knowledge map in the model's grid, in which every marked node is left, however thin it was drawn."""
-    coarse = prepare_labels(case.image.with_array(knowledge), prepared)
+    coarse = prepare_labels(case.image.with_array(knowledge_of(case)), prepared)
     nodes, count = ndimage.label(case.annotation.array > 0, np.ones((3, 3, 3)))
     kept = prepare_every_label(case.annotation.with_array(nodes), prepared)
     thin = count - np.count_nonzero(np.bincount(kept[coarse == NODE], minlength=1)[1:])
     if thin:
-        foundation.reporter.note(
+        reporter.note(
             f"{case.name}: {thin} of {count} marked nodes are thinner than the model's voxels; each is learned as one "
             "voxel thick, so mark nodes in all slices that they are seen in."
         )
@@ -82,7 +75,4 @@ def _in_model_grid(case: Case, knowledge: np.ndarray, prepared: Prepared, founda
 
 
 def _mapped(name: str, folder: Path) -> PreparedCase:
-    arrays = {
-        part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in PARTS if (folder / f"{part}.npy").exists()
-    }
-    return PreparedCase(name, **arrays)
+    return PreparedCase(name, **{part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in PARTS})

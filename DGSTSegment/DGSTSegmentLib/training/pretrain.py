@@ -74,7 +74,7 @@ def pretrain(out: Path, steps: int = STEPS) -> torch.nn.Module:
         batch = batches[step].to(device)
         with autocast(device, precision):
             scores = outputs(network(batch.image))
-        loss = loss_of(scores, batch.knowledge, batch.teacher).total
+        loss = loss_of(scores, batch.knowledge).total
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 12.0)
         optimizer.step()

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch import nn
 
 from ..dgst.strategies import Strategy
 from ..networks.architectures import outputs
@@ -19,6 +20,7 @@ from .pace import CALIBRATION, Pace
 from .patches import PreparedCase
 from .run import Run
 from .schedule import poly
+from .teacher import Teacher
 
 
 class Trainer:
@@ -30,6 +32,7 @@ class Trainer:
         cases: prepared.
         patch_size: voxels (k, j, i).
         reporter: hears of every step and is asked whether to stop.
+        foundation: the network as it was, asked where cases leave voxels open; needed where one does.
     """
 
     def __init__(
@@ -39,11 +42,14 @@ class Trainer:
         cases: list[PreparedCase],
         patch_size: tuple[int, int, int],
         reporter: Reporter,
+        foundation: nn.Module | None = None,
     ):
         self.run, self.strategy, self.reporter = run, strategy, reporter
         self.device = torch.device(run.fixed["device"])
         self.batches = Batches(cases, patch_size, run.request.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
+        asks = any(case.leaves_open for case in cases)
+        self.teacher = Teacher(foundation, self.device, run.fixed["precision"]) if asks else None
         self.step, self.stopped = 0, False
         uses_scaler = run.fixed["precision"] == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type) if uses_scaler else None
@@ -98,9 +104,13 @@ class Trainer:
     def _backward(self, batch: Batch) -> LossParts:
         with autocast(self.device, self.run.fixed["precision"]):
             scores = outputs(self.strategy.network(batch.image))
-        parts = self.loss_of(scores, batch.knowledge, batch.teacher)
+        parts = self.loss_of(scores, batch.knowledge, self._teacher_on(batch))
         (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
         return parts
+
+    def _teacher_on(self, batch: Batch) -> torch.Tensor | None:
+        asks = self.teacher is not None and self.loss_of.asks_teacher(batch.knowledge)
+        return self.teacher.probability(batch.image) if asks else None
 
     def _tell(self, parts: LossParts, factor: float) -> None:
         self.reporter.progress(

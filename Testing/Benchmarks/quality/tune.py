@@ -18,10 +18,10 @@ from DGSTSegmentLib.cli.demo_study import a_few_of
 from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 from DGSTSegmentLib.imaging.findings import find
 from DGSTSegmentLib.networks.model import FoundationModel
+from DGSTSegmentLib.networks.plan import Plan
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.events import Reporter
 from DGSTSegmentLib.training.patches import PreparedCase
-from DGSTSegmentLib.training.predict import Predictor
 from DGSTSegmentLib.training.preparation import prepare_case
 from DGSTSegmentLib.training.request import FinetuneRequest
 from DGSTSegmentLib.training.run import Run
@@ -92,14 +92,12 @@ def training_case(scan: Scan, completeness: str, marked_nodes: int) -> Case:
     return Case(scan.name, ct, nodes, completeness)
 
 
-def prepared_case(
-    scan: Scan, completeness: str, marked_nodes: int, foundation: Predictor, folder: Path
-) -> PreparedCase:
+def prepared_case(scan: Scan, completeness: str, marked_nodes: int, plan: Plan, folder: Path) -> PreparedCase:
     """The case in the foundation model's grid, kept in ``folder`` for every later fine-tuning and process."""
     name = hashlib.sha256(f"{scan.name}/{completeness}/{marked_nodes}".encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{name}.lock"):
-        return prepare_case(training_case(scan, completeness, marked_nodes), foundation, folder / name)
+        return prepare_case(training_case(scan, completeness, marked_nodes), plan, folder / name)
 
 
 def tune(
@@ -132,7 +130,8 @@ def tune(
             model.card.name, [], "", strategy=entrant.law, steps=steps, batch_size=batch_size, seed=seed, **loss
         )
         run = _Unsaved(Path(), request, {"device": computing.device, "precision": computing.precision})
-        trainer = Trainer(run, strategy, list(cases), model.plan.patch_size_kji, Reporter())
+        foundation = model.network() if any(case.leaves_open for case in cases) else None
+        trainer = Trainer(run, strategy, list(cases), model.plan.patch_size_kji, Reporter(), foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)
     strategy.finish()

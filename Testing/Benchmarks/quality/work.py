@@ -201,9 +201,8 @@ def _tuned(benchmark: Benchmark, piece: Piece, configuration: Mapping[str, Any] 
     protocol, pool, cell = benchmark.protocol, benchmark.pool, piece.cell
     draw = piece.case_draw(protocol)
     scans = [pool.training[place] for place in drawn_cases(len(pool.training), cell.shots, draw)]
-    foundation = _predictor(benchmark, benchmark.model.network())
-    folder = benchmark.rows.scratch / "cases"
-    cases = [prepared_case(scan, cell.completeness, protocol.marked_nodes, foundation, folder) for scan in scans]
+    folder, plan = benchmark.rows.scratch / "cases", benchmark.model.plan
+    cases = [prepared_case(scan, cell.completeness, protocol.marked_nodes, plan, folder) for scan in scans]
     with pool.test.closed_while_training():
         return tune(
             benchmark.entrants[cell.entrant],

@@ -1,7 +1,7 @@
 """From the command ``finetune`` to its first step done, on five phantom scans: start-up, reading, preparing, measuring.
 
 The whole command in a fresh process, as a user starts it, with what it does by itself: one scan in five is held out and
-predicted beforehand, and where only some nodes are marked every scan is predicted too, to be learned from.
+predicted beforehand; where only some nodes are marked the foundation model is asked of each patch besides.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ COMPLETENESS = {"all": "every node is marked", "marked": "other nodes may exist"
 _SCANS = 5
 _REASONS = {
     "all": "Importing torch and MONAI takes a third of it, the look at the held-out scan most of the rest.",
-    "marked": "Before the first step the foundation model looks at every scan, to be the teacher where nothing is "
-    "known; that takes as long as five predictions.",
+    "marked": "As where every node is marked; the foundation model is asked of each patch that leaves voxels open.",
 }
 
 

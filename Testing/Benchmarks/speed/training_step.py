@@ -57,7 +57,7 @@ class Training:
         """Leave the gradients of the loss on the batch in the parameters, added to what is there."""
         with autocast(self.device, self.precision):
             scores = outputs(self.network(self.batch.image))
-        self._loss(scores, self.batch.knowledge, self.batch.teacher).total.backward()
+        self._loss(scores, self.batch.knowledge).total.backward()
 
     def clear_gradients(self) -> None:
         for parameter in self.parameters:
@@ -83,7 +83,7 @@ def made_up_batch(patch: int, batch_size: int) -> Batch:
     middle = slice(patch // 3, patch // 2)
     knowledge[:, :, middle, middle, middle] = NODE
     image[knowledge == NODE] += 1.0
-    return Batch(image, knowledge, torch.zeros(shape))
+    return Batch(image, knowledge)
 
 
 class TorchStep:

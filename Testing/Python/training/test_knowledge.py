@@ -6,12 +6,14 @@ from DGSTSegmentLib.imaging import Volume
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.knowledge import (
     BACKGROUND,
+    NEAR,
     NODE,
     TRUSTED,
     UNKNOWN,
     beyond_node_density,
     knowledge_of,
     ring_around,
+    settled,
 )
 
 from .conftest import ball, scan
@@ -40,7 +42,7 @@ def test_a_completely_marked_scan_leaves_nothing_unknown(geometry):
 
 def test_unmarked_tissue_of_a_marked_scan_is_unknown_beyond_the_ring(soft_tissue_case, geometry):
     case, marked = soft_tissue_case
-    knowledge = knowledge_of(case, nothing(geometry))
+    knowledge = settled(knowledge_of(case), nothing(geometry))
     distance = ndimage.distance_transform_edt(~marked, sampling=geometry.spacing_kji)
     np.testing.assert_array_equal(knowledge == BACKGROUND, (distance > 0) & (distance <= 8.0))
     far_tissue = (distance > 8.0) & (case.image.array == 40) & ~beyond_node_density(case.image.array)
@@ -48,16 +50,27 @@ def test_unmarked_tissue_of_a_marked_scan_is_unknown_beyond_the_ring(soft_tissue
 
 
 def test_air_and_bone_of_a_marked_scan_are_trusted_background(soft_tissue_case, geometry):
-    knowledge = knowledge_of(soft_tissue_case[0], nothing(geometry))
+    knowledge = knowledge_of(soft_tissue_case[0])
     assert knowledge[2, 3, 3] == TRUSTED and knowledge[2, 24, 3] == TRUSTED
 
 
-def test_the_ring_leaves_out_what_the_foundation_model_calls_node(soft_tissue_case, geometry):
+def test_what_a_model_calls_node_near_a_marked_one_is_unknown_and_nothing_else_changes(soft_tissue_case, geometry):
     case, marked = soft_tissue_case
     called = nothing(geometry)
-    called[10, 16, 20:23] = True
-    knowledge = knowledge_of(case, called)
-    assert (knowledge[called & ~marked] == UNKNOWN).all() and (called & ~marked).any()
+    called[10, 16, 12:32] = True
+    knowledge = knowledge_of(case)
+    decided, near = settled(knowledge, called), knowledge == NEAR
+    assert (decided[near & called] == UNKNOWN).all() and (decided[near & ~called] == BACKGROUND).all()
+    assert (near & called).any() and (called & ~near & ~marked).any()
+    np.testing.assert_array_equal(decided[~near], knowledge[~near])
+
+
+def test_air_near_a_marked_node_is_background_whatever_a_model_says(geometry):
+    image, labels = scan(geometry, (10, 16, 16))
+    image.array[8:13, 16, 22] = -900
+    air = beyond_node_density(image.array) & ring_around(labels)
+    knowledge = knowledge_of(Case("scan", image, labels))
+    assert air.any() and (settled(knowledge, np.ones_like(air))[air] == BACKGROUND).all()
 
 
 @pytest.mark.parametrize("completeness", ["marked", "all"])
@@ -67,7 +80,7 @@ def test_rejected_findings_are_background_even_where_the_foundation_model_calls_
     case, _ = soft_tissue_case
     rejected = ball(geometry, (15, 6, 25), 5.0)
     case = Case(case.name, case.image, case.annotation, completeness, rejected=Volume(rejected, geometry))
-    assert (knowledge_of(case, rejected)[rejected] == BACKGROUND).all()
+    assert (settled(knowledge_of(case), rejected)[rejected] == BACKGROUND).all()
 
 
 def test_inside_a_region_all_is_known_and_outside_nothing_but_air_and_bone(soft_tissue_case, geometry):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
 from DGSTSegmentLib.training.loss import FewShotLoss
 
 SHAPE = (1, 1, 4, 4, 4)
@@ -21,7 +21,7 @@ def test_loss_is_cross_entropy_plus_one_minus_dice():
     p = 1 / (1 + math.exp(-1.5))
     entropy = -(math.log(p) + math.log(1 - p)) / 2
     dice = 2 * (32 * p) / (64 * p + 32)
-    parts = FewShotLoss()([scores_of(1.5)], knowledge, torch.zeros(SHAPE))
+    parts = FewShotLoss()([scores_of(1.5)], knowledge)
     assert float(parts.total) == pytest.approx(entropy + 1 - dice, abs=1e-5)
 
 
@@ -74,6 +74,27 @@ def test_a_patch_without_known_voxels_trains_by_distillation_alone():
     assert parts.known == 0 and parts.distillation == pytest.approx(expected, abs=1e-5)
     parts.total.backward()
     assert (scores.grad[:, 1] < 0).all()
+
+
+def test_near_a_marked_node_is_background_unless_the_foundation_model_calls_it_node():
+    teacher, knowledge = torch.full(SHAPE, 0.2), torch.full(SHAPE, TRUSTED, dtype=torch.uint8)
+    teacher[:, :, 2:] = 0.9
+    knowledge[:, :, 1:3] = NEAR
+    as_if = knowledge.clone()
+    as_if[:, :, 1], as_if[:, :, 2] = BACKGROUND, UNKNOWN
+    decided, said = (FewShotLoss()([scores_of(0.7)], codes, teacher) for codes in (knowledge, as_if))
+    assert (float(decided.total), decided.known) == (float(said.total), said.known)
+    assert decided.distillation == said.distillation > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "distillation", "asked"),
+    [(UNKNOWN, 1.0, True), (UNKNOWN, 0.0, False), (NEAR, 0.0, True), (BACKGROUND, 1.0, False), (OUTSIDE, 1.0, False)],
+)
+def test_the_foundation_model_is_asked_only_where_its_answer_counts(code, distillation, asked):
+    knowledge = torch.full(SHAPE, TRUSTED, dtype=torch.uint8)
+    knowledge[0, 0, 3, 3, 3] = code
+    assert FewShotLoss(distillation).asks_teacher(knowledge) == asked
 
 
 def test_agreeing_with_the_foundation_model_costs_nothing():

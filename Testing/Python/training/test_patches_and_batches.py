@@ -4,7 +4,7 @@ import torch
 
 from DGSTSegmentLib.training.augmentation import Augmentation
 from DGSTSegmentLib.training.batches import Batches
-from DGSTSegmentLib.training.knowledge import BACKGROUND, NODE, OUTSIDE, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
 from DGSTSegmentLib.training.patches import PreparedCase, cut, draw_patch
 
 SIZE = (8, 12, 12)
@@ -17,12 +17,7 @@ def case():
     knowledge[5:8, 5:8, 5:8] = NODE
     knowledge[15, 20:25, 20:25] = BACKGROUND
     knowledge[:2] = TRUSTED
-    return PreparedCase(
-        "scan",
-        rng.normal(size=knowledge.shape).astype(np.float32),
-        knowledge,
-        np.full(knowledge.shape, 0.25, np.float32),
-    )
+    return PreparedCase("scan", rng.normal(size=knowledge.shape).astype(np.float32), knowledge)
 
 
 def test_a_node_patch_holds_a_marked_voxel(case):
@@ -35,6 +30,22 @@ def test_background_patches_see_known_and_trusted_background(case):
     seen = [set(np.unique(draw_patch([case], "background", SIZE, rng).knowledge)) for _ in range(60)]
     assert all({BACKGROUND, TRUSTED} & codes for codes in seen)
     assert any(BACKGROUND in codes for codes in seen) and any(TRUSTED in codes for codes in seen)
+
+
+def test_background_patches_see_what_lies_near_a_marked_node():
+    knowledge = np.zeros((20, 30, 30), np.uint8)
+    knowledge[15, 20:25, 20:25] = NEAR
+    case, rng = PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge), np.random.default_rng(0)
+    assert all((draw_patch([case], "background", SIZE, rng).knowledge == NEAR).any() for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    ("code", "leaves_open"), [(BACKGROUND, False), (TRUSTED, False), (UNKNOWN, True), (NEAR, True)]
+)
+def test_a_case_tells_whether_it_leaves_voxels_to_the_foundation_model(code, leaves_open):
+    knowledge = np.full((4, 5, 6), NODE, np.uint8)
+    knowledge[3, 4, 5] = code
+    assert PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge).leaves_open == leaves_open
 
 
 def test_patches_from_anywhere_reach_the_unknown(case):
@@ -73,7 +84,7 @@ def test_a_warped_patch_keeps_the_node_it_was_drawn_for_also_at_the_end_of_a_sca
 
 def test_batches_are_plain_tensors(case):
     batch = Batches([case], SIZE, 2, seed=0)[3]
-    assert all(type(tensor) is torch.Tensor for tensor in (batch.image, batch.knowledge, batch.teacher))
+    assert all(type(tensor) is torch.Tensor for tensor in (batch.image, batch.knowledge))
 
 
 def test_the_same_seed_and_step_give_the_same_batch_in_any_order(case):
@@ -90,11 +101,10 @@ def test_steps_and_seeds_differ(case):
     assert not torch.equal(batches[0].image, Batches([case], SIZE, 2, seed=8)[0].image)
 
 
-def test_augmentation_leaves_codes_codes_and_probabilities_probabilities(case):
+def test_augmentation_leaves_codes_codes(case):
     batches = Batches([case], SIZE, 3, seed=0)
     for step in range(25):
         batch = batches[step]
-        assert batch.image.shape == batch.knowledge.shape == batch.teacher.shape == (3, 1, *SIZE)
+        assert batch.image.shape == batch.knowledge.shape == (3, 1, *SIZE)
         assert set(batch.knowledge.unique().tolist()) <= {UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE}
-        assert batch.teacher.min() >= 0.2 and batch.teacher.max() <= 0.3
         assert torch.isfinite(batch.image).all()

@@ -1,0 +1,62 @@
+"""The foundation model is asked of patches while another copy of it learns."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from DGSTSegmentLib.imaging.files import read_volume, write_volume
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.teacher import Teacher
+
+from .conftest import StopAfter, assert_same_delta
+
+
+def test_a_probability_is_what_the_network_says_at_the_highest_resolution(model_folder):
+    network = open_model(model_folder).network()
+    image = torch.randn(2, 1, 16, 24, 24, generator=torch.Generator().manual_seed(0))
+    probability = Teacher(network, torch.device("cpu"), "fp32").probability(image)
+    with torch.no_grad():
+        scores = network(image)
+    scores = scores if isinstance(scores, torch.Tensor) else scores[0]
+    assert probability.shape == image.shape and not probability.requires_grad
+    torch.testing.assert_close(probability[:, 0], torch.sigmoid(scores[:, 1] - scores[:, 0]))
+
+
+def test_values_that_fp16_cannot_hold_are_computed_in_fp32():
+    network = nn.Conv3d(1, 2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([3e4, 6e4]).reshape(2, 1, 1, 1, 1))
+        network.bias.zero_()
+    image = torch.full((1, 1, 2, 2, 2), 4.0)
+    probability = Teacher(network, torch.device("cpu"), "fp16").probability(image)
+    assert (probability == 1).all()
+
+
+@pytest.fixture
+def open_cases(study, tmp_path):
+    """Two scans of tissue as dense as nodes, so that most of them is unknown beyond what is marked."""
+    cases = []
+    for n, files in enumerate(study[:2]):
+        image = read_volume(files.image)
+        write_volume(image.with_array(image.array + 110), tmp_path / f"dense{n}.nii.gz")
+        cases.append(replace(files, image=str(tmp_path / f"dense{n}.nii.gz"), completeness="marked"))
+    return cases
+
+
+@pytest.mark.parametrize("strategy", ["dgst", "full", "lora"])
+def test_the_network_agrees_with_the_foundation_model_until_it_learns(request_for, open_cases, strategy):
+    heard = []
+    finetune(request_for(cases=open_cases, strategy=strategy, steps=6), on_event=heard.append)
+    told = [event["loss_distillation"] for event in heard if event.get("phase") == "train"]
+    assert told[0] == pytest.approx(0, abs=1e-7) and max(told[1:]) > 1e-6
+
+
+def test_a_run_with_unknown_voxels_resumes_to_the_very_delta_of_an_uninterrupted_one(request_for, open_cases, tmp_path):
+    whole = finetune(request_for(cases=open_cases, steps=5, out=str(tmp_path / "whole")))
+    stop = StopAfter(2)
+    request = request_for(cases=open_cases, steps=5)
+    assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).stopped
+    assert_same_delta(whole, finetune(request, resume=True))
