@@ -18,13 +18,33 @@ def try_lock(file: IO[bytes]) -> bool:
 
     On file systems without locks (some network drives) it always is.
     """
+    return _lock(file) is not False
+
+
+def is_locked(path: str | os.PathLike) -> bool | None:
+    """Whether a living process holds the lock on that file; None where the file system knows no locks.
+
+    A file that may not be opened counts as held: it is another user's.
+    """
+    try:
+        with open(path, "rb+") as file:
+            free = _lock(file)
+            return None if free is None else not free
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _lock(file: IO[bytes]) -> bool | None:
+    """Whether the lock was free, and now is ours; None where there are none."""
     with contextlib.suppress(ImportError):
         import fcntl
 
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return error.errno in _NO_LOCKS
+            return None if error.errno in _NO_LOCKS else False
         return True
     import msvcrt
 
@@ -33,14 +53,3 @@ def try_lock(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
-
-
-def is_locked(path: str | os.PathLike) -> bool:
-    """Whether a living process holds the lock on that file, or it cannot be told since the file is not ours."""
-    try:
-        with open(path, "rb+") as file:
-            return not try_lock(file)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True

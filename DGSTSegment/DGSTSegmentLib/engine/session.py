@@ -16,6 +16,7 @@ import numpy as np
 
 from ..atomic import atomic_path
 from ..errors import InputError
+from ..imaging.arrays import save_array
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from ..locks import is_locked, try_lock
@@ -91,7 +92,7 @@ def write_array(volume: Volume, path: str | os.PathLike) -> dict[str, Any]:
         InputError: the file cannot be written.
     """
     with atomic_path(path) as partial, open(partial, "wb") as file:
-        np.save(file, np.ascontiguousarray(volume.array), allow_pickle=False)
+        save_array(file, volume.array)
     return {"array": str(path), "ijk_to_world": volume.geometry.ijk_to_world.tolist()}
 
 
@@ -119,9 +120,10 @@ def remove_leftovers(parent: str | os.PathLike) -> list[Path]:
 
 
 def _is_leftover(folder: Path) -> bool:
-    """Whether its owner has ended, perhaps before it had a lock; another user's folder is none."""
+    """Whether its owner has ended, perhaps before it had a lock; another user's folder is none, nor one of which it
+    cannot be told."""
     try:
         is_young = time.time() - folder.stat().st_mtime < _YOUNG_SECONDS
     except OSError:
         return False
-    return not is_young and not is_locked(folder / _LOCK)
+    return not is_young and is_locked(folder / _LOCK) is False

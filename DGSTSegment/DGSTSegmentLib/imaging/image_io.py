@@ -62,11 +62,17 @@ def write_image(image: sitk.Image, path: Path) -> None:
     with atomic_path(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), ending != ".nii", _FAST_COMPRESSION)
-            complete = not is_nifti or nifti.inspect(partial).complete
+            complete = nifti.inspect(partial).complete if is_nifti else _holds(partial, image)
         except RuntimeError as error:
             raise OSError(_reason(error, partial)) from error
         if not complete:
             raise OSError("the disk took only a part of it")
+
+
+def _holds(path: Path, image: sitk.Image) -> bool:
+    """Whether all voxels of ``image`` lie in the file; not every format's writer tells of a full disk."""
+    written = sitk.ReadImage(str(path))
+    return np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image))
 
 
 def _read_three_dimensional(path: Path, image_io: str) -> sitk.Image:

@@ -23,7 +23,7 @@ from ..networks.package import write_delta
 from .case import Case, read_case
 from .devices import choose_device, choose_precision
 from .events import OnEvent, Reporter, ShouldStop
-from .holdout import HeldOutMeasure, choose_held_out, measure, recall, summary
+from .holdout import HeldOutMeasure, choose_held_out, findings_beside_marks, measure, recall, summary
 from .knowledge import knowledge_of, settled
 from .patches import PreparedCase
 from .predict import Predictor
@@ -322,9 +322,9 @@ class _Finetuning:
 
 
 def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldOutMeasure]:
-    """All judged by the same voxels: around marks, what any of them calls node may be one that nobody marked."""
-    called = np.logical_or.reduce([answer.array > 0 for answer in answers])
-    judged = settled(knowledge, called)
+    """All judged by the same voxels: around marks, a finding of any of them may be a node that nobody marked."""
+    unmarked = np.logical_or.reduce([findings_beside_marks(answer, case.annotation) for answer in answers])
+    judged = settled(knowledge, unmarked)
     return [measure(answer, case, judged) for answer in answers]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from ..imaging.findings import find
 from ..imaging.matching import match
@@ -47,13 +48,24 @@ def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
     return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
 
 
+def findings_beside_marks(predicted: Volume, annotation: Volume) -> np.ndarray:
+    """Voxels (bool) of predicted findings that hold no voxel of a marked node: each may be a node that nobody marked.
+
+    What a finding has beyond the marked node that it covers is not among them: it is too much of that node.
+    """
+    components, count = ndimage.label(predicted.array > 0, np.ones((3, 3, 3)))
+    beside = np.ones(count + 1, dtype=bool)
+    beside[components[annotation.array > 0]] = beside[0] = False
+    return beside[components]
+
+
 def measure(predicted: Volume, case: Case, knowledge: np.ndarray) -> HeldOutMeasure:
     """Compare a prediction with a case's annotation.
 
     Args:
         predicted: label values on the case's grid, by the very model that is offered.
         case: not used in training.
-        knowledge: its knowledge map, on its own grid.
+        knowledge: its knowledge map, on its own grid, nothing left open in it (``settled``).
     """
     known = knowledge != UNKNOWN
     wanted, given = knowledge == NODE, (predicted.array > 0) & known

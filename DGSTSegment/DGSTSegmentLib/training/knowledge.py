@@ -28,7 +28,8 @@ def knowledge_of(case: Case) -> np.ndarray:
     if case.completeness == "all":
         knowledge = np.full(nodes.shape, BACKGROUND, dtype=np.uint8)
     else:
-        knowledge = np.where(beyond_node_density(case.image.array), TRUSTED, UNKNOWN).astype(np.uint8)
+        knowledge = np.full(nodes.shape, UNKNOWN, dtype=np.uint8)
+        knowledge[beyond_node_density(case.image.array)] = TRUSTED
     if case.completeness == "region":
         knowledge[case.region.array] = BACKGROUND
     elif case.completeness == "marked":
@@ -43,7 +44,9 @@ def knowledge_of(case: Case) -> np.ndarray:
 def settled(knowledge: np.ndarray, called_node: np.ndarray) -> np.ndarray:
     """A knowledge map in which ``NEAR`` was decided: unknown where a model calls the voxel node (bool, same grid), as
     it may be one that nobody marked; background elsewhere."""
-    return np.where(knowledge == NEAR, np.where(called_node, UNKNOWN, BACKGROUND), knowledge).astype(np.uint8)
+    near, decided = knowledge == NEAR, knowledge.copy()
+    decided[near] = np.where(called_node[near], UNKNOWN, BACKGROUND)
+    return decided
 
 
 def beyond_node_density(hu: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from ..imaging.arrays import save_array
 from ..networks.plan import Plan
 from ..networks.preprocessing import Prepared, prepare, prepare_every_label, prepare_labels
 from .case import Case
@@ -45,12 +46,15 @@ def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
     try:
         partial.mkdir(parents=True)
         for name, array in arrays.items():
-            np.save(partial / f"{name}.npy", array)
+            with open(partial / f"{name}.npy", "wb") as file:
+                save_array(file, array)
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, folder)
-    except OSError as error:  # without an error number where numpy could not write all
+    except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
-            f"{folder} could not be written ({error.strerror or error}); free some space, then go on with the run."
+            f"{folder} could not be written ({error.strerror}); free some space, then go on with the run."
         ) from error
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.arrays import save_array
 from DGSTSegmentLib.imaging.files import read_volume, write_volume
 
 from ..conftest import files_of_at_most
@@ -42,6 +43,33 @@ def test_a_file_that_cannot_grow_is_refused_and_the_old_one_stays(ending, tmp_pa
         write_volume(_LARGE, path)
     np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd", ".mha"])
+@pytest.mark.parametrize("part", [0.0, 0.9])
+def test_a_disk_that_takes_only_the_beginning_of_a_small_file_is_refused(ending, part, tmp_path):
+    """The C library hands over the last 4 kB when the file is closed, and nobody hears that it could not."""
+    path = tmp_path / f"nodes{ending}"
+    write_volume(_LARGE, path)
+    size = path.stat().st_size
+    write_volume(_SMALL, path)
+    with files_of_at_most(int(part * size) // 4096 * 4096), pytest.raises(InputError, match="could not be written"):
+        write_volume(_LARGE if part else _SMALL.with_array(_SMALL.array + 1), path)
+    np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
+
+
+@pytest.mark.parametrize("short", [1, 4096])
+def test_an_array_that_the_disk_takes_only_a_part_of_is_refused(short, tmp_path):
+    whole = tmp_path / "whole.npy"
+    with open(whole, "wb") as file:
+        save_array(file, _LARGE.array)
+    np.testing.assert_array_equal(np.load(whole), _LARGE.array)
+    with (
+        files_of_at_most(whole.stat().st_size - short),
+        pytest.raises(OSError),
+        open(tmp_path / "part.npy", "wb") as file,
+    ):
+        save_array(file, _LARGE.array)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

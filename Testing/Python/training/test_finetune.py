@@ -112,6 +112,20 @@ def test_a_node_thinner_than_the_models_voxels_is_learned_and_that_is_said(reque
         assert any("1 of 1 marked nodes are thinner" in note for note in notes) == (30 % 3 != 1)
 
 
+def test_too_much_of_a_marked_node_is_wrong_and_a_finding_beside_it_is_neither(geometry):
+    image, labels = scan(geometry, (9, 15, 15), radius_mm=6.0)
+    image.array[:] = 40
+    case = Case("scan", image, labels)
+    exact, spilled, beside = (
+        labels.with_array(ball(geometry, (9, 15, 15), 6.0) | more)
+        for more in (False, ball(geometry, (9, 15, 15), 11.0), ball(geometry, (9, 15, 21), 3.0))
+    )
+    known = knowledge_of(case)
+    right, wrong = _measured(case, known, exact, spilled)
+    assert right.dice == 1 and wrong.dice == pytest.approx(dice(labels.array > 0, spilled.array), abs=0.02)
+    assert [m.dice for m in _measured(case, known, exact, beside)] == [1, 1]
+
+
 def test_before_and_after_are_judged_by_the_same_voxels(geometry):
     image, labels = scan(geometry, (9, 15, 15))
     case = Case("scan", image, labels)

@@ -1,0 +1,20 @@
+"""Arrays in ``.npy`` files. Standard library and numpy only."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+
+
+def save_array(file: BinaryIO, array: np.ndarray) -> None:
+    """Write ``array`` to an open file as ``.npy``.
+
+    ``numpy.save`` hands the values to the C library, which keeps to itself that the disk took only a part of them.
+
+    Raises:
+        OSError: the disk is full; it may be raised only when the file is closed.
+    """
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.reshape(-1).view(np.uint8))
