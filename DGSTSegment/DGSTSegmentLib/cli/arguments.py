@@ -28,9 +28,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show the engine's log on stderr")
 
 
-def add_instances(parser: argparse.ArgumentParser, whose: str) -> None:
+def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--instances") -> None:
     parser.add_argument(
-        "--instances",
+        option,
         choices=("auto", "values", "components"),  # of imaging.findings.find, too heavy to load for --help
         default="auto",
         help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected "

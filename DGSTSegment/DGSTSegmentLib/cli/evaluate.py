@@ -23,11 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="CT", help="their CT: both are compared on its grid")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
     add_instances(parser, "prediction")
+    add_instances(parser, "reference", "--reference-instances")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     from ..imaging.files import read_ct, read_segmentation
+    from ..imaging.findings import note_on_scattered_values
     from ..imaging.resample import onto_grid_of
 
     if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
@@ -41,7 +43,13 @@ def run(options: argparse.Namespace) -> None:
         notes += [note] if note else []
     prediction, note = onto_grid_of(prediction, reference, options.prediction)
     notes += [note] if note else []
-    settings = {"instances": options.instances}
+    settings = {"instances": options.instances, "reference_instances": options.reference_instances}
+    for segmentation, path, option in (
+        (reference, options.reference, "reference_instances"),
+        (prediction, options.prediction, "instances"),
+    ):
+        if settings[option] == "auto" and (note := note_on_scattered_values(segmentation)):
+            notes.append(f"{path} {note}, add --{option.replace('_', '-')} components.")
     if options.tolerance is not None:
         settings["tolerance_mm"] = options.tolerance
     result = _evaluated(reference, prediction, settings)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..imaging.files import read_ct, read_segmentation, read_volume
     from ..imaging.finding import write_csv
-    from ..imaging.findings import find
+    from ..imaging.findings import find, note_on_scattered_values
 
     inputs = [options.segmentation, options.image, options.probability]
     out = file_path(options.out, *inputs)
@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
     ct, probability = _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options)
     found = find(segmentation, ct, probability, options.instances)
     write_csv(found.items, out)
-    if options.instances == "auto":
-        _tell_of_scattered_values(segmentation, len(found.items), options.segmentation)
+    if options.instances == "auto" and (note := note_on_scattered_values(segmentation)):
+        print(f"{options.segmentation} {note}, add --instances components.", file=sys.stderr)
     if options.json:
         print_json({"out": out, "findings": [item.to_json() for item in found.items]})
     else:
@@ -75,16 +75,3 @@ def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Name
         f"{options.segmentation} lies on another grid than the image; the image was resampled to it.", file=sys.stderr
     )
     return resample_to(volume, segmentation.geometry)
-
-
-def _tell_of_scattered_values(segmentation: Volume, count: int, path: str) -> None:
-    """Several values, some in several pieces: nodes drawn one by one, or classes of a network. Only the user knows."""
-    from ..imaging.findings import count_components
-
-    pieces = count_components(segmentation) if count > 1 else count
-    if pieces > count:
-        print(
-            f"{path} holds {count} label values in {pieces} pieces; each value was taken as one finding. If values are "
-            "kinds of structures, add --instances components.",
-            file=sys.stderr,
-        )

@@ -68,9 +68,18 @@ def find(
     return Findings(items, Volume(numbered, segmentation.geometry))
 
 
-def count_components(segmentation: Volume) -> int:
-    """How many findings ``find`` makes of the ``components`` of a segmentation, without measuring them."""
-    return sum(1 for _ in _regions(_labels(segmentation), "components"))
+def note_on_scattered_values(segmentation: Volume) -> str | None:
+    """What to say of several values of which some lie in several pieces: nodes drawn one by one, or kinds of
+    structures (left and right, stations, classes of a network). Only the user knows; None where there is no doubt."""
+    labels = _labels(segmentation)
+    values = len(_boxes(labels))
+    pieces = sum(1 for _ in _regions(labels, "components")) if values > 1 else values
+    if pieces == values:
+        return None
+    return (
+        f"holds {values} label values in {pieces} pieces, and each value was taken as one finding; if values are kinds "
+        "of structures"
+    )
 
 
 def _labels(segmentation: Volume) -> np.ndarray:

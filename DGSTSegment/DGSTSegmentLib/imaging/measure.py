@@ -7,6 +7,8 @@ spacing, and a round node is not made larger by the corners of its voxels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
@@ -19,6 +21,7 @@ from .volume import Volume
 _OBLIQUE_FROM_DEGREES = 1.0
 _MOST_SAMPLES = 2_000_000
 _EDGE = 0.5
+_LINES_AT_ONCE = 64
 
 # Pieces of outline in a cell between four neighbouring centres, by which of them are inside (bits 0 to 3 for the
 # corners below); each runs from a side to a side, and a side is a pair of corners. Corners inside that touch only
@@ -169,11 +172,21 @@ def _longest_chord_across(outline: np.ndarray, long_axis: np.ndarray) -> float:
     u, v = outline @ along, outline @ np.array([-along[1], along[0]])
     # Between neighbouring vertices the chords' lengths are linear, so the longest lies just beside a vertex.
     nearly = 1e-6 * np.linalg.norm(long_axis)
-    lines = (np.unique(u)[:, None] + [-nearly, nearly]).ravel()[:, None]
+    lines = np.sort((np.unique(u)[:, None] + [-nearly, nearly]).ravel())
+    first, last = u.min(axis=1), u.max(axis=1)
+    longest = 0.0
+    for some in np.array_split(lines, math.ceil(len(lines) / _LINES_AT_ONCE)):
+        met = (first <= some[-1]) & (last >= some[0])
+        longest = max(longest, _longest_chord_on(some[:, None], u[met], v[met]))
+    return longest
+
+
+def _longest_chord_on(lines: np.ndarray, u: np.ndarray, v: np.ndarray) -> float:
+    """Of the chords on lines (n, 1) of equal u between pieces whose ends (m, 2) lie at ``u`` and ``v``."""
     crossed = (u[:, 0] <= lines) != (u[:, 1] <= lines)
     with np.errstate(divide="ignore", invalid="ignore"):
         heights = v[:, 0] + (lines - u[:, 0]) * (v[:, 1] - v[:, 0]) / (u[:, 1] - u[:, 0])
     heights = np.sort(np.where(crossed, heights, np.inf), axis=1)[:, : int(crossed.sum(axis=1).max())]
     with np.errstate(invalid="ignore"):
         chords = heights[:, 1::2] - heights[:, 0::2]
-    return float(chords[np.isfinite(chords)].max())
+    return float(chords[np.isfinite(chords)].max(initial=0.0))

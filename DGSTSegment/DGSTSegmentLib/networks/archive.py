@@ -8,8 +8,10 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
@@ -17,6 +19,7 @@ from ..errors import InputError
 CACHE_VARIABLE = "DGST_CACHE"
 """Environment variable that names another cache folder."""
 _ENCRYPTED = 0x1
+_PARTIAL, _OLD_SECONDS = ".partial-", 86_400
 MOST_BYTES = 64 * 2**30
 MODEL_FILES = (".json", ".safetensors", ".pth")
 
@@ -34,19 +37,18 @@ def unpacked(archive: Path) -> Path:
     if folder.is_dir():
         return folder
     try:
-        _forget(home)
-        home.mkdir(parents=True)
-        partial = Path(tempfile.mkdtemp(dir=home))
+        home.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
         try:
             _extract(archive, partial)
-            partial.replace(folder)
+            _put_in_place(partial, folder)
         finally:
-            if partial.exists():
-                shutil.rmtree(partial)
+            shutil.rmtree(partial, ignore_errors=True)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise InputError(f"{archive} is damaged or no zip file that can be read ({error}); copy it again.") from error
     except OSError as error:
         raise InputError(f"{archive} could not be unpacked into {home} ({error.strerror or error}).") from error
+    _forget_all_but(folder)
     return folder
 
 
@@ -62,10 +64,21 @@ def cache_folder() -> Path:
     return home / "DGSTSegment" / "models"
 
 
-def _forget(home: Path) -> None:
-    """Remove what an earlier state of the same zip left."""
-    if home.is_dir():
-        shutil.rmtree(home)
+def _put_in_place(partial: Path, folder: Path) -> None:
+    try:
+        partial.replace(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process has unpacked the same zip meanwhile
+            raise
+
+
+def _forget_all_but(folder: Path) -> None:
+    """Remove what earlier states of the same zip left, and unpacking that was cut off a day ago."""
+    for other in folder.parent.iterdir():
+        with suppress(OSError):
+            is_old = time.time() - other.stat().st_mtime > _OLD_SECONDS
+            if other != folder and (is_old or not other.name.startswith(_PARTIAL)):
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _extract(archive: Path, folder: Path) -> None:

@@ -49,14 +49,19 @@ class Evaluation:
 
 
 def evaluate(
-    reference: Volume, prediction: Volume, tolerance_mm: float = TOLERANCE_MM, instances: str = "auto"
+    reference: Volume,
+    prediction: Volume,
+    tolerance_mm: float = TOLERANCE_MM,
+    instances: str = "auto",
+    reference_instances: str = "auto",
 ) -> Evaluation:
     """Compare a prediction with a reference on the same grid.
 
     Dice; surface Dice (arXiv 1809.04430) and ASSD by MONAI; findings matched one to one by IoU > 0.1.
 
     Args:
-        instances: what a label value of the prediction stands for; see ``imaging.findings.find``.
+        instances, reference_instances: what a label value of the prediction, of the reference stands for; see
+            ``imaging.findings.find``.
 
     Raises:
         InputError: the two lie on different grids.
@@ -73,7 +78,7 @@ def evaluate(
         tolerance_mm=tolerance_mm,
         reference_ml=int(wanted.sum()) * one_ml,
         prediction_ml=int(given.sum()) * one_ml,
-        detection=match(find(reference), find(prediction, instances=instances)).counts(),
+        detection=match(find(reference, instances=reference_instances), find(prediction, instances=instances)).counts(),
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from ..dgst.registry import DEFAULT_RULE, STRATEGIES
 from ..dgst.strategies import make_strategy
 from ..errors import InputError
+from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
@@ -200,6 +201,9 @@ class _Finetuning:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         self._clock("prepare")
         held = [(cases[n], knowledge_of(cases[n]), _segmentation(base, cases[n])) for n in held_out]
+        for case, *_ in held:
+            if note := note_on_scattered_values(case.annotation):
+                self.reporter.note(f"{case.name} {note}, recall counts kinds and not nodes.")
         self._tell_held_out(0, [_measured(*before)[0] for before in held])
         self._clock("measure_before")
         network, trainer = self._train(prepared, base.networks[0])

@@ -38,14 +38,14 @@ def test_findings_without_json_are_lines_for_people(dgst, ct_and_nodes, tmp_path
 def test_a_ct_on_another_grid_is_resampled_and_that_is_said(dgst, ct_and_nodes, tmp_path):
     ct = read_ct(ct_and_nodes[0])
     shifted = ct.geometry.ijk_to_world.copy()
-    shifted[:3, 3] += [1.0, 0, 0]
-    write_volume(Volume(ct.array, Geometry(ct.array.shape, shifted)), tmp_path / "moved.nii.gz")
-    outcome = dgst(
-        *("findings", "--segmentation", ct_and_nodes[1], "--image", tmp_path / "moved.nii.gz"),
-        *("--out", tmp_path / "f.csv", "--json"),
-    )
+    shifted[:3, 3] -= 8 * shifted[:3, 0]
+    wider = np.pad(ct.array, ((0, 0), (0, 0), (8, 0)), constant_values=-1000)
+    write_volume(Volume(wider, Geometry(wider.shape, shifted)), tmp_path / "wider.nii.gz")
+    command = ("findings", "--segmentation", ct_and_nodes[1], "--out", tmp_path / "f.csv", "--json")
+    outcome = dgst(*command, "--image", tmp_path / "wider.nii.gz")
     assert outcome.code == 0 and "resampled" in outcome.err
-    assert len(outcome.json["findings"]) == 2
+    there = dgst(*command, "--image", ct_and_nodes[0]).json["findings"]
+    assert [item["mean_hu"] for item in outcome.json["findings"]] == [item["mean_hu"] for item in there]
 
 
 @pytest.fixture
@@ -76,6 +76,18 @@ def test_evaluate_takes_a_prediction_of_classes_apart_where_asked_for(dgst, two_
     command = ("evaluate", "--reference", tmp_path / "truth.nii.gz", "--prediction", two_classes, "--json")
     assert dgst(*command, "--instances", "components").json["detection"]["recall"] == 1.0
     assert dgst(*command).json["detection"]["recall"] < 1.0
+
+
+def test_evaluate_takes_a_reference_of_kinds_apart_where_asked_for_and_else_says_so(dgst, two_classes, tmp_path):
+    nodes = read_segmentation(two_classes)
+    write_volume(nodes.with_array((nodes.array > 0).astype(np.uint8)), tmp_path / "mask.nii.gz")
+    command = ("evaluate", "--reference", two_classes, "--prediction", tmp_path / "mask.nii.gz", "--json")
+    by_value, by_piece = dgst(*command), dgst(*command, "--reference-instances", "components")
+    assert by_value.json["dice"] == by_piece.json["dice"] == by_piece.json["detection"]["recall"] == 1.0
+    wrong = [one.json["detection"]["false_positives_per_scan"] for one in (by_value, by_piece)]
+    assert wrong == [1.0, 0.0] and by_piece.json["notes"] == []
+    (note,) = by_value.json["notes"]
+    assert "2 label values in 3 pieces" in note and "--reference-instances components" in note
 
 
 def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_path):

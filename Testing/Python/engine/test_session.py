@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -110,3 +111,15 @@ def test_a_folder_made_a_moment_ago_is_left_alone(tmp_path):
     make_old(tmp_path / "something-else")
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"dgst-session-new", "something-else"}
+
+
+def test_where_no_drive_tells_of_locks_nothing_is_taken_for_left_over(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="Windows' locks are always there")
+
+    def unknown(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with Session(tmp_path) as living:
+        make_old(living.folder)
+        assert remove_leftovers(tmp_path) == [] and living.folder.exists()

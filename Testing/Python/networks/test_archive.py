@@ -98,3 +98,21 @@ def test_damaged_and_empty_zips_are_refused_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="holds no model file"):
         unpacked(archive)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_two_that_unpack_the_same_zip_at_once_both_get_it(tmp_path, monkeypatch):
+    """The second begins and ends while the first is at work."""
+    archive = zip_of(tmp_path / "m.zip", {"card.json": b"{}", "model.safetensors": b"weights"})
+    second = []
+    extract = zipfile.ZipFile.extract
+
+    def extracting(file, member, folder):
+        if not second:
+            second.append(None)
+            second[0] = unpacked(archive)
+        return extract(file, member, folder)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", extracting)
+    first = unpacked(archive)
+    assert first == second[0] and {path.name for path in first.iterdir()} == {"card.json", "model.safetensors"}
+    assert list(first.parent.iterdir()) == [first]
