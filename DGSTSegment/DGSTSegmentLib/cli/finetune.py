@@ -8,6 +8,7 @@ from typing import Any
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
+from ..training.case_files import CaseFiles
 from ..training.request import REQUEST_FILE, stored_request
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
 from .describe import measured_line
@@ -117,8 +118,17 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
         stored = stored_request(options.out)
     except FileNotFoundError as error:
         raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
-    for name, value in given_fields(options).items():
-        if name != "cases" and stored.get(name) != value:
+    asked = given_fields(options)
+    cases = asked.pop("cases", None)
+    if cases is not None and [CaseFiles.from_json(case) for case in cases] != [
+        CaseFiles.from_json(case) for case in stored["cases"]
+    ]:
+        raise InputError(
+            f"The run in {options.out} was begun with other cases, or with these in another completeness; leave out "
+            "the cases to go on with it, or begin a new run in another folder."
+        )
+    for name, value in asked.items():
+        if stored.get(name) != value:
             raise InputError(
                 f"The run in {options.out} has {name} {stored.get(name)}, not {value}; leave out the option to go on "
                 "with it, or begin a new run in another folder."

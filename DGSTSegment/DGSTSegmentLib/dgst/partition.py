@@ -37,8 +37,10 @@ class Member:
 
     @property
     def is_bias(self) -> bool:
-        """Whether it is added per channel (or scales one, as PReLU): fewer than two dimensions, no norm."""
-        return self.parameter.dim() < 2 and not self.of_norm
+        """Whether it is added per channel, a norm's too, or scales one outside of norms, as PReLU."""
+        return self.parameter.dim() < 2 and not (
+            self.of_norm and self.parameter is not getattr(self.module, "bias", None)
+        )
 
     @cached_property
     def layout(self) -> RowLayout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
@@ -46,6 +47,19 @@ class Case:
         seen.update(self.image.geometry.ijk_to_world.tobytes())
         return seen.hexdigest()
 
+    @property
+    def image_fingerprint(self) -> str:
+        """Tells this image from any others, whatever is marked in it."""
+        seen = hashlib.blake2b(self.image.geometry.ijk_to_world.tobytes(), digest_size=16)
+        seen.update(np.ascontiguousarray(self.image.array))
+        return seen.hexdigest()
+
+    @property
+    def nbytes(self) -> int:
+        """Of all its voxels."""
+        parts = (self.image, self.annotation, self.region, self.rejected)
+        return sum(part.array.nbytes for part in parts if part is not None)
+
 
 def read_case(files: CaseFiles) -> Case:
     """Read a case and bring its masks onto the image's grid.
@@ -63,11 +77,12 @@ def read_case(files: CaseFiles) -> Case:
     annotation = _read_on_grid(files.annotation, image, notes)
     rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
     if not annotation.array.any() and (rejected is None or not rejected.array.any()):
-        if files.completeness != "all":
+        if files.completeness == "marked":
             raise InputError(
                 f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked."
             )
-        notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as a scan without lymph nodes.")
+        taken = "a scan" if files.completeness == "all" else "a region"
+        notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as {taken} without lymph nodes.")
     region = _read_region(files, image, annotation, notes) if files.completeness == "region" else None
     return Case(
         name=files.title,
@@ -102,7 +117,11 @@ def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: lis
         )
     boxes = parse_boxes(files.region)
     region = _read_mask(files.region, image, notes) if boxes is None else boxes_mask(boxes, image)
-    if not (region.array & (annotation.array > 0)).any():
+    if not region.array.any():
+        raise InputError(
+            f"{files.title}: the region {files.region} contains no voxel of the scan; move it over the scan."
+        )
+    if annotation.array.any() and not (region.array & (annotation.array > 0)).any():
         raise InputError(
             f"{files.title}: the region {files.region} contains no annotation; move it over the marked nodes."
         )
@@ -132,10 +151,13 @@ def parse_boxes(text: str) -> np.ndarray | None:
 def boxes_mask(boxes: np.ndarray, image: Volume) -> Volume:
     """Bool volume on the image's grid: voxels whose centre lies in one of ``boxes`` (n, 2, 3; LPS mm)."""
     mask = np.zeros(image.array.shape, dtype=bool)
-    indices = np.stack(np.meshgrid(*[np.arange(n) for n in image.array.shape[1:]], indexing="ij"), axis=-1)
-    for k in range(image.array.shape[0]):
-        kji = np.concatenate([np.full((*indices.shape[:2], 1), k), indices], axis=-1)
-        world = image.geometry.to_world(kji)
-        for low, high in boxes:
-            mask[k] |= ((world >= low) & (world <= high)).all(axis=-1)
+    for low, high in boxes:
+        corners = np.array(list(product(*zip(low, high, strict=True))))
+        reach = image.geometry.to_index(corners)
+        first = np.clip(np.floor(reach.min(axis=0)), 0, mask.shape).astype(int)
+        end = np.clip(np.ceil(reach.max(axis=0)) + 1, 0, mask.shape).astype(int)
+        for k in range(first[0], end[0]):
+            indices = np.stack(np.mgrid[k : k + 1, first[1] : end[1], first[2] : end[2]], axis=-1)
+            world = image.geometry.to_world(indices)[0]
+            mask[k, first[1] : end[1], first[2] : end[2]] |= ((world >= low) & (world <= high)).all(axis=-1)
     return image.with_array(mask)

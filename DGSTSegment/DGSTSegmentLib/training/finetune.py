@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,22 @@ import torch
 
 from ..dgst.registry import DEFAULT_RULE, STRATEGIES
 from ..dgst.strategies import make_strategy
-from ..errors import InputError
 from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
-from ..networks.foundation import open_model
-from ..networks.model import FoundationModel
 from ..networks.package import write_delta
-from .case import Case, read_case
-from .devices import choose_device, choose_precision
+from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
-from .holdout import HeldOutMeasure, choose_held_out, findings_beside_marks, measure, recall, summary
+from .holdout import (
+    HeldOutMeasure,
+    choose_held_out,
+    findings_beside_marks,
+    measure,
+    recall,
+    summary,
+    with_twins,
+)
 from .knowledge import knowledge_of, settled
+from .material import Material, differences, fixed_by
 from .patches import PreparedCase
 from .predict import Predictor
 from .preparation import prepare_case
@@ -89,118 +96,32 @@ def finetune(
         if finished is not None and not finished["stopped"]:
             run.tidy()
             return FinetuneResult(**finished)
-        material = _material(run.request)
-        for note in _differences(run, material):
+        material = Material.of(run.request)
+        for note in differences(run, material):
             reporter.note(note)
     else:
-        material = _checked_material(request)
-        run = _started(request, material)
-    with run.held():
+        material = Material.checked(request)
+        run = Run.start(request, fixed_by(request), material.fingerprints())
+    with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
-
-
-@dataclass(frozen=True)
-class _Material:
-    """What a run works on: the model as it was named, and all cases of the study."""
-
-    model: FoundationModel
-    cases: list[Case]
-
-    def fingerprints(self) -> dict[str, Any]:
-        """By which a resumed run knows them again."""
-        return {"base": self.model.foundation.fingerprint, "cases": [case.fingerprint for case in self.cases]}
-
-
-def _model_of(request: FinetuneRequest) -> FoundationModel:
-    return open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
-
-
-def _material(request: FinetuneRequest) -> _Material:
-    model = _model_of(request)
-    return _Material(model, [read_case(files) for files in request.cases])
-
-
-def _checked_material(request: FinetuneRequest) -> _Material:
-    """Everything that can be wrong with a request is found here, before the run's folder is made."""
-    request.validate()
-    choose_device(request.device)
-    model = _model_of(request)
-    model.foundation.network()
-    _refuse_several_labels(model.foundation)
-    return _Material(model, [read_case(files) for files in request.cases])
-
-
-def _started(request: FinetuneRequest, material: _Material) -> Run:
-    """A new run and what every resume of it uses again."""
-    device = choose_device(request.device)
-    fixed = {
-        "threads": request.threads or torch.get_num_threads(),
-        "device": device.type,
-        "precision": choose_precision(request.precision, device),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-    return Run.start(request, fixed, material.fingerprints())
-
-
-def _differences(run: Run, material: _Material) -> list[str]:
-    """What is no longer as it was when the run was begun, in sentences.
-
-    Raises:
-        InputError: the base has other weights, so that nothing learned so far would fit it.
-    """
-    base, now = run.inputs.get("base"), material.fingerprints()
-    if base not in (None, now["base"]):
-        raise InputError(
-            f"{material.model.foundation.card.name} has other weights than when the run in {run.folder} was begun; put "
-            "that model back, or begin a new run in another folder."
-        )
-    changed = [
-        case.name
-        for case, before in zip(material.cases, run.inputs.get("cases", now["cases"]), strict=True)
-        if case.fingerprint != before
-    ]
-    notes = [
-        f"{name} was changed after the run was begun: what was prepared from it before stays as it was, measured is on "
-        "it as it is now; begin a new run to learn from the change."
-        for name in changed
-    ]
-    if run.fixed["torch"] != torch.__version__:
-        notes.append(
-            f"The run was begun with torch {run.fixed['torch']} and goes on with {torch.__version__}; last digits can "
-            "differ from those of one that was not interrupted."
-        )
-    return notes
-
-
-def _refuse_several_labels(foundation: FoundationModel) -> None:
-    names = [name for name, value in foundation.labels.items() if value]
-    if len(names) != 1:
-        raise InputError(
-            f"{foundation.card.name} tells {len(names)} structures apart ({', '.join(names)}), but fine-tuning learns "
-            "lymph node against background; choose a model with one label."
-        )
 
 
 class _Finetuning:
     """The phases of one run in order."""
 
-    def __init__(self, run: Run, material: _Material, reporter: _Notes, began: float):
+    def __init__(self, run: Run, material: Material, reporter: _Notes, began: float):
         self.run, self.request, self.reporter, self.began = run, run.request, reporter, began
-        torch.set_num_threads(run.fixed["threads"])
         self.seconds: dict[str, float] = {}
         self.foundation, self.cases = material.model.foundation, material.cases
         self._tell_of(material)
 
     def carry_out(self) -> FinetuneResult:
-        cases = self.cases
-        held_out = choose_held_out(len(cases), self.request.holdout, self.request.seed)
         base = self._predictor(self.foundation.network())
-        prepared = self._prepared([n for n in range(len(cases)) if n not in held_out])
-        if not held_out:
-            self.reporter.note("No case is held out from training, so the run itself measures nothing.")
+        held_out = self._held_out()
+        prepared = self._prepared([n for n in range(len(self.cases)) if n not in held_out])
         self._clock("prepare")
-        held = [(cases[n], knowledge_of(cases[n]), _segmentation(base, cases[n])) for n in held_out]
+        held_cases = [self.cases.take(n) for n in held_out]
+        held = [(case, knowledge_of(case), _segmentation(base, case)) for case in held_cases]
         for case, *_ in held:
             if note := note_on_scattered_values(case.annotation):
                 self.reporter.note(f"{case.name} {note}, recall counts kinds and not nodes.")
@@ -223,12 +144,28 @@ class _Finetuning:
         phase = self.reporter.phase("prepare", len(new)) if new else None
         prepared = []
         for n in chosen:
-            prepared.append(prepare_case(self.cases[n], self.foundation.plan, folders[n], self.reporter))
+            described, read = self.cases.described[n], partial(self.cases.take, n)
+            prepared.append(prepare_case(described.name, read, self.foundation.plan, folders[n], self.reporter))
             if n in new:
                 phase.advance()
         return prepared
 
-    def _tell_of(self, material: _Material) -> None:
+    def _held_out(self) -> list[int]:
+        """Positions of the cases that measure."""
+        described = self.cases.described
+        drawn = choose_held_out(len(described), self.request.holdout, self.request.seed)
+        held_out = with_twins(drawn, [case.scan for case in described])
+        if len(held_out) == len(described):
+            held_out = []
+        for n in sorted(set(held_out) - set(drawn)):
+            self.reporter.note(
+                f"{described[n].name} shows the same scan as another case that is held out, so it is not learned from."
+            )
+        if not held_out:
+            self.reporter.note("No case is held out from training, so the run itself measures nothing.")
+        return held_out
+
+    def _tell_of(self, material: Material) -> None:
         model = material.model
         if model.base is not None:
             self.reporter.note(
@@ -241,13 +178,13 @@ class _Finetuning:
                 f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
             )
         if self.foundation.plan.normalization not in ("ct", "none") and any(
-            case.completeness != "all" for case in material.cases
+            case.completeness != "all" for case in material.cases.described
         ):
             self.reporter.note(
                 f"{self.foundation.card.name} does not say that it reads CT; unmarked voxels below -50 or above 300 "
                 "are taken for background, so mark every node (completeness all) where images are no CT in HU."
             )
-        for case in material.cases:
+        for case in material.cases.described:
             for note in case.notes:
                 self.reporter.note(note)
 
@@ -330,6 +267,17 @@ def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldO
     unmarked = np.logical_or.reduce([findings_beside_marks(answer, case.annotation) for answer in answers])
     judged = settled(knowledge, unmarked)
     return [measure(answer, case, judged) for answer in answers]
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Compute with ``number`` CPU threads in the block; the process may have other work afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _segmentation(predictor: Predictor, case: Case) -> Volume:

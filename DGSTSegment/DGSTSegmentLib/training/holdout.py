@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +47,16 @@ def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
     """Positions of the cases to hold out, drawn by ``seed``: ``wanted``, or one in five."""
     number = count // 5 if wanted is None else wanted
     return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
+
+
+def with_twins(chosen: Sequence[int], scans: Sequence[str]) -> list[int]:
+    """Positions of ``chosen`` and of all others that show the same scan: what was learned from measures nothing.
+
+    Args:
+        scans: what tells each case's image from others.
+    """
+    held = {scans[n] for n in chosen}
+    return [n for n, scan in enumerate(scans) if scan in held]
 
 
 def findings_beside_marks(predicted: Volume, annotation: Volume) -> np.ndarray:

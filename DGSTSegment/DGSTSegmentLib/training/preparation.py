@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,16 @@ from .patches import PreparedCase
 PARTS = ("image", "knowledge")
 
 
-def prepare_case(case: Case, plan: Plan, folder: Path, reporter: Reporter | None = None) -> PreparedCase:
+def prepare_case(
+    name: str, read: Callable[[], Case], plan: Plan, folder: Path, reporter: Reporter | None = None
+) -> PreparedCase:
     """A case in the foundation model's grid; its arrays are written to ``folder`` and mapped from there.
 
     What an earlier call left there complete is used as it is.
 
     Args:
-        case: image, annotation, completeness.
+        name: of the case.
+        read: gives the case; called only where it was not prepared yet.
         plan: the foundation model's preprocessing.
         folder: of this case alone.
         reporter: hears of nodes that the model's voxels are too thick for.
@@ -36,8 +40,8 @@ def prepare_case(case: Case, plan: Plan, folder: Path, reporter: Reporter | None
         InputError: the disk is full; nothing half-written stays.
     """
     if not folder.exists():
-        _write(_computed(case, plan, reporter or Reporter()), folder)
-    return _mapped(case.name, folder)
+        _write(_computed(read(), plan, reporter or Reporter()), folder)
+    return _mapped(name, folder)
 
 
 def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:

@@ -97,7 +97,7 @@ def prepared_case(scan: Scan, completeness: str, marked_nodes: int, plan: Plan, 
     name = hashlib.sha256(f"{scan.name}/{completeness}/{marked_nodes}".encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{name}.lock"):
-        return prepare_case(training_case(scan, completeness, marked_nodes), plan, folder / name)
+        return prepare_case(scan.name, lambda: training_case(scan, completeness, marked_nodes), plan, folder / name)
 
 
 def tune(

@@ -77,6 +77,8 @@ def test_resume_needs_no_more_than_the_folder_and_refuses_other_options(dgst, re
     assert dgst(*finetune, "--resume", "--json").json == first
     sentence = refused("finetune", "--out", tmp_path / "run", "--resume", "--gamma", "5")
     assert "gamma 16, not 5" in sentence
+    for more in (["--case", *finetune[4:6]], ["--completeness", "all"]):
+        assert "begun with other cases" in refused(*finetune, *more, "--resume")
 
 
 @pytest.mark.parametrize(

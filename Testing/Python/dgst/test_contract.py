@@ -41,6 +41,8 @@ def may_move_whole(strategy: str, tiny, name: str) -> bool:
     kind = tiny.kind_of(name)
     if strategy == "decoder" and tiny.in_decoder(name):
         return kind != "silent"
+    if strategy == "bias" and kind == "norm":
+        return name.endswith("bias")
     return kind in WHOLE[strategy]
 
 

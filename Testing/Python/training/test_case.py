@@ -80,6 +80,18 @@ def test_a_region_without_any_annotation_in_it_is_refused(files, geometry):
         read_case(CaseFiles(**files, completeness="region", region=world_box(geometry, (0, 0, 25), (2, 3, 30))))
 
 
+def test_a_region_without_lymph_nodes_is_a_case_of_its_own(files, geometry, tmp_path):
+    write_volume(Volume(np.zeros(geometry.shape, np.uint8), geometry), tmp_path / "nodes.nii.gz")
+    box = world_box(geometry, (0, 0, 25), (2, 3, 30))
+    case = read_case(CaseFiles(**files, completeness="region", region=box))
+    assert case.region.array.any() and any("a region without lymph nodes" in note for note in case.notes)
+
+
+def test_a_region_beside_the_scan_is_refused(files):
+    with pytest.raises(InputError, match="contains no voxel of the scan"):
+        read_case(CaseFiles(**files, completeness="region", region="900 900 900 990 990 990"))
+
+
 def test_region_needs_a_region(files):
     with pytest.raises(InputError, match="marked within a region, but none is given"):
         read_case(CaseFiles(**files, completeness="region"))
@@ -99,6 +111,18 @@ def test_corners_of_a_box_may_come_in_any_order_and_on_any_grid():
     expected = np.zeros((6, 7, 8), bool)
     expected[1:5, 2:6, 3:7] = True
     np.testing.assert_array_equal(boxes_mask(boxes + [[[-1e-6], [1e-6]]], volume).array, expected)
+
+
+def test_boxes_on_an_oblique_grid_hold_the_voxels_whose_centres_lie_in_them():
+    turn = np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, -1]])
+    oblique = Geometry.from_parts((9, 14, 15), (1, 2, 3), (5.0, -3.0, 8.0), turn)
+    rng = np.random.default_rng(0)
+    world = oblique.to_world(np.stack(np.mgrid[:9, :14, :15], axis=-1))
+    for _ in range(20):
+        boxes = np.sort(rng.uniform(world.min((0, 1, 2)) - 5, world.max((0, 1, 2)) + 5, (2, 2, 3)), axis=1)
+        expected = np.logical_or.reduce([((world >= a) & (world <= b)).all(axis=-1) for a, b in boxes])
+        found = boxes_mask(boxes, Volume(np.zeros((9, 14, 15), np.int16), oblique)).array
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_picture_like_image_is_noted_not_refused(files, geometry, tmp_path):

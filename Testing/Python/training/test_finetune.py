@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,10 @@ from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
+from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.finetune import _measured, finetune
+from DGSTSegmentLib.training.holdout import choose_held_out
 from DGSTSegmentLib.training.knowledge import NODE, knowledge_of
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
@@ -185,6 +188,30 @@ def test_only_held_out_scans_are_predicted_once_before_training_and_once_after(r
     before = [event["phase"] for event in heard[:first_step] if event.get("step") == 0]
     assert (before.count("predict"), phases.count("predict")) == (1, 2)
     assert [event["step"] for event in heard if event.get("phase") == "prepare"] == [0, 1, 2]
+
+
+def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(request_for, study, tmp_path):
+    held = choose_held_out(3, 1, seed=0)[0]
+    twin = tmp_path / "copy.nii.gz"
+    shutil.copy(study[held].image, twin)
+    cases = [*study[:3]]
+    cases[held - 1] = replace(study[held], image=str(twin))
+    result = finetune(request_for(cases=cases, holdout=1))
+    assert {case["name"] for case in result.held_out["cases"]} == {"copy.nii.gz", study[held].title}
+    assert any("same scan as another case that is held out" in note for note in result.notes)
+
+
+def test_only_copies_of_one_scan_leave_nothing_to_measure_with(request_for, study):
+    result = finetune(request_for(cases=[study[0]] * 3, holdout=1, steps=1))
+    assert result.held_out is None and any("measures nothing" in note for note in result.notes)
+
+
+def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request_for, study, tmp_path, monkeypatch):
+    kept = finetune(request_for(cases=study[:3], holdout=1))
+    monkeypatch.setattr(material, "KEPT_BYTES", 1)
+    read = finetune(request_for(cases=study[:3], holdout=1, out=str(tmp_path / "read")))
+    assert_same_delta(kept, read)
+    assert kept.held_out == read.held_out
 
 
 def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from DGSTSegmentLib import __version__
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation, write_volume
 from DGSTSegmentLib.networks.architectures import build
@@ -58,15 +59,44 @@ def test_a_run_does_not_go_on_upon_another_base(stopped_run):
         finetune(stopped_run, resume=True)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA GPU")
+def test_a_run_that_was_begun_on_a_gpu_does_not_go_on_without_one_and_says_what_helps(stopped_run):
+    begun = Path(stopped_run.out) / "request.json"
+    begun.write_text(
+        begun.read_text().replace('"device": "cpu",\n    "precision"', '"device": "cuda",\n    "precision"')
+    )
+    with pytest.raises(InputError, match="was begun on a GPU, and PyTorch finds none now"):
+        finetune(stopped_run, resume=True)
+
+
+def test_a_run_goes_on_with_the_threads_it_was_begun_with_and_leaves_the_process_its_own(request_for, tmp_path):
+    def threads_of(request, **options):
+        heard = []
+        stop = StopAfter(1)
+
+        def listen(event):
+            stop.on_event(event)
+            heard.append(torch.get_num_threads())
+
+        finetune(request, on_event=listen, should_stop=stop.should_stop, **options)
+        return set(heard[-2:])
+
+    request = request_for(threads=2)
+    assert threads_of(request) == {2} and torch.get_num_threads() == 1
+    assert threads_of(request, resume=True) == {2} and torch.get_num_threads() == 1
+    assert threads_of(request_for(out=str(tmp_path / "next"))) == {1}
+
+
 def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
     unchanged = finetune(stopped_run, resume=True, should_stop=lambda: True).notes
     assert not any("begun" in note for note in unchanged)
     annotation = read_segmentation(stopped_run.cases[1].annotation)
     write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
     begun = Path(stopped_run.out) / "request.json"
-    begun.write_text(begun.read_text().replace(torch.__version__, "1.2.3"))
+    begun.write_text(begun.read_text().replace(torch.__version__, "1.2.3").replace(__version__, "0.0.1"))
     notes = finetune(stopped_run, resume=True).notes
     assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
+    assert any("DGSTSegment 0.0.1" in note for note in notes)
     assert not any("ct0.nii.gz" in note for note in notes)
 
 

@@ -1,0 +1,178 @@
+"""What a fine-tuning works on: the model as it was named, and the cases of the study, few of them in memory."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+
+from .. import __version__
+from ..errors import InputError
+from ..networks.foundation import open_model
+from ..networks.model import FoundationModel
+from .case import Case, read_case
+from .case_files import CaseFiles
+from .devices import choose_device, choose_precision
+from .request import FinetuneRequest
+from .run import Run
+
+KEPT_BYTES = 2 * 2**30
+"""Voxels of cases that stay in memory from when they were checked to when they are worked on."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A case that was read and found right.
+
+    Args:
+        name, completeness, notes: as of ``Case``.
+        fingerprint: tells image and masks from any others.
+        scan: tells the image from any others, whatever is marked in it.
+    """
+
+    name: str
+    completeness: str
+    notes: tuple[str, ...]
+    fingerprint: str
+    scan: str
+
+
+class Cases:
+    """The cases of a study, read one by one, so that many need no more memory than few.
+
+    Args:
+        files: where they lie.
+
+    Raises:
+        InputError: a case cannot be read.
+    """
+
+    def __init__(self, files: Sequence[CaseFiles]):
+        self._files, self._kept = list(files), {}
+        self.described: list[Described] = []
+        room = KEPT_BYTES
+        for n, one in enumerate(self._files):
+            case = read_case(one)
+            self.described.append(
+                Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprint)
+            )
+            room -= case.nbytes
+            if room >= 0:
+                self._kept[n] = case
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def take(self, n: int) -> Case:
+        """Case ``n``, which is in memory no longer than the caller keeps it.
+
+        Raises:
+            InputError: it was changed since and cannot be read any more.
+        """
+        return self._kept.pop(n) if n in self._kept else read_case(self._files[n])
+
+
+@dataclass(frozen=True)
+class Material:
+    """The model as it was named, and all cases of the study."""
+
+    model: FoundationModel
+    cases: Cases
+
+    @classmethod
+    def of(cls, request: FinetuneRequest) -> Material:
+        """
+        Raises:
+            InputError: the model or a case cannot be read.
+        """
+        return cls(_model_of(request), Cases(request.cases))
+
+    @classmethod
+    def checked(cls, request: FinetuneRequest) -> Material:
+        """Everything that can be wrong with a request is found here, before the run's folder is made.
+
+        Raises:
+            InputError: something is.
+        """
+        request.validate()
+        choose_device(request.device)
+        model = _model_of(request)
+        model.foundation.network()
+        _refuse_several_labels(model.foundation)
+        return cls(model, Cases(request.cases))
+
+    def fingerprints(self) -> dict[str, Any]:
+        """By which a resumed run knows them again."""
+        cases = [case.fingerprint for case in self.cases.described]
+        return {"base": self.model.foundation.fingerprint, "cases": cases}
+
+
+def fixed_by(request: FinetuneRequest) -> dict[str, Any]:
+    """What the first start finds and every resume uses again, and the versions it was begun with."""
+    device = choose_device(request.device)
+    return {
+        "threads": request.threads or torch.get_num_threads(),
+        "device": device.type,
+        "precision": choose_precision(request.precision, device),
+        "python": platform.python_version(),
+        **versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries by which the numbers of a training come about."""
+    return {"torch": torch.__version__, "monai": monai.__version__, "numpy": np.__version__, "DGSTSegment": __version__}
+
+
+def differences(run: Run, material: Material) -> list[str]:
+    """What is no longer as it was when the run was begun, in sentences.
+
+    Raises:
+        InputError: the base has other weights, so that nothing learned so far would fit it, or the GPU is gone.
+    """
+    if run.fixed["device"] == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"The run in {run.folder} was begun on a GPU, and PyTorch finds none now; go on with it where there is "
+            "one, or begin a new run."
+        )
+    base, now = run.inputs.get("base"), material.fingerprints()
+    if base not in (None, now["base"]):
+        raise InputError(
+            f"{material.model.foundation.card.name} has other weights than when the run in {run.folder} was begun; put "
+            "that model back, or begin a new run in another folder."
+        )
+    changed = [
+        case.name
+        for case, before in zip(material.cases.described, run.inputs.get("cases", now["cases"]), strict=True)
+        if case.fingerprint != before
+    ]
+    notes = [
+        f"{name} was changed after the run was begun: what was prepared from it before stays as it was, measured is on "
+        "it as it is now; begin a new run to learn from the change."
+        for name in changed
+    ]
+    notes += [
+        f"The run was begun with {name} {run.fixed[name]} and goes on with {now}; last digits can differ from those of "
+        "one that was not interrupted."
+        for name, now in versions().items()
+        if run.fixed.get(name, now) != now
+    ]
+    return notes
+
+
+def _model_of(request: FinetuneRequest) -> FoundationModel:
+    return open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
+
+
+def _refuse_several_labels(foundation: FoundationModel) -> None:
+    names = [name for name, value in foundation.labels.items() if value]
+    if len(names) != 1:
+        raise InputError(
+            f"{foundation.card.name} tells {len(names)} structures apart ({', '.join(names)}), but fine-tuning learns "
+            "lymph node against background; choose a model with one label."
+        )
