@@ -13,8 +13,9 @@ from slicer.i18n import tr as _
 from . import bridge, lymphnode, roles
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
+from .keeping import mayReplace
+from .region import makeRegion
 from .state import PanelState, allow, attempt, tell
-from .trainingset import completenessOf, makeRegion, setCompleteness
 
 BOX_MARGIN_MM = 15.0
 
@@ -51,7 +52,7 @@ class AnnotateSection:
         annotation = self._annotation()
         self._observe(annotation)
         self.editor.edit(annotation, scan)
-        radio = self._radios[completenessOf(annotation)]
+        radio = self._radios[roles.completenessOf(annotation)]
         if not radio.checked:
             radio.setChecked(True)
         self.refresh()
@@ -65,8 +66,7 @@ class AnnotateSection:
             noScan,
             _("Add a lymph node and take the brush: paint it with a ball that sticks to soft tissue."),
         )
-        noFinding = noScan or (None if self.chosenFinding() else _("Choose a finding in the table of findings first."))
-        allow(ui.fromFindingButton, noFinding, _("Take the chosen finding into the annotation, and correct it there."))
+        self.offerFinding()
         ui.segmentEditor.setEnabled(self._annotation() is not None)
         for radio in self._radios.values():
             radio.setEnabled(scan is not None)
@@ -74,6 +74,19 @@ class AnnotateSection:
         ui.placeBoxButton.setEnabled(scan is not None)
         self._refreshAddButton(noScan)
         self.table.refresh()
+
+    def offerFinding(self) -> None:
+        """The chosen finding can be taken into the annotation."""
+        noScan = _("Choose a CT scan first.") if self.state.scan is None else None
+        noFinding = noScan or (None if self.chosenFinding() else _("Choose a finding in the table of findings first."))
+        toolTip = _("Take the chosen finding into the annotation, and correct it there.")
+        allow(self.ui.fromFindingButton, noFinding, toolTip)
+
+    def showBox(self) -> None:
+        """Another scan was hidden or shown: its box is seen where it says what unmarked means."""
+        annotation = self._annotation()
+        if annotation is not None and roles.regionOf(annotation) is not None:
+            self._showBox(annotation, roles.completenessOf(annotation) == "region")
 
     def _refreshAddButton(self, reason: str | None) -> None:
         button, scan = self.ui.addCaseButton, self.state.scan
@@ -131,8 +144,8 @@ class AnnotateSection:
             if annotation is None and name != "marked":
                 annotation = self.logic.annotation(self.state.scan)
                 self.showScan()
-            if annotation is not None and completenessOf(annotation) != name:
-                setCompleteness(annotation, name)
+            if annotation is not None and roles.completenessOf(annotation) != name:
+                roles.setCompleteness(annotation, name)
             if annotation is not None:
                 self._showBox(annotation, name == "region")
             self.refresh()
@@ -142,7 +155,10 @@ class AnnotateSection:
         with attempt(_("The box was not placed.")):
             annotation = self.logic.annotation(self.state.scan)
             old = roles.regionOf(annotation)
+            question = _("Replace the box by a new one around what is marked now?")
             if old is not None:
+                if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Place box")):
+                    return
                 slicer.mrmlScene.RemoveNode(old)
             roles.setRegion(annotation, makeRegion(self.state.scan.GetName(), self._boxAroundMarks(annotation)))
             self._observe(annotation)
@@ -170,13 +186,10 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
-        isOlder = False
-        with tell(_("The study folder could not be read.")):
-            isOlder = self.logic.trainingSet.isOlder(self.state.scan)
-        if not self._mayReplace(isOlder):
+        if not mayReplace(self.logic.trainingSet, self.state.scan):
             return
         with attempt(_("The scan was not added to the training set.")):
-            case = self.logic.trainingSet.save(self.state.scan, replaceNewer=isOlder)
+            case = self.logic.trainingSet.save(self.state.scan, replaceNewer=True)
             self.editor.putDown()
             slicer.util.showStatusMessage(
                 _("{name} is in the training set, with {count} marked lymph nodes.").format(
@@ -186,21 +199,6 @@ class AnnotateSection:
             )
         self.refresh()
         self.state.stepChanged()
-
-    def _mayReplace(self, isOlder: bool) -> bool:
-        """Whether the stored case may be replaced, after asking where something of it would be lost."""
-        if isOlder:
-            question = _(
-                "The training set has a newer state of this scan, saved from another scene. Replace it by this?"
-            )
-            return slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Replace what is newer?"))
-        lost = 0
-        with tell(_("The study folder could not be read.")):
-            lost = self.logic.trainingSet.marksLost(self.state.scan)
-        question = _("The training set has more marked lymph nodes of this scan than there are now: {lost} would go.")
-        return not lost or slicer.util.confirmOkCancelDisplay(
-            question.format(lost=lost), windowTitle=_("Update with fewer marks?")
-        )
 
     def onCaseOpened(self, scan) -> None:
         self.state.parameters.inputVolume = scan

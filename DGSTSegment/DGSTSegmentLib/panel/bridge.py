@@ -122,6 +122,34 @@ def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
     return numbersOf(segmentationNode, [segmentId], volumeNode) > 0
 
 
+def tightMask(segmentationNode, segmentId: str, volumeNode) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Where the segment lies: the bool voxels of the smallest box around it on the volume's grid, and that box's first
+    voxel (k, j, i). Much faster than ``segmentMask`` where the segment is stored on that grid."""
+    mask, first = _storedMask(segmentationNode, segmentId, geometryOf(volumeNode))
+    if mask is None:
+        mask, first = segmentMask(segmentationNode, segmentId, volumeNode), (0, 0, 0)
+    if not mask.any():
+        return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
+    spans = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    tight = mask[tuple(slice(span[0], span[-1] + 1) for span in spans)]
+    return tight, tuple(int(low + span[0]) for low, span in zip(first, spans, strict=True))
+
+
+def _storedMask(segmentationNode, segmentId: str, geometry: Geometry) -> tuple[np.ndarray | None, tuple[int, ...]]:
+    """The segment's own labelmap and the voxel of the grid where it begins; None where it lies on another grid, or
+    reaches over that one's end."""
+    labelmap = slicer.vtkOrientedImageData()
+    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
+    scalars, extent = labelmap.GetPointData().GetScalars(), labelmap.GetExtent()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
+    first, ends = (extent[4], extent[2], extent[0]), (extent[5], extent[3], extent[1])
+    inside = min(first) >= 0 and all(end < n for end, n in zip(ends, geometry.shape, strict=True))
+    if not inside or not _liesOn(labelmap, geometry):
+        return None, first
+    return vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1]) > 0, first
+
+
 def unionMask(segmentationNode, volumeNode) -> np.ndarray:
     """Bool [k, j, i] on the volume's grid: where any segment lies."""
     geometry = geometryOf(volumeNode)
@@ -153,14 +181,19 @@ def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
     union = np.zeros(geometry.shape, dtype=bool)
     for layer in range(segmentation.GetNumberOfLayers(name)):
         labelmap = segmentation.GetLayerDataObject(layer, name)
-        toWorld = vtk.vtkMatrix4x4()
-        labelmap.GetImageToWorldMatrix(toWorld)
-        if np.abs(slicer.util.arrayFromVTKMatrix(toWorld) - LPS_TO_RAS @ geometry.ijk_to_world).max() > _SAME_MM:
+        if not _liesOn(labelmap, geometry):
             return None
         ids = segmentation.GetSegmentIDsForLayer(layer, name)
         values = [segmentation.GetSegment(id_).GetLabelValue() for id_ in ids]
         _mark(union, labelmap, values)
     return union
+
+
+def _liesOn(labelmap, geometry: Geometry) -> bool:
+    """Whether a labelmap's voxels are those of the grid."""
+    toWorld = vtk.vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(toWorld)
+    return bool(np.abs(slicer.util.arrayFromVTKMatrix(toWorld) - LPS_TO_RAS @ geometry.ijk_to_world).max() <= _SAME_MM)
 
 
 def _mark(union: np.ndarray, labelmap, values: list[int]) -> None:
@@ -198,6 +231,13 @@ def isEmpty(segmentationNode, segmentId: str) -> bool:
     segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
     scalars = labelmap.GetPointData().GetScalars()
     return scalars is None or not vtk_to_numpy(scalars).any()
+
+
+def countMarked(node) -> int:
+    """How many segments hold a voxel; 0 of None."""
+    if node is None:
+        return 0
+    return sum(not isEmpty(node, id_) for id_ in segmentIds(node))
 
 
 def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box, geometry: Geometry) -> None:

@@ -77,6 +77,8 @@ class LymphNodeEditor:
         self._bindNode()
         if annotation is None:
             self.putDown()
+        if self.widget.segmentationNode() is not self.node.GetSegmentationNode():
+            self.widget.updateWidgetFromMRML()  # its selector lags behind the node where a scene was loaded
         if self.widget.segmentationNode() is not annotation:
             self.widget.setSegmentationNode(annotation)
         if annotation is not None and self.widget.sourceVolumeNode() is not scan:

@@ -68,8 +68,18 @@ class CaseTable:
         self.onOpen()
 
     def onOpen(self) -> None:
+        case = self._selected()
+        question = _(
+            "{name} is open as it was before the training set was changed from another scene. Replace the open marks "
+            "by the newer ones?"
+        )
         with attempt(_("The scan was not opened.")):
-            self._onOpened(self.logic.trainingSet.open(self._selected().id))
+            isOlder = self.logic.trainingSet.isOpenAndOlder(case.id)
+            if isOlder and not slicer.util.confirmOkCancelDisplay(
+                question.format(name=case.name), windowTitle=_("Open the newer state?")
+            ):
+                return
+            self._onOpened(self.logic.trainingSet.open(case.id, replaceOlder=isOlder))
 
     def onRemove(self) -> None:
         case = self._selected()

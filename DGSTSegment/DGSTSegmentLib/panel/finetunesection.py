@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
 from ..errors import InputError
-from . import dependencies
+from . import dependencies, roles
 from .comparison import comparison, recommended
+from .keeping import mayGoOn, mayReplace
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
@@ -187,7 +188,7 @@ class FinetuneSection:
         }
 
     def onStart(self) -> None:
-        if not self._saveChanges() or not dependencies.ensure():
+        if not self._applyDecisions() or not self._saveChanges() or not dependencies.ensure():
             return
         with attempt(_("The fine-tuning was not started.")):
             self._follow(self.logic.fineTune(**self.options()))
@@ -197,6 +198,20 @@ class FinetuneSection:
             return
         with attempt(_("The fine-tuning was not resumed.")):
             self._follow(self.logic.resume())
+
+    def _applyDecisions(self) -> bool:
+        """Whether to go on, after asking about decisions on findings that no case has yet."""
+        scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        reviews = [self.logic.review(scan, role) for scan in scans for role in roles.PREDICTIONS]
+        question = _(
+            "Decisions on findings that are not part of a case yet: {count}. Add them first, to learn from them?"
+        )
+        return mayGoOn(
+            [review for review in reviews if review is not None],
+            question,
+            _("Learn from your decisions?"),
+            _("The decisions were not added."),
+        )
 
     def _saveChanges(self) -> bool:
         """Whether to go on, after asking about marks that the training set does not have yet."""
@@ -219,8 +234,11 @@ class FinetuneSection:
         """Keep the marks of each scan in the training set; whether to go on where some cannot be kept."""
         refusals = []
         for scan in scans:
+            if not mayReplace(self.logic.trainingSet, scan):
+                refusals.append(_("{scan}: its stored marks stay.").format(scan=scan.GetName()))
+                continue
             try:
-                self.logic.addToTrainingSet(scan)
+                self.logic.trainingSet.save(scan, replaceNewer=True)
             except InputError as error:
                 refusals.append(str(error))
         question = _("Not kept in the training set:\n\n{reasons}\n\nLearn without them?")

@@ -24,7 +24,7 @@ from .review import Review
 from .settings import Settings
 from .signal import Signal
 from .task import Task
-from .trainingset import TrainingSet, setCompleteness
+from .trainingset import TrainingSet
 from .transport import QtTransport
 
 
@@ -73,9 +73,9 @@ class DGSTSegmentCore:
         """Ask the engine for a model's card and the machine's devices; the result is ``engine.client.describe``'s.
 
         Raises:
-            InputError: the engine is at work.
+            InputError: the engine is at work, or the model's own description cannot be read.
         """
-        return self.engine.ask(_("Opening the model"), "describe", {"model": spec})
+        return self.engine.ask(_("Opening the model"), "describe", {"model": spec, **self.models.baseOf(spec)})
 
     def describeMachine(self) -> Task:
         """Ask the engine what it can compute on; nothing has to wait for the answer."""
@@ -113,6 +113,7 @@ class DGSTSegmentCore:
             "device": self.settings.device,
         }
         task = self.engine.ask(_("Finding lymph nodes"), "predict", fields)
+        task.failed.connect(lambda _error: Path(fields["image"]["array"]).unlink(missing_ok=True))
         return self._then(task, lambda result: self._keepPrediction(scan, model, fields["image"], result))
 
     def _keepPrediction(self, scan, model: ModelEntry, image: dict[str, Any], result: dict[str, Any]) -> Any:
@@ -127,7 +128,7 @@ class DGSTSegmentCore:
         old = roles.nodeOf(scan, role)
         token = uuid.uuid4().hex[:12]
         items = result["findings"]["items"]
-        prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token)
+        prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
         if old is not None:
             slicer.mrmlScene.RemoveNode(old)
         self.predicted(prediction)
@@ -160,7 +161,7 @@ class DGSTSegmentCore:
             InputError: nothing is marked, the box is missing, or the study folder cannot be written to.
         """
         if completeness is not None:
-            setCompleteness(self.annotation(scan), completeness)
+            roles.setCompleteness(self.annotation(scan), completeness)
         return self.trainingSet.save(scan)
 
     # ------------------------------------------------------------------------------------------------- fine-tuning
@@ -269,10 +270,7 @@ class DGSTSegmentCore:
                 raise
             later.end(outcome)
 
-        if task.done:
-            later.end(task.error) if task.error is not None else finish(task.result)
-        else:
-            task.finished.connect(finish)
+        task.finished.connect(finish)
         return later
 
 

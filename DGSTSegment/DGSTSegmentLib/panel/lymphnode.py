@@ -24,16 +24,23 @@ COLORS = {
 }
 
 
-def addLymphNode(segmentationNode, name: str | None = None) -> str:
+def addLymphNode(segmentationNode) -> str:
     """A new, empty segment with the lymph node's terminology and color; returns its id."""
-    segmentation = segmentationNode.GetSegmentation()
-    wanted = name or _("Lymph node {number}").format(number=segmentation.GetNumberOfSegments() + 1)
-    taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
-    number = segmentation.GetNumberOfSegments() + 1
-    while wanted in taken:
-        number += 1
-        wanted = _("Lymph node {number}").format(number=number)
-    id_ = segmentation.AddEmptySegment("", wanted, COLORS["annotation"])
-    segment = segmentation.GetSegment(id_)
+    id_ = _add(segmentationNode, _("Lymph node {number}"), "annotation")
+    segment = segmentationNode.GetSegmentation().GetSegment(id_)
     segment.SetTag(segment.GetTerminologyEntryTagName(), TERMINOLOGY)
     return id_
+
+
+def addRejected(segmentationNode) -> str:
+    """A new, empty segment for a finding that is no lymph node; returns its id."""
+    return _add(segmentationNode, _("Rejected finding {number}"), "rejected")
+
+
+def _add(segmentationNode, name: str, color: str) -> str:
+    """A new, empty segment with the first number that no other segment's name has."""
+    segmentation = segmentationNode.GetSegmentation()
+    count = segmentation.GetNumberOfSegments()
+    taken = {segmentation.GetNthSegment(n).GetName() for n in range(count)}
+    number = next(n for n in range(count + 1, 2 * count + 2) if name.format(number=n) not in taken)
+    return segmentation.AddEmptySegment("", name.format(number=number), COLORS[color])

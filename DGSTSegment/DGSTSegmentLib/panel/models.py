@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..networks.card import ModelCard
 from ..networks.catalogue import installed_models
+from ..networks.description import CARD_FILE, read_description
 from ..training.study import Study
 from .settings import Settings
 from .signal import Signal
@@ -103,7 +104,19 @@ class Models:
 
     def partsOf(self, entry: ModelEntry) -> dict[str, Any]:
         """Fields of a request beside ``model``: where the base of a fine-tuned model is, if it is on the list."""
-        wanted = (entry.card.base or {}).get("fingerprint")
+        return self._baseFor(entry.card)
+
+    def baseOf(self, spec: str) -> dict[str, Any]:
+        """The same for a model folder that is not on the list yet.
+
+        Raises:
+            InputError: its description or the study folder cannot be read.
+        """
+        folder = Path(spec)
+        return self._baseFor(read_description(folder).card) if (folder / CARD_FILE).is_file() else {}
+
+    def _baseFor(self, card: ModelCard) -> dict[str, Any]:
+        wanted = (card.base or {}).get("fingerprint")
         base = next((one for one in self.entries() if wanted and one.card.fingerprint == wanted), None)
         return {} if base is None else {"base": base.spec}
 

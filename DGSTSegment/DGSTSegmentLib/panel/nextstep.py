@@ -99,6 +99,10 @@ class NextStep:
             return Step(
                 _("Add this scan to the training set when its nodes are marked."), "annotateSection", "addCaseButton"
             )
+        if logic.trainingSet.isOlder(scan):
+            return Step(
+                _("The training set has a newer state of this scan; open that from the table."), "annotateSection"
+            )
         if logic.trainingSet.hasChanges(scan):
             return Step(_("Keep your changes in the training set."), "annotateSection", "addCaseButton")
         return None

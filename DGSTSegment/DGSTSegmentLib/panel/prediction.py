@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,12 @@ from . import bridge, lymphnode, roles
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
 ANNOTATED, REFUSED = "annotated", "refused"
 """They need no decision: the annotation holds the finding already, or a finding at its place was rejected before."""
-_FINDINGS, _STATES, _MODEL, _TITLE, _TOKEN = (
+_FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",
     "DGSTSegment.Model",
     "DGSTSegment.ModelTitle",
+    "DGSTSegment.Notes",
     "DGSTSegment.Prediction",
 )
 
@@ -70,6 +72,16 @@ class Prediction:
     @property
     def modelTitle(self) -> str:
         return self.node.GetAttribute(_TITLE) or ""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what makes these findings less certain than others."""
+        return json.loads(self.node.GetAttribute(_NOTES) or "[]")
+
+    @property
+    def isThere(self) -> bool:
+        """Whether it and its scan are in the scene still."""
+        return self.node.GetScene() is not None and self.scan is not None
 
     @property
     def token(self) -> str:
@@ -133,7 +145,14 @@ class Prediction:
 
 
 def makePrediction(
-    scan, role: str, numbers: Volume, items: list[dict[str, Any]], model: str, title: str, token: str
+    scan,
+    role: str,
+    numbers: Volume,
+    items: list[dict[str, Any]],
+    model: str,
+    title: str,
+    token: str,
+    notes: Sequence[str] = (),
 ) -> Prediction:
     """Put what the engine found into a segmentation of its own, in place of the one in that role.
 
@@ -145,6 +164,7 @@ def makePrediction(
         model: MODEL that found them.
         title: how that model is called.
         token: tells this prediction from every other one.
+        notes: sentences on what makes the findings less certain than others.
     """
     name = _("{scan}: found by {model}").format(scan=scan.GetName(), model=title)
     node = roles.makeNode(scan, role, name)
@@ -155,7 +175,13 @@ def makePrediction(
         segment.SetColor(*lymphnode.COLORS[role])
         segment.SetTag(segment.GetTerminologyEntryTagName(), lymphnode.TERMINOLOGY)
     described = [{**item, "segment": segments[item["number"]]} for item in items]
-    for key, value in ((_FINDINGS, json.dumps(described)), (_MODEL, model), (_TITLE, title), (_TOKEN, token)):
+    for key, value in (
+        (_FINDINGS, json.dumps(described)),
+        (_MODEL, model),
+        (_TITLE, title),
+        (_NOTES, json.dumps(list(notes))),
+        (_TOKEN, token),
+    ):
         node.SetAttribute(key, value)
     if segments:
         node.CreateClosedSurfaceRepresentation()

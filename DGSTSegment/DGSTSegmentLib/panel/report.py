@@ -118,6 +118,7 @@ def _page(
         "<b>Research software, not a medical device.</b> Candidates for a reader to accept or reject, not diagnoses. "
         "Axes are measured in the axial plane; confidence is the model's mean probability and is not calibrated."
     )
+    notes = "".join(f"<p class='warning'>{escape(note)}</p>" for note in prediction.notes)
     headers = (_("no."), _("short axis, mm"), _("long axis, mm"), _("volume, mL"), _("mean HU"), _("confidence"))
     headers += (_("annotated"), _("decision"))
     head = "".join(f"<th>{header}</th>" for header in headers)
@@ -127,7 +128,8 @@ def _page(
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p class='lead'>{lead}</p>"
-        f"<p class='warning'>{warning}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{empty}"
+        f"<p class='warning'>{warning}</p>{notes}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{empty}"
         f"<p>{leftOut}</p>"
         f"<h2>{_('Pictures')}</h2>{figures}</body></html>\n"
     )

@@ -104,7 +104,7 @@ class Review:
         for item in accepted:
             self._copy(item, masks[item.number], roles.annotationOf(self.scan))
         for item in rejected:
-            self._copy(item, masks[item.number], self._rejectedNode())
+            self._copy(item, masks[item.number], self._rejectedNode(), lymphnode.addRejected)
         self.changed()
         return Applied(len(accepted), len(rejected))
 
@@ -135,6 +135,21 @@ class Review:
         masks = self.prediction.masksOf(items)
         return {item.number: _covered(masks[item.number], marked, item.finding.box) for item in items}
 
+    def forgetRejection(self, number: int) -> None:
+        """Take back what was rejected before at a finding's place, in this prediction or an earlier one.
+
+        Raises:
+            InputError: a transform moves the rejected findings.
+        """
+        node = roles.nodeOf(self.scan, roles.REJECTED)
+        bridge.refuseMoved(node)
+        item = self.prediction.finding(number)
+        mask = self.prediction.masksOf([item])[number]
+        for id_ in bridge.segmentIds(node):
+            if inBox(bridge.segmentMask(node, id_, self.scan), item.finding.box)[mask].any():
+                node.GetSegmentation().RemoveSegment(id_)
+        self.changed()
+
     def jump(self, number: int) -> None:
         """Center every view on a finding."""
         jumpTo(bridge.toRas(self.prediction.finding(number).finding.centroid))
@@ -159,8 +174,8 @@ class Review:
         segmentation = node.GetSegmentation()
         return next((id_ for id_ in bridge.segmentIds(node) if _tag(segmentation.GetSegment(id_)) == wanted), None)
 
-    def _copy(self, item: ReviewedFinding, mask: np.ndarray, node) -> str:
-        id_ = lymphnode.addLymphNode(node)
+    def _copy(self, item: ReviewedFinding, mask: np.ndarray, node, add=lymphnode.addLymphNode) -> str:
+        id_ = add(node)
         node.GetSegmentation().GetSegment(id_).SetTag(_FROM, f"{self.prediction.token}-{item.number}")
         bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
         return id_

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .findingstable import FindingsTable
+from .keeping import mayReplace
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
@@ -96,6 +97,8 @@ class ReviewSection:
 
     def reload(self) -> None:
         """Measure the overlap with the annotation anew, and show everything."""
+        if self.review is not None and not self.review.prediction.isThere:  # deleted in another module
+            self.review = None
         self._overlaps = self.review.settle() if self.review is not None else {}
         self._fill()
 
@@ -119,7 +122,13 @@ class ReviewSection:
         with tell(_("The list of models could not be read.")):
             current = self.logic.models.current.spec
         other = "" if prediction.model == current else " " + _("(not the model in use)")
-        return _("Found by {model}").format(model=prediction.modelTitle) + other
+        found = _("Found by {model}").format(model=prediction.modelTitle) + other
+        return "\n".join([found, *prediction.notes])
+
+    def _isSoughtAnew(self) -> bool:
+        """Whether lymph nodes are being looked for that will take the place of these findings."""
+        prediction = None if self.review is None else self.review.prediction
+        return prediction is not None and self.state.sought == (prediction.scan.GetID(), prediction.role)
 
     def _showInViews(self) -> None:
         parameters, scan = self.state.parameters, self.state.scan
@@ -142,7 +151,7 @@ class ReviewSection:
         """Show what can be done now."""
         ui, chosen = self.ui, self.table.chosen
         none = _("Find lymph nodes first.") if self.review is None else None
-        if self.state.looking:
+        if self._isSoughtAnew():
             none = _("Lymph nodes are being looked for; these findings will be replaced.")
         unchosen = none or (None if chosen else _("Choose a finding in the table first."))
         allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
@@ -192,6 +201,7 @@ class ReviewSection:
             self.state.parameters.selectedFinding = number
             self.review.jump(number)
         self.refresh()
+        self.state.findingChosen()
 
     def goTo(self, number: int) -> None:
         """Choose a finding, and center the views on it."""
@@ -215,13 +225,21 @@ class ReviewSection:
 
     def _decide(self, state: str) -> None:
         number = self.table.chosen
-        if self.review is None or not number or self.state.looking:
+        if self.review is None or not number or self._isSoughtAnew():
             return
         with attempt(_("The decision was not kept.")):
             old = self.review.prediction.finding(number).state
             if old == ANNOTATED:
                 slicer.util.showStatusMessage(
                     _("This finding is part of the annotation; to change that, remove or edit its segment there."), 5000
+                )
+                return
+            if old == REFUSED and state == REJECTED:
+                self.review.forgetRejection(number)
+                self.reload()
+                self.state.stepChanged()
+                slicer.util.showStatusMessage(
+                    _("The earlier rejection at finding {number} is taken back.").format(number=number), 5000
                 )
                 return
             if old == state:
@@ -235,7 +253,7 @@ class ReviewSection:
             slicer.util.showStatusMessage(_DECIDED.get(new, _DECIDED[UNDECIDED]).format(number=number), 5000)
 
     def onEditFinding(self) -> None:
-        if self.review is None or not self.table.chosen or self.state.looking:
+        if self.review is None or not self.table.chosen or self._isSoughtAnew():
             return
         with attempt(_("The finding cannot be edited.")):
             segmentId = self.review.edit(self.table.chosen)
@@ -262,8 +280,9 @@ class ReviewSection:
             )
         with attempt(_("The training set was not updated.")):
             if message and self.logic.trainingSet.caseOf(self.state.scan) is not None:
-                self.logic.addToTrainingSet(self.state.scan)
-                message += " " + _("The training set is up to date.")
+                if mayReplace(self.logic.trainingSet, self.state.scan):
+                    self.logic.trainingSet.save(self.state.scan, replaceNewer=True)
+                    message += " " + _("The training set is up to date.")
             elif message:
                 message += " " + _("Add the scan to the training set, so that the next fine-tuning learns from it.")
         slicer.util.showStatusMessage(message, 5000)
@@ -308,6 +327,8 @@ class ReviewSection:
                 writeReport(
                     self.review, self._chosenNumbers(), self._overlaps, Path(path), self.state.parameters.leastShortAxis
                 )
+                if self.table.chosen:  # the views went to each picture; the keys decide on the chosen one
+                    self.review.jump(self.table.chosen)
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def _chosenNumbers(self) -> list[int]:

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after"
 PREDICTIONS = (BEFORE, AFTER)
 _ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
-_SELF = "DGSTSegment.Self"
+_COMPLETENESS, _SELF = "DGSTSegment.Completeness", "DGSTSegment.Self"
 """A reference of a scan with cases to itself, and an attribute that says that there is one."""
 
 
@@ -50,6 +50,15 @@ def scanOf(node):
 
 def roleOf(node) -> str | None:
     return node.GetAttribute(_ROLE)
+
+
+def completenessOf(annotation) -> str:
+    """What an unmarked voxel of the annotation means: a name in ``training.case_files.COMPLETENESS``."""
+    return (annotation.GetAttribute(_COMPLETENESS) if annotation is not None else None) or "marked"
+
+
+def setCompleteness(annotation, name: str) -> None:
+    annotation.SetAttribute(_COMPLETENESS, name)
 
 
 def regionOf(annotation):

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from ..engine.protocol import EngineError
 from . import dependencies, roles
+from .keeping import mayGoOn
 from .models import ModelEntry
 from .prediction import Prediction
 from .state import PanelState, allow, attempt, clock, tell
@@ -144,38 +145,28 @@ class ScanSection:
 
     def onFind(self) -> None:
         scan = self.state.scan
-        if not self._settleDecisions(scan) or not dependencies.ensure():
+        role = ""
+        with attempt(_("Lymph nodes were not looked for.")):
+            role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
+        if not role or not self._maySeek(scan, role) or not dependencies.ensure():
             return
         with attempt(_("Lymph nodes were not looked for.")):
             task = self.logic.findLymphNodes(scan)
             task.finished.connect(self._onFound)
             task.failed.connect(self._onFailed)
             self._follow(task)
-            self.state.looking = True
+            self.state.sought = scan.GetID(), role
             self.state.reviewChanged()
 
-    def _settleDecisions(self, scan) -> bool:
+    def _maySeek(self, scan, role: str) -> bool:
         """Whether a new prediction may take the old one's place, after asking what becomes of its decisions."""
-        review, waiting = None, []
-        with attempt(_("Lymph nodes were not looked for.")):
-            role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
-            review = self.logic.review(scan, role)
-            waiting = review.pending() if review is not None else []
-        if not waiting:
-            return True
+        review = self.logic.review(scan, role)
         question = _(
             "Decisions on the previous findings that are not part of the case yet: {count}. "
             "Add them before looking again?"
-        ).format(count=len(waiting))
-        answer = slicer.util.messageBox(
-            question,
-            windowTitle=_("Keep your decisions?"),
-            standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
         )
-        if answer == qt.QMessageBox.Yes:
-            with attempt(_("The decisions were not added.")):
-                review.apply()
-        return answer != qt.QMessageBox.Cancel
+        reviews = [] if review is None else [review]
+        return mayGoOn(reviews, question, _("Keep your decisions?"), _("The decisions were not added."))
 
     def onStop(self) -> None:
         self.ui.findProgressBar.setFormat(_("Stopping ..."))
@@ -192,7 +183,7 @@ class ScanSection:
     def _unfollow(self) -> None:
         self.task = None
         self.ui.findProgressWidget.hide()
-        self.state.looking = False
+        self.state.sought = None
         self.state.reviewChanged()
 
     def _onProgress(self, event: dict) -> None:
@@ -208,6 +199,9 @@ class ScanSection:
         self._unfollow()
         if prediction is None:
             slicer.util.showStatusMessage(_("Stopped; nothing was changed."), 5000)
+        elif prediction.scan is not self.state.scan:
+            found = _("Lymph nodes were found in {scan}.").format(scan=prediction.scan.GetName())
+            slicer.util.showStatusMessage(found, 10000)
 
     def _onFailed(self, error: Exception) -> None:
         self._unfollow()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Signal:
-    """Calls its listeners in the order in which they came."""
+    """Calls its listeners in the order in which they came; one that fails keeps nothing from the others."""
 
     def __init__(self):
         self._listeners: list[Callable] = []
@@ -18,5 +18,12 @@ class Signal:
         self._listeners.remove(listener)
 
     def __call__(self, *values) -> None:
-        for listener in list(self._listeners):
-            listener(*values)
+        _tell(list(self._listeners), values)
+
+
+def _tell(listeners: list[Callable], values: tuple) -> None:
+    if listeners:
+        try:
+            listeners[0](*values)
+        finally:
+            _tell(listeners[1:], values)

@@ -22,17 +22,20 @@ class PanelState:
 
     Attributes:
         parameters: the scene's ``DGSTSegmentParameters``; None while there is no scene to work on.
-        looking: lymph nodes are being looked for, and the findings shown will be replaced.
+        sought: id of the scan and role of the prediction that lymph nodes are being looked for in, which will be
+            replaced; None where they are not.
         annotationChanged: signal after something was painted, added or taken back.
         reviewChanged: signal after a decision, or after the reviewed prediction changed.
+        findingChosen: signal after another finding was chosen, or none.
         stepChanged: signal after anything that may change what to do next.
     """
 
     def __init__(self, logic: DGSTSegmentCore):
         self.logic = logic
         self.parameters = None
-        self.looking = False
+        self.sought: tuple[str, str] | None = None
         self.annotationChanged, self.reviewChanged, self.stepChanged = Signal(), Signal(), Signal()
+        self.findingChosen = Signal()
 
     @property
     def scan(self):

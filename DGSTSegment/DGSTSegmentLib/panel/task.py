@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 
 from .signal import Signal
+
+
+class Outcome(Signal):
+    """A signal that comes once. Who connects afterwards is told as well, when Slicer has time: an engine that cannot
+    even be started ends a task before its asker could connect."""
+
+    def __init__(self):
+        super().__init__()
+        self._values: tuple | None = None
+
+    def connect(self, listener: Callable) -> None:
+        super().connect(listener)
+        if self._values is not None:
+            values = self._values
+            qt.QTimer.singleShot(0, lambda: listener(*values))
+
+    def __call__(self, *values) -> None:
+        self._values = values
+        super().__call__(*values)
 
 
 class Task:
@@ -29,7 +50,7 @@ class Task:
 
     def __init__(self, title: str):
         self.title = title
-        self.progressed, self.noted, self.finished, self.failed = Signal(), Signal(), Signal(), Signal()
+        self.progressed, self.noted, self.finished, self.failed = Signal(), Signal(), Outcome(), Outcome()
         self.done = False
         self.result: Any = None
         self.error: Exception | None = None

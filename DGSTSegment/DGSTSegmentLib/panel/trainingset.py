@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 
-import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, roles
+from .casefiles import readInto, writeSegmentation, writeVolume
+from .casestate import byStudy, digestOf, imageDigest, imageState, stateOf
+from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
 
-_COMPLETENESS = "DGSTSegment.Completeness"
 _SAVED, _SAVED_AT = "DGSTSegment.Saved", "DGSTSegment.SavedAt"
-"""What of a scan is in the training set, and since when: another scene may have saved something newer."""
+"""What of a scan is in each study's training set, by the study's key, and since when: another scene may have saved
+something newer."""
 
 
 class TrainingSet:
@@ -35,8 +34,8 @@ class TrainingSet:
     def __init__(self, study: Study):
         self.study = study
         self.changed = Signal()
-        self._savedAt: dict[str, tuple] = {}
-        self._images: dict[str, tuple] = {}
+        self._savedAt: dict[tuple[str, str], tuple] = {}
+        self._images: dict[tuple[str, str], tuple] = {}
 
     def cases(self) -> list[StudyCase]:
         """Raises:
@@ -78,31 +77,37 @@ class TrainingSet:
             InputError: as ``save``.
         """
         annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
-        completeness, marked, refused = completenessOf(annotation), _countMarked(annotation), _countMarked(rejected)
+        completeness = roles.completenessOf(annotation)
+        marked, refused = bridge.countMarked(annotation), bridge.countMarked(rejected)
         name = scan.GetName()
-        if not marked and not refused and completeness != "all":
+        if not marked and not refused and completeness == "marked":
             raise InputError(
                 _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.").format(
                     scan=name
                 )
             )
         bridge.geometryOf(scan)
-        bridge.refuseMoved(annotation, rejected)
+        region = roles.regionOf(annotation) if completeness == "region" else None
+        bridge.refuseMoved(annotation, rejected, region)
         if self._isOlderThan(scan, old) and not replaceNewer:
             raise InputError(
                 _(
-                    "{scan} was changed in the training set since this scene had it; remove it here, and open it there."
+                    "{scan} was changed in the training set since this scene had it; open it from the training set's "
+                    "table first."
                 ).format(scan=name)
             )
+        box = boxOf(region) if completeness == "region" else None
+        if box is not None and marked:
+            refuseEmpty(box, annotation, scan)
         image = old.image if old is not None and self._isImageSaved(scan) else ""
-        image = image or _imageDigest(scan)
+        image = image or imageDigest(scan)
         if old is None:
             self._refuseTwin(scan, image)
         return StudyCase(
             id=old.id if old else "",
             name=old.name if old else name,
             completeness=completeness,
-            boxes=[boxOf(roles.regionOf(annotation))] if completeness == "region" else [],
+            boxes=[] if box is None else [box],
             marked=marked,
             rejected=refused,
             image=image,
@@ -111,16 +116,16 @@ class TrainingSet:
     def _writers(self, scan, case: StudyCase) -> dict[str, FileWriter]:
         """What writes the files of a case; the image only where it is new or has changed."""
         annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
-        writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: _writeSegmentation(annotation, scan, path)}
+        writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: writeSegmentation(annotation, scan, path)}
         if case.rejected:
-            writers[REJECTED_FILE] = lambda path: _writeSegmentation(rejected, scan, path)
+            writers[REJECTED_FILE] = lambda path: writeSegmentation(rejected, scan, path)
         if not case.id or not self._isImageSaved(scan):
-            writers[IMAGE_FILE] = lambda path: _writeVolume(scan, path)
+            writers[IMAGE_FILE] = lambda path: writeVolume(scan, path)
         return writers
 
     def _isImageSaved(self, scan) -> bool:
         """Whether the scan's voxels and place are still those of the case."""
-        return self._images.get(scan.GetID()) == _imageState(scan)
+        return self._images.get(self._here(scan)) == imageState(scan)
 
     def _refuseTwin(self, scan, image: str) -> None:
         """One scan in two cases would be learned from and measured on at once."""
@@ -137,7 +142,7 @@ class TrainingSet:
         return self._isOlderThan(scan, self.caseOf(scan))
 
     def _isOlderThan(self, scan, case: StudyCase | None) -> bool:
-        known = _savedAt(scan).get(self._place)
+        known = byStudy(scan, _SAVED_AT).get(self._place)
         return case is not None and known is not None and known != case.changed
 
     def hasChanges(self, scan) -> bool:
@@ -149,19 +154,26 @@ class TrainingSet:
             return False
         if self._isOlderThan(scan, case):
             return True
-        if scan.GetID() not in self._savedAt:  # it came with a saved scene
-            isSaved = scan.GetAttribute(_SAVED) == _digest(scan)
-            self._savedAt[scan.GetID()] = _state(scan) if isSaved else ()
-        return _state(scan) != self._savedAt[scan.GetID()]
+        here = self._here(scan)
+        if here not in self._savedAt:  # it came with a saved scene
+            isSaved = byStudy(scan, _SAVED).get(self._place) == digestOf(scan)
+            self._savedAt[here] = stateOf(scan) if isSaved else ()
+        return stateOf(scan) != self._savedAt[here]
+
+    def _here(self, scan) -> tuple[str, str]:
+        """A scan as this study knows it."""
+        return self._place, scan.GetID()
 
     def changedScans(self) -> list:
         """The open scans of the training set that were changed since they were saved or opened, and those of which that
-        cannot be told, since a transform moves them."""
+        cannot be told, since a transform moves them; none that the training set has a newer state of."""
         return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self._mayHaveChanges(scan)]
 
     def _mayHaveChanges(self, scan) -> bool:
         case = self.caseOf(scan)
-        return case is not None and (scan.GetParentTransformNode() is not None or self._differs(scan, case))
+        if case is None or self._isOlderThan(scan, case):
+            return False
+        return scan.GetParentTransformNode() is not None or self._differs(scan, case)
 
     def newScans(self) -> list:
         """The open scans that hold marks or refusals and are not in the training set."""
@@ -170,7 +182,7 @@ class TrainingSet:
             scan
             for scan in scans
             if self.caseOf(scan) is None
-            and any(_countMarked(roles.nodeOf(scan, role)) for role in (roles.ANNOTATION, roles.REJECTED))
+            and any(bridge.countMarked(roles.nodeOf(scan, role)) for role in (roles.ANNOTATION, roles.REJECTED))
         ]
 
     def forgetScene(self) -> None:
@@ -179,20 +191,28 @@ class TrainingSet:
         self._images.clear()
 
     def _remember(self, scan, case: StudyCase) -> None:
-        scan.SetAttribute(_SAVED, _digest(scan))
-        scan.SetAttribute(_SAVED_AT, json.dumps({**_savedAt(scan), self._place: case.changed}))
-        self._savedAt[scan.GetID()] = _state(scan)
-        self._images[scan.GetID()] = _imageState(scan)
+        for attribute, value in ((_SAVED, digestOf(scan)), (_SAVED_AT, case.changed)):
+            scan.SetAttribute(attribute, json.dumps({**byStudy(scan, attribute), self._place: value}))
+        self._savedAt[self._here(scan)] = stateOf(scan)
+        self._images[self._here(scan)] = imageState(scan)
 
     def marksLost(self, scan) -> int:
         """How many marked nodes of the stored case ``save`` would take away."""
         case = self.caseOf(scan)
-        return 0 if case is None else max(0, case.marked - _countMarked(roles.nodeOf(scan, roles.ANNOTATION)))
+        return 0 if case is None else max(0, case.marked - bridge.countMarked(roles.nodeOf(scan, roles.ANNOTATION)))
 
-    def open(self, id_: str):
+    def isOpenAndOlder(self, id_: str) -> bool:
+        """Whether the case is open as it was before another scene changed it."""
+        scan = roles.scanOfCase(self._place, id_)
+        return scan is not None and self._isOlderThan(scan, self.study.case(id_))
+
+    def open(self, id_: str, replaceOlder: bool = False):
         """Bring a case into the scene; where it is open already, that scan, with what was changed since.
 
         Returns the scan's volume node.
+
+        Args:
+            replaceOlder: put the case's marks in the place of the open ones where those are older.
 
         Raises:
             InputError: a file of the case is missing or damaged, or an older state of the case is open.
@@ -203,20 +223,35 @@ class TrainingSet:
         if scan is None:
             return self._load(case)
         if self._isOlderThan(scan, case):
-            raise InputError(
-                _(
-                    "{scan} is open as it was before the training set was changed; remove it here, then open it again."
-                ).format(scan=scan.GetName())
-            )
-        if roles.nodeOf(scan, roles.ANNOTATION) is None:  # it was deleted in another module
+            self._replaceMarks(case, scan, replaceOlder)
+        elif roles.nodeOf(scan, roles.ANNOTATION) is None:  # it was deleted in another module
             self._loadMarks(case, scan, [])
         return scan
+
+    def _replaceMarks(self, case: StudyCase, scan, mayReplace: bool) -> None:
+        if not mayReplace:
+            raise InputError(
+                _("{scan} is open as it was before the training set was changed.").format(scan=scan.GetName())
+            )
+        if case.image and case.image != imageDigest(scan):
+            raise InputError(
+                _("{scan} has other voxels than its case; remove it in the module Data, then open the case.").format(
+                    scan=scan.GetName()
+                )
+            )
+        old = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+        old.append(roles.regionOf(old[0]) if old[0] is not None else None)
+        self._loadMarks(case, scan, [], anew=True)
+        for node in old:
+            if node is not None:
+                slicer.mrmlScene.RemoveNode(node)
+        self._remember(scan, case)
 
     def _load(self, case: StudyCase):
         made = []
         try:
             path = self.study.case_folder(case.id) / IMAGE_FILE
-            scan = _readInto("vtkMRMLScalarVolumeNode", case.name, path, made)
+            scan = readInto("vtkMRMLScalarVolumeNode", case.name, path, made)
             self._loadMarks(case, scan, made)
         except InputError:
             for node in made:
@@ -226,19 +261,23 @@ class TrainingSet:
         self._remember(scan, case)
         return scan
 
-    def _loadMarks(self, case: StudyCase, scan, made: list) -> None:
-        """Annotation, refused findings and box of a case beside its scan; new nodes are noted in ``made``."""
+    def _loadMarks(self, case: StudyCase, scan, made: list, anew: bool = False) -> None:
+        """Annotation, rejected findings and box of a case beside its scan; new nodes are noted in ``made``.
+
+        Args:
+            anew: also the rejected findings that are open already.
+        """
         folder = self.study.case_folder(case.id)
         name = _("{scan}: lymph nodes").format(scan=case.name)
-        annotation = _readInto("vtkMRMLSegmentationNode", name, folder / ANNOTATION_FILE, made)
+        annotation = readInto("vtkMRMLSegmentationNode", name, folder / ANNOTATION_FILE, made)
         roles.claim(annotation, scan, roles.ANNOTATION)
         annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-        if case.rejected and roles.nodeOf(scan, roles.REJECTED) is None:
+        if case.rejected and (anew or roles.nodeOf(scan, roles.REJECTED) is None):
             name = _("{scan}: no lymph nodes").format(scan=case.name)
-            rejected = _readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
+            rejected = readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
             roles.claim(rejected, scan, roles.REJECTED)
             rejected.GetDisplayNode().SetVisibility(False)
-        setCompleteness(annotation, case.completeness)
+        roles.setCompleteness(annotation, case.completeness)
         if case.boxes:
             roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
 
@@ -258,147 +297,3 @@ class TrainingSet:
     @property
     def _place(self) -> str:
         return self.study.key
-
-
-def completenessOf(annotation) -> str:
-    """What an unmarked voxel of the annotation means: a name in ``training.case_files.COMPLETENESS``."""
-    return (annotation.GetAttribute(_COMPLETENESS) if annotation is not None else None) or "marked"
-
-
-def setCompleteness(annotation, name: str) -> None:
-    annotation.SetAttribute(_COMPLETENESS, name)
-
-
-def makeRegion(name: str, box: list[float]):
-    """A box (ROI node) from opposite corners ``[x0, y0, z0, x1, y1, z1]``, LPS mm. It cannot be turned."""
-    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("{scan}: box").format(scan=name))
-    roi.CreateDefaultDisplayNodes()
-    low, high = box[:3], box[3:]
-    roi.SetCenter(*bridge.toRas([(a + b) / 2 for a, b in zip(low, high, strict=True)]))
-    roi.SetSize(*[abs(b - a) for a, b in zip(low, high, strict=True)])
-    display = roi.GetDisplayNode()
-    display.SetFillVisibility(False)
-    display.SetHandlesInteractive(True)
-    display.SetRotationHandleVisibility(False)
-    return roi
-
-
-def boxOf(roi) -> list[float]:
-    """Opposite corners ``[x0, y0, z0, x1, y1, z1]`` of a box, LPS mm.
-
-    Raises:
-        InputError: there is no box, it is empty, or it is turned.
-    """
-    if roi is None or min(roi.GetSize()) <= 0:
-        raise InputError(
-            _("There is no box to say where every lymph node is marked; place it, or choose another sentence.")
-        )
-    toWorld = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())[:3, :3]
-    if abs(abs(toWorld) - abs(toWorld).round()).max() > 1e-3:
-        raise InputError(
-            _("The box {name} is turned; make a new one that lies straight in the patient.").format(name=roi.GetName())
-        )
-    bounds = [0.0] * 6
-    roi.GetBounds(bounds)
-    x0, x1, y0, y1, z0, z1 = bounds
-    return [-x1, -y1, z0, -x0, -y0, z1]
-
-
-def _countMarked(node) -> int:
-    if node is None:
-        return 0
-    return sum(not bridge.isEmpty(node, id_) for id_ in bridge.segmentIds(node))
-
-
-def _digest(scan) -> str:
-    """Names what ``save`` would write; the same in every scene that holds the same."""
-    annotation = roles.nodeOf(scan, roles.ANNOTATION)
-    place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
-    digest = hashlib.sha256(repr((completenessOf(annotation), _box(annotation), place)).encode())
-    for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
-        for id_ in bridge.segmentIds(node) if node is not None else []:
-            if not bridge.isEmpty(node, id_):
-                digest.update(np.packbits(bridge.segmentMask(node, id_, scan)).tobytes())
-    return digest.hexdigest()
-
-
-def _box(annotation) -> tuple:
-    roi = roles.regionOf(annotation) if annotation is not None else None
-    return () if roi is None else tuple(round(x, 3) for x in (*roi.GetCenter(), *roi.GetSize()))
-
-
-def _state(scan) -> tuple:
-    """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
-    annotation = roles.nodeOf(scan, roles.ANNOTATION)
-    rejected = roles.nodeOf(scan, roles.REJECTED)
-    painted = [bridge.paintedState(node) for node in (annotation, rejected) if node is not None]
-    return (*painted, completenessOf(annotation), _box(annotation), _imageState(scan))
-
-
-def _imageState(scan) -> tuple:
-    """Changes with the scan's voxels and its place, as when a transform is hardened on it."""
-    image = scan.GetImageData()
-    matrix = vtk.vtkMatrix4x4()
-    scan.GetIJKToRASMatrix(matrix)
-    return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
-
-
-def _writeVolume(scan, path: Path) -> None:
-    """Through a storage node of its own, so that the scan's own file stays where the user has it."""
-    storage = slicer.vtkMRMLNRRDStorageNode()
-    storage.SetFileName(str(path))
-    storage.SetUseCompression(False)
-    if not storage.WriteData(scan):
-        raise OSError(_("the scan could not be written, the disk may be full"))
-    _refuseBroken(path, isScan=True)
-
-
-def _writeSegmentation(node, scan, path: Path) -> None:
-    """An empty one has no place of its own; it is written as an empty labelmap on the scan's grid."""
-    if not _countMarked(node):
-        storage, node = slicer.vtkMRMLNRRDStorageNode(), bridge.labelmapOf(np.uint8(0), scan)
-    else:
-        node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-        storage = slicer.vtkMRMLSegmentationStorageNode()
-    storage.SetFileName(str(path))
-    if not storage.WriteData(node):
-        raise OSError(_("the segmentation could not be written, the disk may be full"))
-    _refuseBroken(path, isScan=False)
-
-
-def _refuseBroken(path: Path, isScan: bool) -> None:
-    """Raises:
-    OSError: the disk does not take the file, which Slicer's writer does not hear of where it fills at the end.
-    InputError: the file cannot be read, or holds what cannot be learned from.
-    """
-    from ..imaging.files import read_segments, read_volume
-
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-    (read_volume if isScan else read_segments)(path)
-
-
-def _savedAt(scan) -> dict[str, str]:
-    """When each study's case of the scan was saved, as far as this scene knows, by the study's key."""
-    return json.loads(scan.GetAttribute(_SAVED_AT) or "{}")
-
-
-def _imageDigest(scan) -> str:
-    """Tells the voxels of a scan from any others'."""
-    array = slicer.util.arrayFromVolume(scan)
-    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
-
-
-def _readInto(nodeClass: str, name: str, path: Path, made: list):
-    """A new node with what a file holds; it is noted in ``made`` before it is read."""
-    if not path.exists():
-        raise InputError(_("{path} is gone; the case cannot be opened.").format(path=path))
-    node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, slicer.mrmlScene.GenerateUniqueName(name))
-    made.append(node)
-    isScan = nodeClass == "vtkMRMLScalarVolumeNode"
-    storage = slicer.vtkMRMLNRRDStorageNode() if isScan else slicer.vtkMRMLSegmentationStorageNode()
-    storage.SetFileName(str(path))
-    if not storage.ReadData(node):
-        raise InputError(_("{path} is damaged; the case cannot be opened.").format(path=path))
-    node.CreateDefaultDisplayNodes()
-    return node

@@ -84,6 +84,7 @@ class Panel:
         self.ui.reviewSection.connect("contentsCollapsed(bool)", self._shareKeys)
         state.annotationChanged.connect(self._onAnnotationChanged)
         state.reviewChanged.connect(self.review.reload)
+        state.findingChosen.connect(self.annotate.offerFinding)
         state.stepChanged.connect(self.nextStep.refresh)
 
     # ------------------------------------------------------------------------------------------- Slicer's life cycle
@@ -159,7 +160,14 @@ class Panel:
             self.bind(isLoaded=True)
             if self.state.scan is not None:  # a scene may have been added to another one, with its overlays
                 roles.showOnly(self.state.scan)
+                self.annotate.showBox()
+            # The editor's selectors follow the scene only after this event, and then may choose by themselves.
+            qt.QTimer.singleShot(0, self._editAgain)
         self.refresh()
+
+    def _editAgain(self) -> None:
+        if self.state.parameters is not None:
+            self.annotate.showScan()
 
     def onNodeRemoved(self) -> None:
         """The user may delete any node in other modules: look again, once, when Slicer has time."""
@@ -173,8 +181,7 @@ class Panel:
         self._looking = False
         if self.state.parameters is None:
             return
-        reviewed = self.review.review
-        if reviewed is not None and reviewed.prediction.node.GetScene() is None:
+        if self.review.review is not None and not self.review.review.prediction.isThere:
             self.review.showScan()
         self.annotate.showScan()
         self.refresh()
@@ -223,6 +230,7 @@ class Panel:
             if self.state.scan is not None and not keepViews:
                 roles.showOnly(self.state.scan)
                 slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
+                self.annotate.showBox()
             self.annotate.showScan()
             self.review.showScan(keepViews)
         self.refresh()

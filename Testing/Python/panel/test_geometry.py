@@ -147,7 +147,8 @@ def test_segments_that_overlap_survive_the_training_set(logic, volume):
 
 
 def test_the_box_of_a_region_is_told_in_the_patients_coordinates(logic, volume):
-    from DGSTSegmentLib.panel import bridge, roles, trainingset
+    from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.region import makeRegion
 
     scan = bridge.addVolume(volume, "scan")
     mask = np.zeros(SHAPE, bool)
@@ -156,7 +157,7 @@ def test_the_box_of_a_region_is_told_in_the_patients_coordinates(logic, volume):
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     corners = volume.geometry.to_world([[3, 4, 5], [8, 10, 12]])
     box = [*corners.min(axis=0), *corners.max(axis=0)]
-    roles.setRegion(annotation, trainingset.makeRegion("scan", box))
+    roles.setRegion(annotation, makeRegion("scan", box))
     case = logic.addToTrainingSet(scan, "region")
     np.testing.assert_allclose(case.boxes[0], box, atol=1e-6)
     region = read_case(logic.study.case_files()[0]).region

@@ -1,0 +1,63 @@
+"""The files of a case, by Slicer's own storage nodes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import InputError
+from . import bridge
+
+
+def writeVolume(scan, path: Path) -> None:
+    """Through a storage node of its own, so that the scan's own file stays where the user has it."""
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(False)
+    if not storage.WriteData(scan):
+        raise OSError(_("the scan could not be written, the disk may be full"))
+    _refuseBroken(path, isScan=True)
+
+
+def writeSegmentation(node, scan, path: Path) -> None:
+    """An empty one has no place of its own; it is written as an empty labelmap on the scan's grid."""
+    if not bridge.countMarked(node):
+        storage, node = slicer.vtkMRMLNRRDStorageNode(), bridge.labelmapOf(np.uint8(0), scan)
+    else:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+        storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(node):
+        raise OSError(_("the segmentation could not be written, the disk may be full"))
+    _refuseBroken(path, isScan=False)
+
+
+def _refuseBroken(path: Path, isScan: bool) -> None:
+    """Raises:
+    OSError: the disk does not take the file, which Slicer's writer does not hear of where it fills at the end.
+    InputError: the file cannot be read, or holds what cannot be learned from.
+    """
+    from ..imaging.files import read_segments, read_volume
+
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    (read_volume if isScan else read_segments)(path)
+
+
+def readInto(nodeClass: str, name: str, path: Path, made: list):
+    """A new node with what a file holds; it is noted in ``made`` before it is read."""
+    if not path.exists():
+        raise InputError(_("{path} is gone; the case cannot be opened.").format(path=path))
+    node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, slicer.mrmlScene.GenerateUniqueName(name))
+    made.append(node)
+    isScan = nodeClass == "vtkMRMLScalarVolumeNode"
+    storage = slicer.vtkMRMLNRRDStorageNode() if isScan else slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node):
+        raise InputError(_("{path} is damaged; the case cannot be opened.").format(path=path))
+    node.CreateDefaultDisplayNodes()
+    return node

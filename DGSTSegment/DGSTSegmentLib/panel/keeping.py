@@ -1,0 +1,54 @@
+"""Questions before something that the user made is replaced or passed over; asked alike wherever that can happen."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .review import Review
+from .state import attempt, tell
+from .trainingset import TrainingSet
+
+
+def mayReplace(trainingSet: TrainingSet, scan) -> bool:
+    """Whether the scan's stored case may be replaced, after asking where something of it would be lost."""
+    isOlder, lost = False, 0
+    with tell(_("The study folder could not be read.")):
+        isOlder = trainingSet.isOlder(scan)
+        lost = 0 if isOlder else trainingSet.marksLost(scan)
+    name = scan.GetName()
+    if isOlder:
+        question = _("The training set has a newer state of {scan}, saved from another scene. Replace it by this?")
+        return _agreed(question.format(scan=name), _("Replace what is newer?"))
+    question = _("The training set has more marked lymph nodes of {scan} than there are now: {lost} would go.")
+    return not lost or _agreed(question.format(scan=name, lost=lost), _("Update with fewer marks?"))
+
+
+def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:
+    """Whether to go on where decisions were not added to their cases yet, after asking what becomes of them.
+
+    Args:
+        question: with ``{count}``; yes adds them first, no leaves them.
+        failure: what is said where they cannot be added; then nothing goes on.
+    """
+    waiting = [review for review in reviews if review.pending()]
+    if not waiting:
+        return True
+    count = sum(len(review.pending()) for review in waiting)
+    answer = slicer.util.messageBox(
+        question.format(count=count),
+        windowTitle=title,
+        standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
+    )
+    added = False
+    if answer == qt.QMessageBox.Yes:
+        with attempt(failure):
+            for review in waiting:
+                review.apply()
+            added = True
+    return added or answer == qt.QMessageBox.No
+
+
+def _agreed(question: str, title: str) -> bool:
+    return slicer.util.confirmOkCancelDisplay(question, windowTitle=title)
