@@ -49,8 +49,10 @@ class Job:
         self._outcome: Fields | Exception | None = None
 
     def finish(self, outcome: Fields | Exception) -> None:
-        self._outcome = outcome
-        self._done.set()
+        """Take the outcome; what comes after the first one is too late."""
+        if not self._done.is_set():
+            self._outcome = outcome
+            self._done.set()
 
     @property
     def done(self) -> bool:
@@ -98,9 +100,22 @@ class EngineClient:
         self._session: Session | None = None
 
     def submit(self, name: str, fields: Fields, on_event: Callable[[Fields], None] | None = None) -> Job:
-        """Send a request and do not wait; ``on_event`` gets ``progress`` and ``note`` events, from another thread."""
+        """Send a request and do not wait; ``on_event`` gets ``progress`` and ``note`` events, from another thread.
+
+        What ``on_event`` raises stops the request, and is raised by the job's ``result``.
+        """
         job = Job()
-        job.id = self._conversation.ask(name, fields, job.finish, on_event)
+
+        def hear(event: Fields) -> None:
+            if on_event is None or job.done:
+                return
+            try:
+                on_event(event)
+            except Exception as error:  # noqa: BLE001 raised by result(), where somebody waits
+                job.finish(error)
+                self._conversation.stop(job.id)
+
+        job.id = self._conversation.ask(name, fields, job.finish, hear)
         return job
 
     def describe(self, model: str, *, base: str | None = None, fold: int | str | None = None) -> Fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,21 +24,28 @@ class Pace:
         minutes: time for the whole run, preparation and measuring included.
         reserved_seconds: what of it is needed after the last step.
         spent_seconds: what of it went by before the first step.
+        clock: tells seconds from any start.
     """
 
     def __init__(
-        self, steps: int | None, minutes: float | None, reserved_seconds: float = 0.0, spent_seconds: float = 0.0
+        self,
+        steps: int | None,
+        minutes: float | None,
+        reserved_seconds: float = 0.0,
+        spent_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
+        self._clock = clock
         self.steps = steps if steps or minutes else DEFAULT_STEPS
         self._minutes, self._reserved, self._spent = minutes, reserved_seconds, spent_seconds
         self._durations: list[float] = []
-        self._began = self._last = time.monotonic()
+        self._began = self._last = clock()
         self._checkpoint_cost = 0.0
         self._last_checkpoint = self._began
 
     def step_done(self, step: int) -> bool:
         """Take note of a step; True when this fixed the number of steps."""
-        now = time.monotonic()
+        now = self._clock()
         self._durations.append(now - self._last)
         self._last = now
         if self.steps is None and step + 1 >= CALIBRATION.stop:
@@ -57,9 +65,9 @@ class Pace:
     def checkpoint_due(self) -> bool:
         """Whether so much time went by that another checkpoint costs 5 % of it at most."""
         pause = max(self._checkpoint_cost / CHECKPOINT_SHARE, LEAST_SECONDS_BETWEEN_CHECKPOINTS)
-        return time.monotonic() - self._last_checkpoint >= pause
+        return self._clock() - self._last_checkpoint >= pause
 
     def checkpoint_done(self, seconds: float) -> None:
         """A checkpoint took ``seconds``; the time for it is not counted as a step's."""
         self._checkpoint_cost = seconds
-        self._last = self._last_checkpoint = time.monotonic()
+        self._last = self._last_checkpoint = self._clock()

@@ -355,6 +355,26 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
             make_strategy(**{"network": network, "head": unet.head, **arguments})
 
 
+@pytest.mark.parametrize("broken", [[3], [0, 1, 2, 3, 4]])
+def test_static_leaves_batches_out_whose_gradients_are_not_finite(unet, broken):
+    networks = [unet.fresh(), unet.fresh()]
+    strategies = [make_strategy("static", network, head=unet.head, gamma=GAMMA) for network in networks]
+    for batch in range(5):
+        for network, strategy in zip(networks, strategies, strict=True):
+            if strategy is strategies[0] or batch not in broken:
+                backward(unet, network, [batch])
+            if strategy is strategies[0] and batch in broken:
+                next(p for p in network.parameters() if p.grad is not None).grad.fill_(float("nan"))
+            strategy.observe()
+    backward(unet, networks[0], [9])
+    if len(broken) == 5:
+        with pytest.raises(RuntimeError, match="No observed batch had finite gradients"):
+            strategies[0].step()
+        return
+    chosen, expected = (strategy.selector.columns for strategy in strategies)
+    assert chosen.keys() == expected.keys() and all(torch.equal(chosen[name], expected[name]) for name in chosen)
+
+
 def test_static_refuses_to_step_before_it_has_observed(unet):
     network = unet.fresh()
     strategy = make_strategy("static", network, head=unet.head)

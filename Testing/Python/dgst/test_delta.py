@@ -14,6 +14,8 @@ from torch import nn
 from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, compute_delta, fingerprint, make_strategy
 from DGSTSegmentLib.dgst.delta import NotADelta
 
+from ..conftest import files_of_at_most
+
 
 def state_of(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
@@ -209,3 +211,8 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
     path.parent.mkdir()
     delta.save(path)
     assert [p.name for p in path.parent.iterdir()] == ["delta.safetensors"]
+    before = path.read_bytes()
+    larger = compute_delta({"w": torch.zeros(50_000)}, {"w": torch.ones(50_000)})
+    with files_of_at_most(10_000), pytest.raises(OSError, match="large"):
+        larger.save(path)
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["delta.safetensors"]

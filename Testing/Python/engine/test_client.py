@@ -57,6 +57,16 @@ def test_one_process_answers_request_after_request(light_client):
     assert pids == {light_client.engine["pid"]}
 
 
+def test_what_a_listener_raises_ends_its_request_and_no_other(light_client):
+    def broken(event):
+        raise BrokenPipeError("nobody reads")
+
+    job = light_client.submit("describe", {"model": "slow"}, broken)
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        job.result(10)
+    assert light_client.describe("quick")["pid"] == light_client.engine["pid"]
+
+
 def test_the_process_starts_with_the_first_request_only():
     client = EngineClient(lambda: pytest.fail("no request was made"))
     assert client.engine is None

@@ -73,14 +73,24 @@ def test_air_near_a_marked_node_is_background_whatever_a_model_says(geometry):
     assert air.any() and (settled(knowledge, np.ones_like(air))[air] == BACKGROUND).all()
 
 
-@pytest.mark.parametrize("completeness", ["marked", "all"])
-def test_rejected_findings_are_background_even_where_the_foundation_model_calls_them_node(
+@pytest.mark.parametrize("completeness", ["marked", "region"])
+def test_rejected_findings_are_background_even_where_a_model_calls_them_node_or_no_box_is(
     soft_tissue_case, geometry, completeness
 ):
-    case, _ = soft_tissue_case
-    rejected = ball(geometry, (15, 6, 25), 5.0)
-    case = Case(case.name, case.image, case.annotation, completeness, rejected=Volume(rejected, geometry))
+    case, marked = soft_tissue_case
+    rejected, region = ball(geometry, (15, 6, 25), 5.0), nothing(geometry)
+    region[6:14, 10:22, 10:22] = True
+    case = Case(
+        *(case.name, case.image, case.annotation, completeness, Volume(region, geometry)), Volume(rejected, geometry)
+    )
+    assert not (rejected & region).any()
     assert (settled(knowledge_of(case), rejected)[rejected] == BACKGROUND).all()
+
+
+def test_what_is_marked_is_node_though_it_was_rejected_before(soft_tissue_case, geometry):
+    case, marked = soft_tissue_case
+    case = Case(case.name, case.image, case.annotation, "marked", rejected=Volume(marked, geometry))
+    assert (knowledge_of(case)[marked] == NODE).all()
 
 
 def test_inside_a_region_all_is_known_and_outside_nothing_but_air_and_bone(soft_tissue_case, geometry):

@@ -1,5 +1,4 @@
 import math
-import time
 
 from DGSTSegmentLib.training.pace import CALIBRATION, DEFAULT_STEPS, LEAST_STEPS, Pace
 from DGSTSegmentLib.training.schedule import poly
@@ -9,15 +8,32 @@ def test_without_steps_or_minutes_there_is_a_default():
     assert Pace(None, None).steps == DEFAULT_STEPS
 
 
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def walked(pace, clock, durations):
+    """Steps of these durations; at which of them the number of steps was fixed."""
+    fixed = []
+    for step, seconds in enumerate(durations):
+        clock.seconds += seconds
+        if pace.step_done(step):
+            fixed.append(step)
+    return fixed
+
+
 def test_minutes_fix_the_steps_that_fit_into_what_is_left_of_them():
-    pace = Pace(None, minutes=2 / 60, reserved_seconds=0.5, spent_seconds=0.5)
-    fixed_at = None
-    for step in range(CALIBRATION.stop):
-        assert pace.steps is None and pace.seconds_left(step) is None
-        time.sleep(0.01)
-        fixed_at = step if pace.step_done(step) else fixed_at
-    assert fixed_at == CALIBRATION.stop - 1
-    assert LEAST_STEPS <= pace.steps <= CALIBRATION.stop + (2 - 0.5 - 0.5) / 0.01
+    clock = Clock()
+    pace = Pace(None, minutes=1.0, reserved_seconds=10.0, spent_seconds=5.0, clock=clock)
+    assert walked(pace, clock, [5.0] * 3 + [1.0] * 8) == [CALIBRATION.stop - 1]
+    assert pace.steps == 11 + (60 - 10 - 5 - 3 * 5 - 8)
+    assert walked(pace, clock, [3.0]) == [] and pace.steps == 33, "fixed once"
 
 
 def test_even_no_time_at_all_gives_some_steps():
@@ -38,13 +54,14 @@ def test_the_last_step_leaves_no_time():
 
 
 def test_a_costly_checkpoint_waits_longer_for_the_next():
-    pace = Pace(100, None)
-    pace.checkpoint_done(1000.0)
-    pace._last_checkpoint -= 3.0
-    assert not pace.checkpoint_due()
-    pace.checkpoint_done(0.001)
-    pace._last_checkpoint -= 3.0
-    assert pace.checkpoint_due()
+    clock = Clock()
+    pace = Pace(100, None, clock=clock)
+    for cost, pause in ((1000.0, 20_000.0), (0.001, 2.0)):
+        pace.checkpoint_done(cost)
+        clock.seconds += pause - 0.1
+        assert not pace.checkpoint_due()
+        clock.seconds += 0.1
+        assert pace.checkpoint_due()
 
 
 def test_the_learning_rate_falls_from_whole_to_almost_nothing_by_the_power_of_nine_tenths():

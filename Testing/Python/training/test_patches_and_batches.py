@@ -5,7 +5,7 @@ import torch
 from DGSTSegmentLib.training.augmentation import Augmentation
 from DGSTSegmentLib.training.batches import Batches
 from DGSTSegmentLib.training.knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
-from DGSTSegmentLib.training.patches import PreparedCase, cut, draw_patch
+from DGSTSegmentLib.training.patches import NO_MARGIN, PreparedCase, cut, draw_patch
 
 SIZE = (8, 12, 12)
 
@@ -99,6 +99,22 @@ def test_steps_and_seeds_differ(case):
     batches = Batches([case], SIZE, 2, seed=7)
     assert not torch.equal(batches[0].image, batches[1].image)
     assert not torch.equal(batches[0].image, Batches([case], SIZE, 2, seed=8)[0].image)
+
+
+@pytest.mark.parametrize("warp", [False, True])
+def test_augmentation_moves_image_and_marks_together(warp):
+    """The image tells the marks: bright where a node is, in a shape that no flip or turn leaves as it was."""
+    knowledge = np.full((40, 48, 56), BACKGROUND, np.uint8)
+    knowledge[8:30, 8:20, 10:24] = knowledge[8:16, 20:40, 10:18] = knowledge[24:30, 12:20, 24:44] = NODE
+    case = PreparedCase("scan", (knowledge == NODE).astype(np.float32) * 4 - 2, knowledge)
+    augmentation, rng = Augmentation((24, 32, 32)), np.random.default_rng(0)
+    margin = augmentation.margin if warp else NO_MARGIN
+    for _ in range(12):
+        patch = augmentation(draw_patch([case], "node", augmentation.size, rng, margin), warp, rng)
+        image, node = patch["image"], patch["knowledge"] == NODE
+        inside = patch["knowledge"] != OUTSIDE
+        middle = (image[node].mean() + image[inside & ~node].mean()) / 2
+        assert ((image > middle) == node)[inside].float().mean() > 0.93
 
 
 def test_augmentation_leaves_codes_codes(case):

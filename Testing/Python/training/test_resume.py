@@ -35,6 +35,25 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     assert_same_delta(whole, resumed)
 
 
+def test_a_run_in_fp16_goes_on_with_the_scale_of_its_loss(request_for, tmp_path):
+    whole = finetune(request_for(precision="fp16", steps=5))
+    request = request_for(precision="fp16", steps=5, out=str(tmp_path / "stopped"))
+    stop = StopAfter(2)
+    finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    checkpoint = Run.reopen(request.out)
+    tensors, meta = checkpoint.load_checkpoint()
+    assert meta["scaler"]["scale"] == 2.0**16 and meta["scaler"]["_growth_tracker"] == 2
+    assert_same_delta(whole, finetune(request, resume=True))
+    scale = torch.amp.GradScaler("cpu").get_scale()
+    small = {**meta, "scaler": {**meta["scaler"], "scale": scale * 2.0**100}}
+    again = replace(request, out=str(tmp_path / "again"))
+    stop = StopAfter(2)
+    finetune(again, on_event=stop.on_event, should_stop=stop.should_stop)
+    Run.reopen(again.out).save_checkpoint(tensors, small)
+    notes = finetune(again, resume=True).notes
+    assert any("gradients were not finite" in note for note in notes), "it goes on with the scale that was saved"
+
+
 @pytest.fixture
 def stopped_run(request_for, model_folder, study, tmp_path):
     """A request whose run stopped after 2 of 4 steps; its model and its scans are copies that a test may change."""
