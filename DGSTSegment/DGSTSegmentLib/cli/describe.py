@@ -58,13 +58,14 @@ def measured_line(measured: dict[str, Any] | None) -> str:
     """What was measured on cases that were not trained on, in a line."""
     if not measured:
         return "nothing"
+    if "cases" not in measured:
+        return "; ".join(f"{what} {_number(value)}" for what, value in measured.items())
     words = [
         f"{name} {_number(measured.get(f'{key}_before'))} before, {_number(measured.get(f'{key}_after'))} after"
         for name, key in (("Dice", "dice"), ("recall of marked nodes", "recall"))
         if f"{key}_after" in measured
     ]
-    cases = measured.get("cases")
-    return "; ".join(words) + (f" ({len(cases)} held-out cases)" if cases else "")
+    return f"{'; '.join(words)} ({len(measured['cases'])} held-out cases)"
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Dynamic Gradient Sparsification Training: selection, optimizer, strategies, sparse delta. Needs torch alone.
+"""Dynamic Gradient Sparsification Training: selection, optimizer, strategies, sparse delta; torch and safetensors only.
 
 Importing this package, and its ``registry``, imports no torch; the names below bring it when they are first used.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -90,10 +88,6 @@ def merged_state(network: nn.Module) -> dict[str, Tensor]:
 def adapted_modules(network: nn.Module) -> list[nn.Module]:
     """The modules that ``attach_lora`` adapted."""
     return [module for module in network.modules() if _is_adapted(module)]
-
-
-def low_rank_parameters(network: nn.Module) -> Iterable[nn.Parameter]:
-    return (p for module in network.modules() if isinstance(module, LowRank) for p in module.parameters())
 
 
 def _is_adapted(module: nn.Module) -> bool:

@@ -19,7 +19,6 @@ from ..errors import InputError
 PROTOCOL_VERSION = 1
 REQUESTS = ("describe", "predict", "finetune", "stop", "shutdown")
 FINAL_EVENTS = ("result", "error")
-ERROR_KINDS = ("input", "memory", "internal", "died")
 
 
 class MalformedMessage(ValueError):
@@ -33,7 +32,8 @@ class EngineError(RuntimeError):
 
     Args:
         message: what happened and what to do.
-        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended).
+        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended), ``stopped``
+            (by the user, before there was a result).
     """
 
     def __init__(self, message: str, kind: str = "internal"):

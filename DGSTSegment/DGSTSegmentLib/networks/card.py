@@ -23,11 +23,11 @@ class ModelCard:
         spacing_kji: voxel spacing it works at, mm, along (k, j, i).
         patch_size_kji: voxels it sees at once, along (k, j, i).
         created: ISO date.
-        version: counts the models made under this name; versions stay.
         base: for a fine-tuned model ``name``, ``fingerprint`` and ``location`` of the foundation model; else None.
         fingerprint: names its weights as stored; for a fine-tuned model those of its delta on its base.
         strategy: for a fine-tuned model how it was trained (name, gamma, steps, ...); else None.
-        measured: what was measured before and after, on what; None where nothing was measured.
+        measured: of a fine-tuned model ``training.holdout.summary``; of a foundation model numbers by what they are;
+            None where nothing was measured.
         architecture: class of the network.
         folds: folds of an ensemble; empty for a single network.
     """
@@ -40,7 +40,6 @@ class ModelCard:
     spacing_kji: tuple[float, float, float] | None = None
     patch_size_kji: tuple[int, int, int] | None = None
     created: str = ""
-    version: int = 1
     base: dict[str, Any] | None = None
     fingerprint: str = ""
     strategy: dict[str, Any] | None = None

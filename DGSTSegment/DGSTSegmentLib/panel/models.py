@@ -40,7 +40,7 @@ class ModelEntry:
         return self.origin != "installed"
 
     def line(self) -> str:
-        """Trained on, labels, spacing, date, base and version, in one line."""
+        """Trained on, labels, spacing, date and base, in one line."""
         card = self.card
         spacing = " × ".join(f"{mm:g}" for mm in reversed(card.spacing_kji)) if card.spacing_kji else ""
         base = (card.base or {}).get("name")
@@ -50,7 +50,6 @@ class ModelEntry:
             ", ".join(name for name, value in (card.labels or {}).items() if value),
             _("{spacing} mm").format(spacing=spacing) if spacing else "",
             card.created,
-            _("version {number}").format(number=card.version) if card.version > 1 else "",
         ]
         return " · ".join(part.rstrip(".") for part in parts if part)
 

@@ -40,7 +40,7 @@ class Settings:
 
     @property
     def addedModels(self) -> list[dict[str, Any]]:
-        """Models that the user added: ``spec`` (a path), ``title`` and ``card`` of each."""
+        """Models that the user added: ``spec`` (a path) and ``card`` of each."""
         try:
             return json.loads(self._get("addedModels") or "[]")
         except ValueError:

@@ -33,6 +33,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._logic = slicer.vtkSlicerSegmentEditorLogic()
         self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         self._node, self._node_tag = None, None
+        self._batch_scene, self._batch_tag = None, None
         self._seen: dict[str, object] = {"segmentation": None, "source": None, "segment": ""}
         self._effects = {name: effect(self._logic) for name, effect in EFFECTS.items()}
         self._order, self._unordered, self._columns, self._read_only = list(EFFECT_ORDER), True, 2, False
@@ -51,6 +52,22 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._logic.SetMRMLScene(self._scene)
         self._form.segmentation.setMRMLScene(self._scene)
         self._form.source.setMRMLScene(self._scene)
+        if self._batch_tag is not None:
+            self._batch_scene.RemoveObserver(self._batch_tag)
+        self._batch_scene, self._batch_tag = self._scene, None
+        if self._scene is not None:
+            self._batch_tag = observe(self, self._scene, self._scene.EndBatchProcessEvent, self._after_batch)
+        self.updateWidgetFromMRML()
+
+    def _after_batch(self) -> None:
+        """As in Slicer, the editor's node takes what the selectors show, and not the other way round."""
+        if self._node is None:
+            return
+        if self._node.GetSegmentationNode() is not self._form.segmentation.currentNode():
+            self.setSegmentationNode(self._form.segmentation.currentNode())
+        source = self._form.source.currentNode()
+        if self._node.GetSegmentationNode() is not None and self._node.GetSourceVolumeNode() is not source:
+            self.setSourceVolumeNode(source)
         self.updateWidgetFromMRML()
 
     def setMRMLSegmentEditorNode(self, node) -> None:
@@ -72,6 +89,8 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         if self._node is None:
             logging.error("setSegmentationNode: %s", NEEDS_NODES)
             return
+        if node is self._node.GetSegmentationNode():
+            return  # as in Slicer, though the selector may show another one
         if node is not None and node.GetDisplayNode() is None:
             node.CreateDefaultDisplayNodes()
         self._logic.SetSegmentationNode(node)
@@ -85,12 +104,17 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
             self._logic.SetCurrentSegmentID(node.GetSegmentation().GetNthSegmentID(0))
 
     def segmentationNode(self):
-        """What is edited, or None."""
+        """What the selector shows, which lags behind the editor's node while the scene is at work; or None."""
+        return self._form.segmentation.currentNode()
+
+    @property
+    def _edited(self):
+        """What the editor's node says is edited, or None."""
         return self._node.GetSegmentationNode() if self._node else None
 
     def setSourceVolumeNode(self, node) -> None:
         """Say whose intensities mask the brush; the first one also gives an empty segmentation its grid."""
-        segmentation = self.segmentationNode()
+        segmentation = self._edited
         if segmentation is None:
             logging.error("setSourceVolumeNode: %s", NEEDS_NODES)
             return
@@ -104,13 +128,13 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
             self.showSourceVolumeInSliceViewers()
 
     def sourceVolumeNode(self):
-        """Whose intensities mask the brush, or None."""
-        return self._node.GetSourceVolumeNode() if self._node else None
+        """Whose intensities mask the brush as the selector shows it, or None."""
+        return self._form.source.currentNode()
 
     def showSourceVolumeInSliceViewers(self) -> None:
         """Put the source volume in the background of slice views that do not show it."""
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-            source_id = self.sourceVolumeNode().GetID()
+            source_id = self._node.GetSourceVolumeNode().GetID()
             if source_id not in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()):
                 composite.SetBackgroundVolumeID(source_id)
 
@@ -177,7 +201,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
 
     def _handle(self, event: str, view) -> bool:
         effect = self.activeEffect()
-        return effect is not None and self.segmentationNode() is not None and effect.handle(event, view)
+        return effect is not None and self._edited is not None and effect.handle(event, view)
 
     # undo
 
@@ -203,10 +227,12 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
 
     def updateWidgetFromMRML(self) -> None:
         """Show what the editor's node says, and tell what changed."""
-        if self._updating:
+        if self._updating or (self._scene is not None and self._scene.IsBatchProcessing()):
             return
         self._updating = True
-        form, segmentation, source = self._form, self.segmentationNode(), self.sourceVolumeNode()
+        form = self._form
+        segmentation = self._edited
+        source = self._node.GetSourceVolumeNode() if self._node else None
         form.segmentation.setCurrentNode(segmentation)
         form.source.setCurrentNode(source)
         form.table.follow(segmentation)
@@ -226,7 +252,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
 
     def _show_effect(self) -> None:
         effect = self.activeEffect()
-        usable = self.segmentationNode() is not None and not self._read_only
+        usable = self._edited is not None and not self._read_only
         for name, button in self._form.effects.items():
             button.setEnabled(usable)
             button.setChecked(usable and name == (effect.name if effect else ""))
@@ -278,7 +304,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self.setCurrentSegmentID(segment_id)
 
     def _add_segment(self) -> None:
-        if self.segmentationNode() is not None:
+        if self._edited is not None:
             self.saveStateForUndo()
             self.setCurrentSegmentID(self._logic.AddEmptySegment())
 
@@ -288,12 +314,12 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
             self._logic.RemoveSelectedSegment()
 
     def _show_3d(self, on: bool) -> None:
-        if self.segmentationNode() is None:
+        if self._edited is None:
             return
         if on:
-            self.segmentationNode().CreateClosedSurfaceRepresentation()
+            self._edited.CreateClosedSurfaceRepresentation()
         else:
-            self.segmentationNode().RemoveClosedSurfaceRepresentation()
+            self._edited.RemoveClosedSurfaceRepresentation()
 
     def _set_diameter(self, millimeters: float) -> None:
         self.activeEffect().setCommonParameter("BrushDiameterIsRelative", 0)

@@ -222,6 +222,34 @@ def test_a_scene_older_than_the_study_is_not_urged_upon_it_and_takes_the_newer_m
     assert ui.segmentEditor.segmentationNode() is roles.nodeOf(old, roles.ANNOTATION)
 
 
+@pytest.mark.parametrize("clear", [True, False])
+def test_after_a_scene_was_loaded_the_editor_holds_the_scans_annotation(
+    host, panel, ui, logic, scan, tiny_models, tmp_path, clear
+):
+    import slicer
+
+    from DGSTSegmentLib.panel import roles
+
+    find(host, panel)
+    mark(logic, scan, ball())
+    panel.annotate.showScan()
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    if clear:
+        predicted(panel, host, tiny_case(1)[1], "Other")
+    else:
+        host.close_scene()
+        open_scan(panel, host, tiny_case(1)[0], "Other")
+        ui.newNodeButton.click()
+    slicer.util.loadScene(path, {"clear": clear})
+    host.process_events()
+    annotation = roles.nodeOf(panel.state.scan, roles.ANNOTATION)
+    assert annotation is not None
+    assert ui.segmentEditor.segmentationNode() is annotation
+    assert panel.annotate.editor.node.GetSegmentationNode() is annotation
+    assert ui.segmentEditor.sourceVolumeNode() is panel.state.scan
+
+
 def test_each_of_two_studies_knows_for_itself_what_of_a_scan_it_has(ui, logic, scan, tmp_path):
     first, second = str(logic.study.folder), str(tmp_path / "other")
     mark(logic, scan, ball())
