@@ -396,3 +396,52 @@ def test_a_model_opens_by_the_base_that_is_on_the_list(host, ui, logic, tiny_mod
         until(host, lambda: not logic.engine.busy)
         assert any("add it to the list of models" in text for text in answers.shown)
         assert (logic.models.current.spec == str(moved)) == known
+
+
+class NoProcess:
+    """A way to an engine whose process the system refuses to start, and says so at once."""
+
+    def start(self, on_line, on_log, on_exit):
+        from DGSTSegmentLib.engine.transport import Exit
+
+        on_log("blocked by the administrator")
+        on_exit(Exit(code=127))
+
+    def close_input(self):
+        pass
+
+    def wait(self, seconds):
+        return True
+
+
+def test_an_engine_that_cannot_be_started_is_told_and_keeps_nothing_busy(
+    host, panel, ui, logic, scan, tiny_models, monkeypatch
+):
+    from preview_host import answers
+
+    logic.engine.close()
+    monkeypatch.setattr(logic.engine._conversation, "_make_transport", NoProcess)
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    for button in (ui.findButton, ui.startButton):
+        answers.forget()
+        button.click()
+        until(host, lambda: answers.shown)
+        assert "could not start" in answers.shown[0] and "blocked by the administrator" in answers.shown[0]
+        assert panel.state.sought is None and panel.finetune.task is None and button.enabled
+    assert not ui.findProgressWidget.isVisibleTo(ui.scanSection)
+
+
+def test_a_listener_that_fails_keeps_nothing_from_the_others():
+    from DGSTSegmentLib.panel.signal import Signal
+
+    heard, signal = [], Signal()
+
+    def fails(value):
+        raise ZeroDivisionError("a fault")
+
+    for listener in (heard.append, fails, heard.append):
+        signal.connect(listener)
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        signal("news")
+    assert heard == ["news", "news"]
