@@ -41,8 +41,8 @@ def test_a_row_holds_exactly_the_weights_of_one_output_channel(module, channels,
 
 @pytest.mark.parametrize("module", [nn.Conv2d(4, 6, 3, groups=2), nn.ConvTranspose2d(4, 6, 3, groups=2)])
 def test_flat_indices_and_rows_name_the_same_weights(module):
-    weight = module.weight.detach()
-    layout = RowLayout.of(module, weight := module.weight)
+    weight = module.weight
+    layout = RowLayout.of(module, weight)
     rows = layout.to_rows(weight)
     columns = torch.arange(layout.length).expand(layout.rows, -1)
     assert torch.equal(weight.reshape(-1)[layout.flat_indices(columns)], rows)

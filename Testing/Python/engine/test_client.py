@@ -237,6 +237,17 @@ def test_the_worker_ends_when_its_parent_is_killed(light_worker, is_running, wai
     wait_until(lambda: not is_running(worker))
 
 
+def test_an_engine_of_another_version_is_ended_and_said(is_running, wait_until):
+    stranger = "import json, os, sys; print(json.dumps({'event': 'ready', 'protocol': 999, 'pid': os.getpid()}), "
+    stranger += "flush=True); sys.stdin.read()"
+    with EngineClient(lambda: SubprocessTransport([sys.executable, "-c", stranger])) as client:
+        with pytest.raises(EngineError, match="belongs to another version of this program"):
+            client.describe("quick")
+        pid = client.engine["pid"] if client.engine else None
+        wait_until(lambda: client.engine is None)
+        assert pid is None or not is_running(pid)
+
+
 def test_the_client_imports_nothing_but_the_standard_library_and_numpy():
     answer = subprocess.run([sys.executable, "-c", STRANGERS], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -96,8 +96,12 @@ def test_the_rules_and_layers_of_the_engine_are_offered_and_fit_into_a_narrow_pa
 
 
 def test_dgst_comes_first_and_every_method_says_what_it_does(ui):
-    assert ui.strategySelector.itemData(0) == "dgst"
-    assert ui.strategySelector.count == len(STRATEGIES)
+    said = []
+    for n, (name, info) in enumerate(STRATEGIES.items()):
+        ui.strategySelector.setCurrentIndex(n)
+        assert ui.strategySelector.itemData(n) == name and ui.strategyLabel.toolTip == info.description
+        said.append(ui.strategyLabel.text)
+    assert ui.strategySelector.itemData(0) == "dgst" and ui.strategySelector.count == len(said) == len(set(said))
 
 
 def test_a_run_shows_progress_and_ends_in_a_choice(host, panel, ui, logic, cases, tiny_base):

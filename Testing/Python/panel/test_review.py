@@ -311,7 +311,7 @@ def test_the_overlap_with_the_annotation_is_told(host, review, ui):
     assert column == ["100 %", "0 %", "0 %", "0 %"]
 
 
-def test_the_overlap_follows_a_finding_that_was_changed_in_another_module(host, review, ui):
+def test_where_a_finding_lies_follows_what_another_module_does_to_it(host, review, ui):
     from DGSTSegmentLib.panel import bridge
 
     press(host, "a")

@@ -97,13 +97,16 @@ def test_a_prediction_of_a_deleted_scan_is_dropped_and_said(host, panel, ui, log
 def test_finding_can_be_stopped_and_changes_nothing(host, panel, ui, logic, scan, tiny_models):
     from DGSTSegmentLib.panel import roles
 
+    found = []
+    logic.predicted.connect(found.append)
     ui.findButton.click()
     assert ui.findProgressWidget.isVisibleTo(ui.scanSection)
     assert not ui.findButton.enabled
     ui.stopFindingButton.click()
     until(host, lambda: not logic.engine.busy)
+    logic.predicted.disconnect(found.append)
     assert not ui.findProgressWidget.isVisibleTo(ui.scanSection)
-    assert roles.nodeOf(scan, roles.AFTER) is None or panel.review.review is not None
+    assert found == [] and roles.nodeOf(scan, roles.AFTER) is None and panel.review.review is None
     assert ui.findButton.enabled
 
 
