@@ -121,6 +121,7 @@ class _Finetuning:
         prepared = self._prepared([n for n in range(len(self.cases)) if n not in held_out])
         self._clock("prepare")
         held_cases = [self.cases.take(n) for n in held_out]
+        self.cases.let_go()
         held = [(case, knowledge_of(case), _segmentation(base, case)) for case in held_cases]
         for case, *_ in held:
             if note := note_on_scattered_values(case.annotation):

@@ -76,6 +76,10 @@ class Cases:
         """
         return self._kept.pop(n) if n in self._kept else read_case(self._files[n])
 
+    def let_go(self) -> None:
+        """Keep none in memory that was not taken."""
+        self._kept.clear()
+
 
 @dataclass(frozen=True)
 class Material:

@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from DGSTSegmentLib.cli import engine
+from DGSTSegmentLib.engine.client import EngineClient
+from DGSTSegmentLib.engine.transport import SubprocessTransport
+
 HEAVY = ("torch", "monai", "SimpleITK", "scipy", "numpy", "rich", "jinja2")
 LOADED_BY_HELP = f"""
 import sys
@@ -64,3 +68,25 @@ def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path):
     script = f"{sys.executable} -m DGSTSegmentLib.cli.main finetune --help | head -1"
     answer = subprocess.run(script, shell=True, capture_output=True, text=True)
     assert answer.stderr == ""
+
+
+def test_an_engine_that_fails_is_one_sentence_and_another_exit_code_than_bad_input(dgst, tiny_model, monkeypatch):
+    def open_client(*_):
+        return EngineClient(lambda: SubprocessTransport([sys.executable, "-c", "import sys; sys.exit('no room')"]))
+
+    monkeypatch.setattr(engine, "open_client", open_client)
+    outcome = dgst("describe", tiny_model)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1 and "could not start" in outcome.err and "no room" in outcome.err
+
+
+def test_who_stops_reading_ends_the_command_without_a_trace(tiny_study, tmp_path):
+    """As with ``| head``, for what is said on the way as well."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "DGSTSegmentLib.cli.main", "findings", "--segmentation", str(tiny_study[0][1])]
+    answer = subprocess.run(
+        [*command, "--out", str(tmp_path / "f.csv")], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert answer.returncode == 1 and answer.stderr == ""
