@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from . import bridge, lymphnode, roles
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
-from .keeping import mayReplace
+from .keeping import howToSave
 from .region import makeRegion
 from .state import PanelState, allow, attempt, tell
 
@@ -186,10 +186,11 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
-        if not mayReplace(self.logic.trainingSet, self.state.scan):
+        how = howToSave(self.logic.trainingSet, self.state.scan)
+        if how is None:
             return
         with attempt(_("The scan was not added to the training set.")):
-            case = self.logic.trainingSet.save(self.state.scan, replaceNewer=True)
+            case = self.logic.trainingSet.save(self.state.scan, **how)
             self.editor.putDown()
             slicer.util.showStatusMessage(
                 _("{name} is in the training set, with {count} marked lymph nodes.").format(
@@ -203,6 +204,7 @@ class AnnotateSection:
     def onCaseOpened(self, scan) -> None:
         self.state.parameters.inputVolume = scan
         self.showScan()
+        self.state.reviewChanged()  # the marks may have been replaced
 
     # ---------------------------------------------------------------------------------------------------- internals
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from . import bridge
+
+_MOST_HEADER_BYTES = 1 << 24  # a segmentation's tells of each segment
 
 
 def writeVolume(scan, path: Path) -> None:
@@ -48,6 +52,25 @@ def _refuseBroken(path: Path, isScan: bool) -> None:
     (read_volume if isScan else read_segments)(path)
 
 
+def _hasHeader(path: Path) -> bool:
+    """Whether the file begins with a whole NRRD header; Slicer's reader ends the program where it does not."""
+    with open(path, "rb") as file:
+        beginning = file.read(_MOST_HEADER_BYTES)
+    return beginning.startswith(b"NRRD") and any(end in beginning for end in (b"\n\n", b"\r\n\r\n"))
+
+
+@contextmanager
+def removedOnFailure() -> Iterator[list]:
+    """A list for ``readInto``, whose nodes leave the scene again where what they are read for fails."""
+    made: list = []
+    try:
+        yield made
+    except InputError:
+        for node in made:
+            slicer.mrmlScene.RemoveNode(node)
+        raise
+
+
 def readInto(nodeClass: str, name: str, path: Path, made: list):
     """A new node with what a file holds; it is noted in ``made`` before it is read."""
     if not path.exists():
@@ -57,7 +80,7 @@ def readInto(nodeClass: str, name: str, path: Path, made: list):
     isScan = nodeClass == "vtkMRMLScalarVolumeNode"
     storage = slicer.vtkMRMLNRRDStorageNode() if isScan else slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not storage.ReadData(node):
+    if not _hasHeader(path) or not storage.ReadData(node):
         raise InputError(_("{path} is damaged; the case cannot be opened.").format(path=path))
     node.CreateDefaultDisplayNodes()
     return node

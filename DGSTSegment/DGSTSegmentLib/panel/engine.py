@@ -1,4 +1,4 @@
-"""The panel's engine: one conversation with the worker process, one task at a time. No Qt here."""
+"""The panel's engine: one conversation with the worker process, one task at a time."""
 
 from __future__ import annotations
 

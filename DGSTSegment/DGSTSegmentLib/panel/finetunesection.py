@@ -13,7 +13,7 @@ from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
 from .comparison import comparison, recommended
-from .keeping import mayGoOn, mayReplace
+from .keeping import howToSave, mayGoOn
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
@@ -234,11 +234,12 @@ class FinetuneSection:
         """Keep the marks of each scan in the training set; whether to go on where some cannot be kept."""
         refusals = []
         for scan in scans:
-            if not mayReplace(self.logic.trainingSet, scan):
+            how = howToSave(self.logic.trainingSet, scan)
+            if how is None:
                 refusals.append(_("{scan}: its stored marks stay.").format(scan=scan.GetName()))
                 continue
             try:
-                self.logic.trainingSet.save(scan, replaceNewer=True)
+                self.logic.trainingSet.save(scan, **how)
             except InputError as error:
                 refusals.append(str(error))
         question = _("Not kept in the training set:\n\n{reasons}\n\nLearn without them?")

@@ -11,18 +11,22 @@ from .state import attempt, tell
 from .trainingset import TrainingSet
 
 
-def mayReplace(trainingSet: TrainingSet, scan) -> bool:
-    """Whether the scan's stored case may be replaced, after asking where something of it would be lost."""
-    isOlder, lost = False, 0
+def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
+    """Arguments of ``TrainingSet.save``, after asking where something of the stored case would be lost.
+
+    None where the user does not want that, or where the study folder cannot be read.
+    """
+    isOlder, lost = False, None
     with tell(_("The study folder could not be read.")):
-        isOlder = trainingSet.isOlder(scan)
-        lost = 0 if isOlder else trainingSet.marksLost(scan)
-    name = scan.GetName()
+        isOlder, lost = trainingSet.isOlder(scan), trainingSet.marksLost(scan)
+    name, agreed = scan.GetName(), lost == 0 and not isOlder
     if isOlder:
         question = _("The training set has a newer state of {scan}, saved from another scene. Replace it by this?")
-        return _agreed(question.format(scan=name), _("Replace what is newer?"))
-    question = _("The training set has more marked lymph nodes of {scan} than there are now: {lost} would go.")
-    return not lost or _agreed(question.format(scan=name, lost=lost), _("Update with fewer marks?"))
+        agreed = _agreed(question.format(scan=name), _("Replace what is newer?"))
+    elif lost:
+        question = _("The training set has more marked lymph nodes of {scan} than there are now: {lost} would go.")
+        agreed = _agreed(question.format(scan=name, lost=lost), _("Update with fewer marks?"))
+    return {"replaceNewer": isOlder} if agreed else None
 
 
 def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:

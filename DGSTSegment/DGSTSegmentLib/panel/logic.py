@@ -204,7 +204,7 @@ class DGSTSegmentCore:
         return runs[-1] if runs and runs[-1].resumable else None
 
     def resume(self) -> Task:
-        """Go on with the latest run where it was left, to the very same result.
+        """Go on with the latest run where it was left; on a CPU to the very same result.
 
         Where it was stopped and kept, its model stays as it is, and what comes of going on is a new version.
 
@@ -223,7 +223,9 @@ class DGSTSegmentCore:
         self.engine.stop()
 
     def cancel(self, task: Task) -> None:
-        """End a fine-tuning and drop what it learned, once the engine has let go of it."""
+        """End a fine-tuning and drop what it learned, once the engine has let go of it; one that has ended stays."""
+        if task.done:
+            return
 
         def drop(_outcome: Any) -> None:
             if not is_locked(task.folder / LOCK_FILE):

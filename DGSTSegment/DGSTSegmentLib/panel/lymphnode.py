@@ -32,6 +32,13 @@ def addLymphNode(segmentationNode) -> str:
     return id_
 
 
+def describe(segment, name: str, color: str) -> None:
+    """Give a segment its name, a color of ``COLORS`` and the lymph node's terminology."""
+    segment.SetName(name)
+    segment.SetColor(*COLORS[color])
+    segment.SetTag(segment.GetTerminologyEntryTagName(), TERMINOLOGY)
+
+
 def addRejected(segmentationNode) -> str:
     """A new, empty segment for a finding that is no lymph node; returns its id."""
     return _add(segmentationNode, _("Rejected finding {number}"), "rejected")

@@ -170,10 +170,7 @@ def makePrediction(
     node = roles.makeNode(scan, role, name)
     segments = bridge.importNumbers(numbers, node, scan)
     for number, id_ in segments.items():
-        segment = node.GetSegmentation().GetSegment(id_)
-        segment.SetName(_("Finding {number}").format(number=number))
-        segment.SetColor(*lymphnode.COLORS[role])
-        segment.SetTag(segment.GetTerminologyEntryTagName(), lymphnode.TERMINOLOGY)
+        lymphnode.describe(node.GetSegmentation().GetSegment(id_), _("Finding {number}").format(number=number), role)
     described = [{**item, "segment": segments[item["number"]]} for item in items]
     for key, value in (
         (_FINDINGS, json.dumps(described)),

@@ -93,7 +93,7 @@ class Review:
         """
         bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
         pending, done = self.pending(), self._applied()
-        accepted = [item for item in pending if item.state == ACCEPTED]
+        accepted = self._notAnnotated([item for item in pending if item.state == ACCEPTED])
         if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
             self._aboutToChange(roles.annotationOf(self.scan))
         for item in pending:
@@ -107,6 +107,14 @@ class Review:
             self._copy(item, masks[item.number], self._rejectedNode(), lymphnode.addRejected)
         self.changed()
         return Applied(len(accepted), len(rejected))
+
+    def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
+        """Those that the annotation does not hold already, as where the finding of another model was accepted too."""
+        shares = self._sharesIn(roles.ANNOTATION, accepted)
+        held = [item for item in accepted if _isSettled(item, shares[item.number])]
+        for item in held:
+            self.prediction.setState(item.number, ANNOTATED)
+        return [item for item in accepted if item not in held]
 
     def edit(self, number: int) -> str:
         """Accept a finding and make it a segment of the annotation at once; returns the segment's id.
@@ -136,7 +144,8 @@ class Review:
         return {item.number: _covered(masks[item.number], marked, item.finding.box) for item in items}
 
     def forgetRejection(self, number: int) -> None:
-        """Take back what was rejected before at a finding's place, in this prediction or an earlier one.
+        """Take back what was rejected before at a finding's place, in this prediction or an earlier one: segments that
+        cover half of the finding, or half of which lies in it.
 
         Raises:
             InputError: a transform moves the rejected findings.
@@ -146,7 +155,9 @@ class Review:
         item = self.prediction.finding(number)
         mask = self.prediction.masksOf([item])[number]
         for id_ in bridge.segmentIds(node):
-            if inBox(bridge.segmentMask(node, id_, self.scan), item.finding.box)[mask].any():
+            rejected = bridge.segmentMask(node, id_, self.scan)
+            inside = int(inBox(rejected, item.finding.box)[mask].sum())
+            if inside >= HALF * min(int(rejected.sum()), int(mask.sum())) and inside:
                 node.GetSegmentation().RemoveSegment(id_)
         self.changed()
 

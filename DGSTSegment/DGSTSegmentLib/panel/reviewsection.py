@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .findingstable import FindingsTable
-from .keeping import mayReplace
+from .keeping import howToSave
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
@@ -97,10 +97,14 @@ class ReviewSection:
 
     def reload(self) -> None:
         """Measure the overlap with the annotation anew, and show everything."""
-        if self.review is not None and not self.review.prediction.isThere:  # deleted in another module
-            self.review = None
+        self._forgetDeleted()
         self._overlaps = self.review.settle() if self.review is not None else {}
         self._fill()
+
+    def _forgetDeleted(self) -> None:
+        """Prediction or scan may have been deleted in another module."""
+        if self.review is not None and not self.review.prediction.isThere:
+            self.review = None
 
     def _fill(self) -> None:
         parameters = self.state.parameters
@@ -149,6 +153,7 @@ class ReviewSection:
 
     def refresh(self) -> None:
         """Show what can be done now."""
+        self._forgetDeleted()
         ui, chosen = self.ui, self.table.chosen
         none = _("Find lymph nodes first.") if self.review is None else None
         if self._isSoughtAnew():
@@ -280,8 +285,9 @@ class ReviewSection:
             )
         with attempt(_("The training set was not updated.")):
             if message and self.logic.trainingSet.caseOf(self.state.scan) is not None:
-                if mayReplace(self.logic.trainingSet, self.state.scan):
-                    self.logic.trainingSet.save(self.state.scan, replaceNewer=True)
+                how = howToSave(self.logic.trainingSet, self.state.scan)
+                if how is not None:
+                    self.logic.trainingSet.save(self.state.scan, **how)
                     message += " " + _("The training set is up to date.")
             elif message:
                 message += " " + _("Add the scan to the training set, so that the next fine-tuning learns from it.")

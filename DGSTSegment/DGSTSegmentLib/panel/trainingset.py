@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, roles
-from .casefiles import readInto, writeSegmentation, writeVolume
+from .casefiles import readInto, removedOnFailure, writeSegmentation, writeVolume
 from .casestate import byStudy, digestOf, imageDigest, imageState, stateOf
 from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
@@ -81,21 +82,14 @@ class TrainingSet:
         marked, refused = bridge.countMarked(annotation), bridge.countMarked(rejected)
         name = scan.GetName()
         if not marked and not refused and completeness == "marked":
-            raise InputError(
-                _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.").format(
-                    scan=name
-                )
-            )
+            problem = _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.")
+            raise InputError(problem.format(scan=name))
         bridge.geometryOf(scan)
         region = roles.regionOf(annotation) if completeness == "region" else None
         bridge.refuseMoved(annotation, rejected, region)
         if self._isOlderThan(scan, old) and not replaceNewer:
-            raise InputError(
-                _(
-                    "{scan} was changed in the training set since this scene had it; open it from the training set's "
-                    "table first."
-                ).format(scan=name)
-            )
+            problem = _("{scan} was changed in the training set since this scene had it; open it from the table first.")
+            raise InputError(problem.format(scan=name))
         box = boxOf(region) if completeness == "region" else None
         if box is not None and marked:
             refuseEmpty(box, annotation, scan)
@@ -150,10 +144,10 @@ class TrainingSet:
         return self._differs(scan, self.caseOf(scan))
 
     def _differs(self, scan, case: StudyCase | None) -> bool:
-        if case is None:
-            return False
-        if self._isOlderThan(scan, case):
-            return True
+        return case is not None and (self._isOlderThan(scan, case) or self._wasChangedHere(scan))
+
+    def _wasChangedHere(self, scan) -> bool:
+        """Whether the scan's marks are others than this scene last saved or opened."""
         here = self._here(scan)
         if here not in self._savedAt:  # it came with a saved scene
             isSaved = byStudy(scan, _SAVED).get(self._place) == digestOf(scan)
@@ -166,14 +160,12 @@ class TrainingSet:
 
     def changedScans(self) -> list:
         """The open scans of the training set that were changed since they were saved or opened, and those of which that
-        cannot be told, since a transform moves them; none that the training set has a newer state of."""
+        cannot be told, since a transform moves them; none of which only the training set has a newer state."""
         return [scan for scan in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if self._mayHaveChanges(scan)]
 
     def _mayHaveChanges(self, scan) -> bool:
         case = self.caseOf(scan)
-        if case is None or self._isOlderThan(scan, case):
-            return False
-        return scan.GetParentTransformNode() is not None or self._differs(scan, case)
+        return case is not None and (scan.GetParentTransformNode() is not None or self._wasChangedHere(scan))
 
     def newScans(self) -> list:
         """The open scans that hold marks or refusals and are not in the training set."""
@@ -225,38 +217,51 @@ class TrainingSet:
         if self._isOlderThan(scan, case):
             self._replaceMarks(case, scan, replaceOlder)
         elif roles.nodeOf(scan, roles.ANNOTATION) is None:  # it was deleted in another module
-            self._loadMarks(case, scan, [])
+            with removedOnFailure() as made:
+                self._loadMarks(case, scan, made)
         return scan
 
     def _replaceMarks(self, case: StudyCase, scan, mayReplace: bool) -> None:
-        if not mayReplace:
-            raise InputError(
-                _("{scan} is open as it was before the training set was changed.").format(scan=scan.GetName())
+        """Put the case's marks in the place of older ones.
+
+        Raises:
+            InputError: that may not be done, a file cannot be read, or the scan's voxels or their place are not the
+                case's.
+        """
+        problem = _("{scan} is open as it was before the training set was changed.")
+        if mayReplace:
+            problem = _(
+                "{scan} is not the scan of its case any more; remove it in the module Data, then open the case."
             )
-        if case.image and case.image != imageDigest(scan):
-            raise InputError(
-                _("{scan} has other voxels than its case; remove it in the module Data, then open the case.").format(
-                    scan=scan.GetName()
-                )
-            )
+        if not mayReplace or not self._isImageOf(case, scan):
+            raise InputError(problem.format(scan=scan.GetName()))
         old = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
         old.append(roles.regionOf(old[0]) if old[0] is not None else None)
-        self._loadMarks(case, scan, [], anew=True)
+        with removedOnFailure() as made:
+            self._loadMarks(case, scan, made, anew=True)
         for node in old:
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
         self._remember(scan, case)
 
-    def _load(self, case: StudyCase):
+    def _isImageOf(self, case: StudyCase, scan) -> bool:
+        """Whether the scan has the voxels and the place of the case's image."""
         made = []
         try:
-            path = self.study.case_folder(case.id) / IMAGE_FILE
-            scan = readInto("vtkMRMLScalarVolumeNode", case.name, path, made)
-            self._loadMarks(case, scan, made)
-        except InputError:
+            stored = readInto("vtkMRMLScalarVolumeNode", case.name, self._imageFile(case), made)
+            there, here = bridge.volumeOf(stored), bridge.volumeOf(scan)
+            return there.geometry.same_grid(here.geometry) and np.array_equal(there.array, here.array)
+        finally:
             for node in made:
                 slicer.mrmlScene.RemoveNode(node)
-            raise
+
+    def _imageFile(self, case: StudyCase) -> Path:
+        return self.study.case_folder(case.id) / IMAGE_FILE
+
+    def _load(self, case: StudyCase):
+        with removedOnFailure() as made:
+            scan = readInto("vtkMRMLScalarVolumeNode", case.name, self._imageFile(case), made)
+            self._loadMarks(case, scan, made)
         roles.setCase(scan, self._place, case.id)
         self._remember(scan, case)
         return scan

@@ -49,9 +49,10 @@ class Case:
 
     @property
     def image_fingerprint(self) -> str:
-        """Tells this image from any others, whatever is marked in it."""
-        seen = hashlib.blake2b(self.image.geometry.ijk_to_world.tobytes(), digest_size=16)
-        seen.update(np.ascontiguousarray(self.image.array))
+        """Tells this image's voxels from any others', in whatever file format and wherever they lie."""
+        seen = hashlib.blake2b(repr(self.image.array.shape).encode(), digest_size=16)
+        for part in self.image.array:
+            seen.update(np.ascontiguousarray(part, dtype=np.float32))
         return seen.hexdigest()
 
     @property

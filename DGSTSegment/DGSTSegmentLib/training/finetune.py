@@ -35,7 +35,7 @@ from .knowledge import knowledge_of, settled
 from .material import Material, differences, fixed_by
 from .patches import PreparedCase
 from .predict import Predictor
-from .preparation import prepare_case
+from .preparation import is_prepared, prepare_case
 from .request import FinetuneRequest
 from .run import Run
 from .trainer import Trainer
@@ -81,7 +81,7 @@ def finetune(
 
     Args:
         request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
-        resume: go on where the run in ``request.out`` stopped, to the very same result.
+        resume: go on where the run in ``request.out`` stopped; on a CPU to the very same result.
         on_event: hears of progress and notes.
         should_stop: asked after every step.
 
@@ -141,7 +141,7 @@ class _Finetuning:
     def _prepared(self, chosen: list[int]) -> list[PreparedCase]:
         """The cases to learn from; those that an earlier start prepared are there at once."""
         folders = {n: self.run.cache / str(n) for n in chosen}
-        new = [n for n in chosen if not folders[n].exists()]
+        new = [n for n in chosen if not is_prepared(folders[n])]
         phase = self.reporter.phase("prepare", len(new)) if new else None
         prepared = []
         for n in chosen:

@@ -43,7 +43,7 @@ class Described:
 
 
 class Cases:
-    """The cases of a study, read one by one, so that many need no more memory than few.
+    """The cases of a study, read one by one: no more of them than ``KEPT_BYTES`` stay in memory untaken.
 
     Args:
         files: where they lie.
@@ -61,8 +61,8 @@ class Cases:
             self.described.append(
                 Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprint)
             )
-            room -= case.nbytes
-            if room >= 0:
+            if case.nbytes <= room:
+                room -= case.nbytes
                 self._kept[n] = case
 
     def __len__(self) -> int:
@@ -160,11 +160,12 @@ def differences(run: Run, material: Material) -> list[str]:
         "it as it is now; begin a new run to learn from the change."
         for name in changed
     ]
+    begun = {name: run.fixed.get(name, "of unknown version") for name in versions()}
     notes += [
-        f"The run was begun with {name} {run.fixed[name]} and goes on with {now}; last digits can differ from those of "
-        "one that was not interrupted."
+        f"The run was begun with {name} {begun[name]} and goes on with {now}; it can come out otherwise than one that "
+        "was not interrupted."
         for name, now in versions().items()
-        if run.fixed.get(name, now) != now
+        if begun[name] != now
     ]
     return notes
 

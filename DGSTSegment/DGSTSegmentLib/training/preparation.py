@@ -20,6 +20,8 @@ from .knowledge import NODE, knowledge_of
 from .patches import PreparedCase
 
 PARTS = ("image", "knowledge")
+_FORMAT = "2"
+"""Of the codes of a knowledge map; those of 1 had decided near marked nodes already."""
 
 
 def prepare_case(
@@ -39,9 +41,18 @@ def prepare_case(
     Raises:
         InputError: the disk is full; nothing half-written stays.
     """
-    if not folder.exists():
-        _write(_computed(read(), plan, reporter or Reporter()), folder)
-    return _mapped(name, folder)
+    if not is_prepared(folder):
+        _write(_computed(read(), plan, reporter or Reporter()), _place(folder))
+    return _mapped(name, _place(folder))
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether ``prepare_case`` finds the case there, as this version of the program writes it."""
+    return _place(folder).exists()
+
+
+def _place(folder: Path) -> Path:
+    return folder / _FORMAT
 
 
 def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: batch, loss, strategy's step, checkpoint; resumes to the bit."""
+"""The training loop: batch, loss, strategy's step, checkpoint; on a CPU it resumes to the bit."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..imaging.arrays import save_array
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from .panels import Panel
@@ -63,7 +64,8 @@ def read_jobs(folder: Path) -> list[Job]:
 def write_painted(folder: Path, number: int, panel: str, pixels: np.ndarray) -> None:
     """Leave a painted panel of job ``number``; it appears whole or not at all."""
     partial = folder / "partial.npy"
-    np.save(partial, pixels)
+    with open(partial, "wb") as file:
+        save_array(file, pixels)
     partial.replace(_painted_path(folder, number, panel))
 
 
@@ -87,7 +89,8 @@ class _Store:
     def volume(self, volume: Volume) -> dict:
         if id(volume) not in self.kept:
             name = f"volume-{len(self.kept)}.npy"
-            np.save(self.folder / name, volume.array)
+            with open(self.folder / name, "wb") as file:
+                save_array(file, volume.array)
             entry = {"file": name, "ijk_to_world": volume.geometry.ijk_to_world.tolist()}
             self.kept[id(volume)] = (volume, entry)
         return self.kept[id(volume)][1]

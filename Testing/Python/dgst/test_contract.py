@@ -179,27 +179,6 @@ def weighted_mean(values, decay, power):
     return sum(weight * value**power for weight, value in zip(weights, values, strict=True)) / sum(weights)
 
 
-def test_static_keeps_moving_the_entries_with_the_largest_summed_gradients(unet):
-    network = unet.fresh()
-    strategy = make_strategy("static", network, head=unet.head, gamma=GAMMA)
-    sums = {key: torch.zeros_like(p) for key, p in network.named_parameters()}
-    for batch in range(5):
-        assert strategy.warm_up_batches == 5 - batch
-        backward(unet, network, [batch])
-        for key, parameter in network.named_parameters():
-            if parameter.grad is not None:
-                sums[key] += parameter.grad.abs()
-        strategy.observe()
-    assert all(torch.equal(now, snapshot(unet.original)[key]) for key, now in snapshot(network).items())
-    for step in range(3):
-        backward(unet, network, [100 + step])
-        strategy.step()
-    for key, before in unet.original.named_parameters():
-        if unet.kind_of(key) == "row":
-            moved = unet.rows(key, network.get_parameter(key)) != unet.rows(key, before)
-            assert torch.equal(moved, largest_by_stable_order(unet.rows(key, sums[key]))), key
-
-
 def test_random_draws_anew_at_each_step_and_by_its_seed(unet):
     def moved_at_two_steps(seed: int) -> list[torch.Tensor]:
         network = unet.fresh()
@@ -353,34 +332,6 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
     ]:
         with pytest.raises(ValueError, match=sentence):
             make_strategy(**{"network": network, "head": unet.head, **arguments})
-
-
-@pytest.mark.parametrize("broken", [[3], [0, 1, 2, 3, 4]])
-def test_static_leaves_batches_out_whose_gradients_are_not_finite(unet, broken):
-    networks = [unet.fresh(), unet.fresh()]
-    strategies = [make_strategy("static", network, head=unet.head, gamma=GAMMA) for network in networks]
-    for batch in range(5):
-        for network, strategy in zip(networks, strategies, strict=True):
-            if strategy is strategies[0] or batch not in broken:
-                backward(unet, network, [batch])
-            if strategy is strategies[0] and batch in broken:
-                next(p for p in network.parameters() if p.grad is not None).grad.fill_(float("nan"))
-            strategy.observe()
-    backward(unet, networks[0], [9])
-    if len(broken) == 5:
-        with pytest.raises(RuntimeError, match="No observed batch had finite gradients"):
-            strategies[0].step()
-        return
-    chosen, expected = (strategy.selector.columns for strategy in strategies)
-    assert chosen.keys() == expected.keys() and all(torch.equal(chosen[name], expected[name]) for name in chosen)
-
-
-def test_static_refuses_to_step_before_it_has_observed(unet):
-    network = unet.fresh()
-    strategy = make_strategy("static", network, head=unet.head)
-    backward(unet, network, [0])
-    with pytest.raises(RuntimeError, match="5 more batches"):
-        strategy.step()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA; none here")

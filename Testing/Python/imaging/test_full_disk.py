@@ -58,6 +58,14 @@ def test_a_disk_that_takes_only_the_beginning_of_a_small_file_is_refused(ending,
     np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_volume_with_voxels_that_are_no_numbers_is_written_as_it_is(ending, tmp_path):
+    array = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+    array[1, 2, 3] = np.nan
+    write_volume(_SMALL.with_array(array), tmp_path / f"p{ending}")
+    assert (tmp_path / f"p{ending}").exists()
+
+
 @pytest.mark.parametrize("short", [1, 4096])
 def test_an_array_that_the_disk_takes_only_a_part_of_is_refused(short, tmp_path):
     whole = tmp_path / "whole.npy"

@@ -12,7 +12,9 @@ PLAN = Plan((3.0, 1.0, 1.0), (8, 16, 16), transpose=(1, 0, 2), lower=-80.5, sepa
 
 
 def test_plan_and_card_survive_json():
-    card = ModelCard("m", labels={"background": 0, "node": 1}, folds=("0", "1"), spacing_kji=(3.0, 1.0, 1.0), version=3)
+    card = ModelCard(
+        "m", labels={"background": 0, "node": 1}, folds=("0", "1"), spacing_kji=(3.0, 1.0, 1.0), created="now"
+    )
     assert Plan.from_json(json.loads(json.dumps(PLAN.to_json()))) == PLAN
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json()))) == card
 

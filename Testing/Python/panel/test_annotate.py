@@ -164,3 +164,68 @@ def test_an_annotation_deleted_elsewhere_leaves_an_editor_without_one(host, pane
     assert ui.segmentEditor.segmentationNode() is None
     ui.newNodeButton.click()
     assert ui.segmentEditor.segmentationNode() is roles.nodeOf(scan, roles.ANNOTATION)
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+def test_a_box_without_lymph_nodes_is_a_case_that_can_be_learned_from(ui, logic, scan, refusals):
+    from DGSTSegmentLib.panel import bridge, lymphnode, roles
+
+    ui.regionRadio.click()
+    box = tuple((0, n) for n in ball().shape)
+    for _ in range(refusals):
+        node = roles.makeNode(scan, roles.REJECTED, "no nodes")
+        bridge.setSegmentMask(node, lymphnode.addRejected(node), ball(), box, bridge.geometryOf(scan))
+    ui.addCaseButton.click()
+    (case,) = logic.trainingSet.cases()
+    assert (case.marked, case.rejected, len(case.boxes)) == (0, refusals, 1)
+    read = read_case(logic.study.case_files()[0])
+    assert read.region.array.any() and not read.annotation.array.any()
+
+
+def test_a_box_beside_the_marks_is_refused_when_it_is_saved(ui, logic, scan):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    ui.regionRadio.click()
+    roi = roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION))
+    roi.SetCenter(*(np.asarray(roi.GetCenter()) + [0, 0, 500.0]))
+    ui.addCaseButton.click()
+    assert any("None of the marked lymph nodes lies in the box" in text for text in answers.shown)
+    assert logic.trainingSet.cases() == []
+
+
+def test_a_box_that_a_transform_moves_is_refused(ui, logic, scan):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    ui.regionRadio.click()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
+    roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)).SetAndObserveTransformNodeID(transform.GetID())
+    ui.addCaseButton.click()
+    assert any("is moved by the transform Shift" in text for text in answers.shown)
+    assert logic.trainingSet.cases() == []
+
+
+def test_a_box_is_seen_again_with_its_scan_and_not_replaced_unasked(host, panel, ui, logic, scan):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    other = open_scan(panel, host, tiny_case(1)[0], "Other scan")
+    for node in (scan, other):
+        ui.inputVolumeSelector.setCurrentNode(node)
+        ui.regionRadio.click()
+    ui.inputVolumeSelector.setCurrentNode(scan)
+    first, second = (roles.regionOf(roles.nodeOf(node, roles.ANNOTATION)) for node in (scan, other))
+    assert first.GetDisplayNode().GetVisibility() and not second.GetDisplayNode().GetVisibility()
+    answers.give("Cancel")
+    ui.placeBoxButton.click()
+    assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is first
+    answers.give("OK")
+    ui.placeBoxButton.click()
+    assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is not first

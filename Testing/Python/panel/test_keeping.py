@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from DGSTSegmentLib.training.case import read_case
-
 from ..conftest import tiny_case
 from .conftest import ball, find, mark, open_scan, predicted, press, until
-from .test_review import predicted_again
+from .test_review import found_anew, predicted_again
 
 
 def stored_marks(logic):
@@ -86,7 +84,9 @@ def test_decisions_that_no_case_has_are_asked_about_before_learning(
 
     reviewed = review.review.scan
     other = open_scan(panel, host, tiny_case(0)[0])
-    for scan, mask in ((other, ball()), (other, ball()), (reviewed, np.ones((40, 60, 60), bool))):
+    corner = np.zeros((40, 60, 60), bool)
+    corner[1:4, 2:5, 2:5] = True
+    for scan, mask in ((other, ball()), (other, ball()), (reviewed, corner)):
         mark(logic, scan, mask)
     for scan in (other, reviewed):
         logic.addToTrainingSet(scan)
@@ -125,160 +125,46 @@ def test_a_scan_that_was_deleted_in_another_module_ends_its_review(host, panel, 
     assert ui.findingsTable.rowCount == 0
 
 
-@pytest.mark.parametrize("refusals", [0, 1])
-def test_a_box_without_lymph_nodes_is_a_case_that_can_be_learned_from(ui, logic, scan, refusals):
-    from DGSTSegmentLib.panel import bridge, lymphnode, roles
-
-    ui.regionRadio.click()
-    box = tuple((0, n) for n in ball().shape)
-    for _ in range(refusals):
-        node = roles.makeNode(scan, roles.REJECTED, "no nodes")
-        bridge.setSegmentMask(node, lymphnode.addRejected(node), ball(), box, bridge.geometryOf(scan))
-    ui.addCaseButton.click()
-    (case,) = logic.trainingSet.cases()
-    assert (case.marked, case.rejected, len(case.boxes)) == (0, refusals, 1)
-    read = read_case(logic.study.case_files()[0])
-    assert read.region.array.any() and not read.annotation.array.any()
-
-
-def test_a_box_beside_the_marks_is_refused_when_it_is_saved(ui, logic, scan):
-    from preview_host import answers
-
-    from DGSTSegmentLib.panel import roles
-
-    mark(logic, scan, ball())
-    ui.regionRadio.click()
-    roi = roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION))
-    roi.SetCenter(*(np.asarray(roi.GetCenter()) + [0, 0, 500.0]))
-    ui.addCaseButton.click()
-    assert any("None of the marked lymph nodes lies in the box" in text for text in answers.shown)
-    assert logic.trainingSet.cases() == []
-
-
-def test_a_box_that_a_transform_moves_is_refused(ui, logic, scan):
-    import slicer
-    from preview_host import answers
-
-    from DGSTSegmentLib.panel import roles
-
-    mark(logic, scan, ball())
-    ui.regionRadio.click()
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
-    roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)).SetAndObserveTransformNodeID(transform.GetID())
-    ui.addCaseButton.click()
-    assert any("is moved by the transform Shift" in text for text in answers.shown)
-    assert logic.trainingSet.cases() == []
-
-
-def test_a_box_is_seen_again_with_its_scan_and_not_replaced_unasked(host, panel, ui, logic, scan):
-    from preview_host import answers
-
-    from DGSTSegmentLib.panel import roles
-
-    other = open_scan(panel, host, tiny_case(1)[0], "Other scan")
-    for node in (scan, other):
-        ui.inputVolumeSelector.setCurrentNode(node)
-        ui.regionRadio.click()
-    ui.inputVolumeSelector.setCurrentNode(scan)
-    first, second = (roles.regionOf(roles.nodeOf(node, roles.ANNOTATION)) for node in (scan, other))
-    assert first.GetDisplayNode().GetVisibility() and not second.GetDisplayNode().GetVisibility()
-    answers.give("Cancel")
-    ui.placeBoxButton.click()
-    assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is first
-    answers.give("OK")
-    ui.placeBoxButton.click()
-    assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is not first
-
-
-def test_a_scene_older_than_the_study_is_not_urged_upon_it_and_takes_the_newer_marks(
-    host, panel, ui, logic, scan, tmp_path
-):
-    import slicer
-    from preview_host import answers
-
+def test_a_node_that_both_models_found_is_annotated_once(review, logic):
     from DGSTSegmentLib.panel import bridge, roles
 
-    mark(logic, scan, ball())
-    ui.addCaseButton.click()
-    path = str(tmp_path / "monday.mrb")
-    assert slicer.util.saveScene(path)
-    mark(logic, scan, ball())
-    logic.addToTrainingSet(scan)
-    host.close_scene()
-    slicer.util.loadScene(path)
-    host.process_events()
-    old = panel.state.scan
-    assert logic.trainingSet.changedScans() == []
-    step = panel.nextStep.step()
-    assert "newer state" in step.sentence and step.button == ""
-    ui.caseTable.selectRow(0)
-    answers.give("Cancel", "OK")
-    ui.openCaseButton.click()
-    assert len(bridge.segmentIds(roles.nodeOf(old, roles.ANNOTATION))) == 1
-    ui.openCaseButton.click()
-    host.process_events()
-    assert panel.state.scan is old and len(bridge.segmentIds(roles.nodeOf(old, roles.ANNOTATION))) == 2
-    assert not logic.trainingSet.isOlder(old) and not logic.trainingSet.hasChanges(old)
-    assert ui.segmentEditor.segmentationNode() is roles.nodeOf(old, roles.ANNOTATION)
+    before = review.review.prediction
+    after = found_anew(before, roles.AFTER, "after")
+    for role in (roles.BEFORE, roles.AFTER):
+        logic.review(before.scan, role).accept(1)
+    for role in (roles.BEFORE, roles.AFTER):
+        logic.review(before.scan, role).apply()
+    assert len(bridge.segmentIds(roles.nodeOf(before.scan, roles.ANNOTATION))) == 1
+    assert after.finding(1).state == "annotated" and logic.review(before.scan, roles.AFTER).pending() == []
 
 
-@pytest.mark.parametrize("clear", [True, False])
-def test_after_a_scene_was_loaded_the_editor_holds_the_scans_annotation(
-    host, panel, ui, logic, scan, tiny_models, tmp_path, clear
-):
-    import slicer
+def test_taking_a_rejection_back_leaves_its_neighbours_rejected(host, panel, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge, lymphnode, roles
 
-    from DGSTSegmentLib.panel import roles
-
-    find(host, panel)
-    mark(logic, scan, ball())
-    panel.annotate.showScan()
-    path = str(tmp_path / "scene.mrb")
-    assert slicer.util.saveScene(path)
-    if clear:
-        predicted(panel, host, tiny_case(1)[1], "Other")
-    else:
-        host.close_scene()
-        open_scan(panel, host, tiny_case(1)[0], "Other")
-        ui.newNodeButton.click()
-    slicer.util.loadScene(path, {"clear": clear})
-    host.process_events()
-    annotation = roles.nodeOf(panel.state.scan, roles.ANNOTATION)
-    assert annotation is not None
-    assert ui.segmentEditor.segmentationNode() is annotation
-    assert panel.annotate.editor.node.GetSegmentationNode() is annotation
-    assert ui.segmentEditor.sourceVolumeNode() is panel.state.scan
+    number = review.table.chosen
+    press(host, "x")
+    ui.applyButton.click()
+    again = predicted_again(panel, host, review.review.prediction)
+    node = roles.nodeOf(again.scan, roles.REJECTED)
+    beside = np.zeros((40, 60, 60), bool)
+    beside[20, 20:40, 15] = True
+    assert beside[bridge.segmentMask(node, bridge.segmentIds(node)[0], again.scan)].any()
+    bridge.setSegmentMask(
+        node, lymphnode.addRejected(node), beside, ((0, 40), (0, 60), (0, 60)), bridge.geometryOf(again.scan)
+    )
+    logic.review(again.scan).forgetRejection(number)
+    (left,) = bridge.segmentIds(node)
+    assert bridge.segmentMask(node, left, again.scan).sum() >= 15
 
 
-def test_each_of_two_studies_knows_for_itself_what_of_a_scan_it_has(ui, logic, scan, tmp_path):
-    first, second = str(logic.study.folder), str(tmp_path / "other")
-    mark(logic, scan, ball())
-    for folder in (second, first):
-        logic.setStudyFolder(folder)
-        logic.addToTrainingSet(scan)
+def test_a_run_that_has_ended_is_not_cancelled_away(host, logic, scan, tiny_models):
     mark(logic, scan, ball())
     logic.addToTrainingSet(scan)
-    assert not logic.trainingSet.hasChanges(scan)
-    logic.setStudyFolder(second)
-    assert logic.trainingSet.hasChanges(scan) and ui.addCaseButton.enabled
-    ui.addCaseButton.click()
-    assert stored_marks(logic) == [2]
-
-
-def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, scan, tmp_path):
-    import slicer
-
-    mark(logic, scan, ball())
-    mark(logic, scan, np.roll(ball(), 3, axis=0))
-    ui.addCaseButton.click()
-    path = str(tmp_path / "scene.mrb")
-    assert slicer.util.saveScene(path)
-    host.close_scene()
-    slicer.util.loadScene(path)
+    task = logic.fineTune(steps=1)
+    until(host, lambda: task.done)
+    logic.cancel(task)
     host.process_events()
-    assert not logic.trainingSet.hasChanges(panel.state.scan)
-    mark(logic, panel.state.scan, np.roll(ball(), 6, axis=0))
-    assert logic.trainingSet.hasChanges(panel.state.scan)
+    assert (task.folder / "delta.safetensors").exists()
 
 
 def test_a_search_in_one_scan_keeps_no_other_from_being_reviewed(host, panel, ui, logic, scan, tiny_models):

@@ -125,6 +125,18 @@ def test_boxes_on_an_oblique_grid_hold_the_voxels_whose_centres_lie_in_them():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_one_scan_is_known_again_in_another_file_format(files, geometry, tmp_path):
+    image, _ = scan(geometry, (6, 9, 10), (13, 22, 20))
+    write_volume(image.with_array(image.array.astype(np.float32)), tmp_path / "ct.nrrd")
+    one, other = read_case(CaseFiles(**files)), read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
+    assert one.image_fingerprint == other.image_fingerprint
+    changed = image.array.copy()
+    changed[3, 4, 5] += 1
+    write_volume(image.with_array(changed), tmp_path / "ct.nrrd")
+    other = read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
+    assert one.image_fingerprint != other.image_fingerprint
+
+
 def test_a_picture_like_image_is_noted_not_refused(files, geometry, tmp_path):
     write_volume(
         Volume(np.full(geometry.shape, 100, np.uint8) + (np.arange(32) % 2).astype(np.uint8), geometry),

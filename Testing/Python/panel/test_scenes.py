@@ -1,0 +1,168 @@
+"""What the training set knows of a scan across scenes and studies: newer and older states, and what was saved where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ..conftest import tiny_case
+from .conftest import ball, find, mark, open_scan, predicted, until
+
+
+def stored_marks(logic):
+    return [case.marked for case in logic.trainingSet.cases()]
+
+
+@pytest.fixture
+def refusal():
+    """What the module raises: another class once it was reloaded."""
+    from DGSTSegmentLib.errors import InputError
+
+    return InputError
+
+
+def test_a_scene_older_than_the_study_is_not_urged_upon_it_and_takes_the_newer_marks(host, panel, ui, logic, monday):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import bridge, roles
+
+    old = monday
+    assert logic.trainingSet.changedScans() == []
+    step = panel.nextStep.step()
+    assert "newer state" in step.sentence and step.button == ""
+    ui.caseTable.selectRow(0)
+    answers.give("Cancel", "OK")
+    ui.openCaseButton.click()
+    assert len(bridge.segmentIds(roles.nodeOf(old, roles.ANNOTATION))) == 1
+    ui.openCaseButton.click()
+    host.process_events()
+    assert panel.state.scan is old and len(bridge.segmentIds(roles.nodeOf(old, roles.ANNOTATION))) == 2
+    assert not logic.trainingSet.isOlder(old) and not logic.trainingSet.hasChanges(old)
+    assert ui.segmentEditor.segmentationNode() is roles.nodeOf(old, roles.ANNOTATION)
+
+
+@pytest.mark.parametrize("clear", [True, False])
+def test_after_a_scene_was_loaded_the_editor_holds_the_scans_annotation(
+    host, panel, ui, logic, scan, tiny_models, tmp_path, clear
+):
+    import slicer
+
+    from DGSTSegmentLib.panel import roles
+
+    find(host, panel)
+    mark(logic, scan, ball())
+    panel.annotate.showScan()
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    if clear:
+        predicted(panel, host, tiny_case(1)[1], "Other")
+    else:
+        host.close_scene()
+        open_scan(panel, host, tiny_case(1)[0], "Other")
+        ui.newNodeButton.click()
+    slicer.util.loadScene(path, {"clear": clear})
+    host.process_events()
+    annotation = roles.nodeOf(panel.state.scan, roles.ANNOTATION)
+    assert annotation is not None
+    assert ui.segmentEditor.segmentationNode() is annotation
+    assert panel.annotate.editor.node.GetSegmentationNode() is annotation
+    assert ui.segmentEditor.sourceVolumeNode() is panel.state.scan
+
+
+@pytest.fixture
+def monday(host, panel, ui, logic, scan, tmp_path):
+    """The scan as a scene of Monday has it, with one mark; its case was given another one on Tuesday."""
+    import slicer
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    path = str(tmp_path / "monday.mrb")
+    assert slicer.util.saveScene(path)
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    host.close_scene()
+    slicer.util.loadScene(path)
+    host.process_events()
+    return panel.state.scan
+
+
+@pytest.mark.parametrize(("replace", "marked"), [("Cancel", [2]), ("OK", [3])])
+def test_new_marks_in_an_older_scene_are_asked_about_before_learning(
+    host, panel, ui, logic, monday, tiny_models, replace, marked
+):
+    from preview_host import answers
+
+    for _ in range(2):
+        mark(logic, monday, ball())
+    panel.state.parameters.steps = 1
+    answers.give("Yes", replace, *(["Cancel"] if replace == "Cancel" else []))
+    ui.startButton.click()
+    assert "latest marks of Tiny scan" in answers.asked[0] and "newer state of Tiny scan" in answers.asked[1]
+    until(host, lambda: not logic.engine.busy)
+    assert stored_marks(logic) == marked
+
+
+@pytest.mark.parametrize("damage", ["rejected.seg.nrrd", "image.nrrd"])
+def test_newer_marks_that_cannot_be_taken_leave_the_open_ones_alone(host, ui, logic, monday, damage):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import bridge, casefiles, roles
+
+    (case,) = logic.trainingSet.cases()
+    folder = logic.study.case_folder(case.id)
+    if damage == "image.nrrd":
+        moved = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, monday, "moved")
+        moved.SetOrigin(1.0, 2.0, 3.0)
+        casefiles.writeVolume(moved, folder / damage)
+        slicer.mrmlScene.RemoveNode(moved)
+    else:
+        (folder / "case.json").write_text((folder / "case.json").read_text().replace('"rejected": 0', '"rejected": 1'))
+        (folder / damage).write_bytes(b"NRRD0004")
+    before = bridge.segmentIds(roles.nodeOf(monday, roles.ANNOTATION))
+    ui.caseTable.selectRow(0)
+    answers.give("OK")
+    ui.openCaseButton.click()
+    assert answers.shown and len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
+    assert bridge.segmentIds(roles.nodeOf(monday, roles.ANNOTATION)) == before
+
+
+def test_a_study_that_cannot_be_read_is_no_leave_to_replace_its_case(ui, logic, monday, monkeypatch, refusal):
+    from DGSTSegmentLib.panel.keeping import howToSave
+
+    def unreadable(_scan):
+        raise refusal("the drive is gone")
+
+    monkeypatch.setattr(logic.trainingSet, "isOlder", unreadable)
+    assert howToSave(logic.trainingSet, monday) is None
+
+
+def test_each_of_two_studies_knows_for_itself_what_of_a_scan_it_has(ui, logic, scan, tmp_path):
+    first, second = str(logic.study.folder), str(tmp_path / "other")
+    mark(logic, scan, ball())
+    for folder in (second, first):
+        logic.setStudyFolder(folder)
+        logic.addToTrainingSet(scan)
+    mark(logic, scan, ball())
+    logic.addToTrainingSet(scan)
+    assert not logic.trainingSet.hasChanges(scan)
+    logic.setStudyFolder(second)
+    assert logic.trainingSet.hasChanges(scan) and ui.addCaseButton.enabled
+    ui.addCaseButton.click()
+    assert stored_marks(logic) == [2]
+
+
+def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, scan, tmp_path):
+    import slicer
+
+    mark(logic, scan, ball())
+    mark(logic, scan, np.roll(ball(), 3, axis=0))
+    ui.addCaseButton.click()
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    slicer.util.loadScene(path)
+    host.process_events()
+    assert not logic.trainingSet.hasChanges(panel.state.scan)
+    mark(logic, panel.state.scan, np.roll(ball(), 6, axis=0))
+    assert logic.trainingSet.hasChanges(panel.state.scan)
