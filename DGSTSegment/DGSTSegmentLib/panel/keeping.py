@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .review import Review
-from .state import attempt, tell
+from .state import attempt
 from .trainingset import TrainingSet
 
 
@@ -17,7 +17,7 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
     None where the user does not want that, or where the study folder cannot be read.
     """
     isOlder, lost = False, None
-    with tell(_("The study folder could not be read.")):
+    with attempt(_("The study folder could not be read.")):
         isOlder, lost = trainingSet.isOlder(scan), trainingSet.marksLost(scan)
     name, agreed = scan.GetName(), lost == 0 and not isOlder
     if isOlder:

@@ -122,7 +122,7 @@ def test_what_can_be_seen_beforehand_is_refused_before_an_engine_starts(
         (["--completeness", "region"], "none is given"),
         (
             ["--completeness", "region", "--region", "900 900 900 950 950 950", "--region", "0 0 0 1 1 1"],
-            "no annotation",
+            "no voxel of the scan",
         ),
     ],
 )
