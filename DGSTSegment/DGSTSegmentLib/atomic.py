@@ -24,7 +24,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     partial = path.with_name(f".partial-{path.name}")
     try:
         yield partial
-        _flush_to_disk(partial)
+        flush_to_disk(partial)
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -42,6 +42,11 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Return once the disk has the whole file.
+
+    Raises:
+        OSError: it does not take it.
+    """
     with open(path, "rb+") as file:
         os.fsync(file.fileno())

@@ -91,8 +91,8 @@ def write_array(volume: Volume, path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be written.
     """
-    with atomic_path(path) as partial, open(partial, "wb") as file:
-        save_array(file, volume.array)
+    with atomic_path(path) as partial:
+        save_array(partial, volume.array)
     return {"array": str(path), "ijk_to_world": volume.geometry.ijk_to_world.tolist()}
 
 

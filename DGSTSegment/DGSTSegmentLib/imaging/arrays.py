@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import os
 
 import numpy as np
 
 
-def save_array(file: BinaryIO, array: np.ndarray) -> None:
-    """Write ``array`` to an open file as ``.npy``.
+def save_array(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Write ``array`` to a file as ``.npy``.
 
     ``numpy.save`` hands the values to the C library, which keeps to itself that the disk took only a part of them.
 
     Raises:
-        OSError: the disk is full; it may be raised only when the file is closed.
+        OSError: the disk is full.
     """
     array = np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    file.write(array.reshape(-1).view(np.uint8))
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.reshape(-1).view(np.uint8))

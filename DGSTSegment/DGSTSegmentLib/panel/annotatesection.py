@@ -60,7 +60,7 @@ class AnnotateSection:
     def refresh(self) -> None:
         """Show what can be done now."""
         ui, scan = self.ui, self.state.scan
-        noScan = _("Choose a CT scan first.") if scan is None else None
+        noScan = self._noScan()
         allow(
             ui.newNodeButton,
             noScan,
@@ -77,8 +77,9 @@ class AnnotateSection:
 
     def offerFinding(self) -> None:
         """The chosen finding can be taken into the annotation."""
-        noScan = _("Choose a CT scan first.") if self.state.scan is None else None
-        noFinding = noScan or (None if self.chosenFinding() else _("Choose a finding in the table of findings first."))
+        noFinding = self._noScan() or (
+            None if self.chosenFinding() else _("Choose a finding in the table of findings first.")
+        )
         toolTip = _("Take the chosen finding into the annotation, and correct it there.")
         allow(self.ui.fromFindingButton, noFinding, toolTip)
 
@@ -208,6 +209,10 @@ class AnnotateSection:
 
     # ---------------------------------------------------------------------------------------------------- internals
 
+    def _noScan(self) -> str | None:
+        """Why nothing can be marked; None where a scan is chosen."""
+        return _("Choose a CT scan first.") if self.state.scan is None else None
+
     def _annotation(self):
         scan = self.state.scan
         return roles.nodeOf(scan, roles.ANNOTATION) if scan is not None else None
@@ -239,7 +244,7 @@ class AnnotateSection:
     def _afterPainting(self) -> None:
         self._waiting = False
         if self.state.parameters is not None:
-            self._refreshAddButton(_("Choose a CT scan first.") if self.state.scan is None else None)
+            self._refreshAddButton(self._noScan())
             self.state.annotationChanged()
 
     def release(self) -> None:

@@ -136,8 +136,10 @@ def tightMask(segmentationNode, segmentId: str, volumeNode) -> tuple[np.ndarray,
 
 
 def _storedMask(segmentationNode, segmentId: str, geometry: Geometry) -> tuple[np.ndarray | None, tuple[int, ...]]:
-    """The segment's own labelmap and the voxel of the grid where it begins; None where it lies on another grid, or
-    reaches over that one's end."""
+    """The segment's own labelmap and the voxel of the grid where it begins; None where it lies on another grid, reaches
+    over that one's end, or is moved by a transform."""
+    if segmentationNode.GetParentTransformNode() is not None:
+        return None, (0, 0, 0)
     labelmap = slicer.vtkOrientedImageData()
     segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
     scalars, extent = labelmap.GetPointData().GetScalars(), labelmap.GetExtent()

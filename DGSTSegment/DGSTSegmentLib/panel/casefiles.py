@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from ..atomic import flush_to_disk
 from ..errors import InputError
 from . import bridge
 
@@ -47,8 +47,7 @@ def _refuseBroken(path: Path, isScan: bool) -> None:
     """
     from ..imaging.files import read_segments, read_volume
 
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+    flush_to_disk(path)
     (read_volume if isScan else read_segments)(path)
 
 

@@ -13,7 +13,7 @@ from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
 from .comparison import comparison, recommended
-from .keeping import howToSave, mayGoOn
+from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
@@ -221,11 +221,8 @@ class FinetuneSection:
         if not changed:
             return True
         question = _("The training set does not have the latest marks of {scans}. Keep them there first?")
-        answer = slicer.util.messageBox(
-            question.format(scans=", ".join(scan.GetName() for scan in changed)),
-            windowTitle=_("Learn from the latest marks?"),
-            standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
-        )
+        names = ", ".join(scan.GetName() for scan in changed)
+        answer = yesNoOrCancel(question.format(scans=names), _("Learn from the latest marks?"))
         if answer == qt.QMessageBox.No:
             return True
         return answer == qt.QMessageBox.Yes and self._keepAll(changed)

@@ -40,11 +40,7 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
     if not waiting:
         return True
     count = sum(len(review.pending()) for review in waiting)
-    answer = slicer.util.messageBox(
-        question.format(count=count),
-        windowTitle=title,
-        standardButtons=qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel,
-    )
+    answer = yesNoOrCancel(question.format(count=count), title)
     added = False
     if answer == qt.QMessageBox.Yes:
         with attempt(failure):
@@ -52,6 +48,12 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
                 review.apply()
             added = True
     return added or answer == qt.QMessageBox.No
+
+
+def yesNoOrCancel(question: str, title: str):
+    """The button that the user pressed, of ``qt.QMessageBox``."""
+    buttons = qt.QMessageBox.Yes | qt.QMessageBox.No | qt.QMessageBox.Cancel
+    return slicer.util.messageBox(question, windowTitle=title, standardButtons=buttons)
 
 
 def _agreed(question: str, title: str) -> bool:

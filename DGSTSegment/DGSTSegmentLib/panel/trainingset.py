@@ -141,9 +141,7 @@ class TrainingSet:
 
     def hasChanges(self, scan) -> bool:
         """Whether an open case of the training set was changed since it was saved or opened."""
-        return self._differs(scan, self.caseOf(scan))
-
-    def _differs(self, scan, case: StudyCase | None) -> bool:
+        case = self.caseOf(scan)
         return case is not None and (self._isOlderThan(scan, case) or self._wasChangedHere(scan))
 
     def _wasChangedHere(self, scan) -> bool:
@@ -155,8 +153,8 @@ class TrainingSet:
         return stateOf(scan) != self._savedAt[here]
 
     def _here(self, scan) -> tuple[str, str]:
-        """A scan as this study knows it."""
-        return self._place, scan.GetID()
+        """A scan as this study knows it; told without reading the study, since each brush stroke asks."""
+        return str(self.study.folder), scan.GetID()
 
     def changedScans(self) -> list:
         """The open scans of the training set that were changed since they were saved or opened, and those of which that

@@ -265,9 +265,10 @@ class _Finetuning:
 
 def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldOutMeasure]:
     """All judged by the same voxels: around marks, a finding of any of them may be a node that nobody marked."""
-    unmarked = np.logical_or.reduce([findings_beside_marks(answer, case.annotation) for answer in answers])
-    judged = settled(knowledge, unmarked)
-    return [measure(answer, case, judged) for answer in answers]
+    if case.completeness == "marked":  # else nothing near marks was left to decide
+        unmarked = np.logical_or.reduce([findings_beside_marks(answer, case.annotation) for answer in answers])
+        knowledge = settled(knowledge, unmarked)
+    return [measure(answer, case, knowledge) for answer in answers]
 
 
 @contextmanager

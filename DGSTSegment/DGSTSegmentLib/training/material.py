@@ -160,12 +160,11 @@ def differences(run: Run, material: Material) -> list[str]:
         "it as it is now; begin a new run to learn from the change."
         for name in changed
     ]
-    begun = {name: run.fixed.get(name, "of unknown version") for name in versions()}
     notes += [
-        f"The run was begun with {name} {begun[name]} and goes on with {now}; it can come out otherwise than one that "
+        f"The run was begun with {name} {begun} and goes on with {version}; it can come out otherwise than one that "
         "was not interrupted."
-        for name, now in versions().items()
-        if begun[name] != now
+        for name, version in versions().items()
+        if (begun := run.fixed.get(name, "of unknown version")) != version
     ]
     return notes
 

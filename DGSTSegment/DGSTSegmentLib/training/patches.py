@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class PreparedCase:
         places = {code: _sample_places(np.isin(self.knowledge, alike), rng) for code, alike in codes.items()}
         object.__setattr__(self, "places", {code: found for code, found in places.items() if len(found)})
 
-    @property
+    @cached_property
     def leaves_open(self) -> bool:
         """Whether some voxels are left to the foundation model's judgement."""
         return bool(np.isin(self.knowledge, (UNKNOWN, NEAR)).any())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from ..atomic import flush_to_disk
 from ..errors import InputError
 from ..imaging.arrays import save_array
 from ..networks.plan import Plan
@@ -61,10 +62,8 @@ def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
     try:
         partial.mkdir(parents=True)
         for name, array in arrays.items():
-            with open(partial / f"{name}.npy", "wb") as file:
-                save_array(file, array)
-                file.flush()
-                os.fsync(file.fileno())
+            save_array(partial / f"{name}.npy", array)
+            flush_to_disk(partial / f"{name}.npy")
         os.replace(partial, folder)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -64,8 +64,7 @@ def read_jobs(folder: Path) -> list[Job]:
 def write_painted(folder: Path, number: int, panel: str, pixels: np.ndarray) -> None:
     """Leave a painted panel of job ``number``; it appears whole or not at all."""
     partial = folder / "partial.npy"
-    with open(partial, "wb") as file:
-        save_array(file, pixels)
+    save_array(partial, pixels)
     partial.replace(_painted_path(folder, number, panel))
 
 
@@ -89,8 +88,7 @@ class _Store:
     def volume(self, volume: Volume) -> dict:
         if id(volume) not in self.kept:
             name = f"volume-{len(self.kept)}.npy"
-            with open(self.folder / name, "wb") as file:
-                save_array(file, volume.array)
+            save_array(self.folder / name, volume.array)
             entry = {"file": name, "ijk_to_world": volume.geometry.ijk_to_world.tolist()}
             self.kept[id(volume)] = (volume, entry)
         return self.kept[id(volume)][1]

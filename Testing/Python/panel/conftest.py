@@ -96,6 +96,14 @@ def scan(panel, host):  # noqa: F811
     return open_scan(panel, host, tiny_case(0)[0])
 
 
+@pytest.fixture
+def refusal():
+    """What the module raises: another class once it was reloaded."""
+    from DGSTSegmentLib.errors import InputError
+
+    return InputError
+
+
 def open_scan(panel, host, volume, name="Tiny scan"):  # noqa: F811
     """Put a volume into the scene and choose it."""
     from DGSTSegmentLib.panel import bridge
@@ -138,6 +146,11 @@ def mark(logic, scan, mask, number=1):
     box = tuple((0, n) for n in mask.shape)
     bridge.setSegmentMask(annotation, id_, np.asarray(mask), box, bridge.geometryOf(scan))
     return id_
+
+
+def stored_marks(logic):
+    """How many nodes are marked in each case of the training set."""
+    return [case.marked for case in logic.trainingSet.cases()]
 
 
 def ball():

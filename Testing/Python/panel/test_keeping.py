@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from ..conftest import tiny_case
-from .conftest import ball, find, mark, open_scan, predicted, press, until
+from .conftest import ball, find, mark, open_scan, predicted, press, stored_marks, until
 from .test_review import found_anew, predicted_again
-
-
-def stored_marks(logic):
-    return [case.marked for case in logic.trainingSet.cases()]
 
 
 def decide(host, review, *keys):
@@ -19,14 +15,6 @@ def decide(host, review, *keys):
     for key in keys:
         press(host, key)
         press(host, "n")
-
-
-@pytest.fixture
-def refusal():
-    """What the module raises: another class once it was reloaded."""
-    from DGSTSegmentLib.errors import InputError
-
-    return InputError
 
 
 @pytest.fixture

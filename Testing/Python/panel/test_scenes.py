@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 
 from ..conftest import tiny_case
-from .conftest import ball, find, mark, open_scan, predicted, until
-
-
-def stored_marks(logic):
-    return [case.marked for case in logic.trainingSet.cases()]
-
-
-@pytest.fixture
-def refusal():
-    """What the module raises: another class once it was reloaded."""
-    from DGSTSegmentLib.errors import InputError
-
-    return InputError
+from .conftest import ball, find, mark, open_scan, predicted, stored_marks, until
 
 
 def test_a_scene_older_than_the_study_is_not_urged_upon_it_and_takes_the_newer_marks(host, panel, ui, logic, monday):
@@ -154,6 +142,10 @@ def test_each_of_two_studies_knows_for_itself_what_of_a_scan_it_has(ui, logic, s
 
 def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, scan, tmp_path):
     import slicer
+    import vtk
+
+    from DGSTSegmentLib.panel import roles
+    from DGSTSegmentLib.panel.casestate import digestOf
 
     mark(logic, scan, ball())
     mark(logic, scan, np.roll(ball(), 3, axis=0))
@@ -164,5 +156,14 @@ def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, s
     slicer.util.loadScene(path)
     host.process_events()
     assert not logic.trainingSet.hasChanges(panel.state.scan)
+    annotation = roles.nodeOf(panel.state.scan, roles.ANNOTATION)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 6.0)
+    transform.SetMatrixTransformToParent(matrix)
+    before = digestOf(panel.state.scan)
+    annotation.SetAndObserveTransformNodeID(transform.GetID())
+    assert digestOf(panel.state.scan) != before, "marks that a transform moves are others"
+    annotation.SetAndObserveTransformNodeID(None)
     mark(logic, panel.state.scan, np.roll(ball(), 6, axis=0))
     assert logic.trainingSet.hasChanges(panel.state.scan)

@@ -11,14 +11,6 @@ from ..conftest import tiny_case
 from .conftest import ball, mark, open_scan, until
 
 
-@pytest.fixture
-def refusal():
-    """What the module raises: another class once it was reloaded."""
-    from DGSTSegmentLib.errors import InputError
-
-    return InputError
-
-
 def test_an_empty_annotation_does_not_become_a_case(ui, logic, scan):
     from preview_host import answers
 

@@ -1,12 +1,14 @@
 """A small world for training tests: scans with one or two balls, and a network that fits in a test."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from DGSTSegmentLib.imaging import Geometry, Volume
-from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.imaging.files import read_volume, write_volume
 from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
@@ -71,6 +73,17 @@ def study(tmp_path_factory, geometry):
         write_volume(labels, paths[1])
         files.append(CaseFiles(str(paths[0]), str(paths[1]), "all"))
     return files
+
+
+@pytest.fixture
+def open_cases(study, tmp_path):
+    """Two scans of tissue as dense as nodes, so that most of them is unknown beyond what is marked."""
+    cases = []
+    for n, files in enumerate(study[:2]):
+        image = read_volume(files.image)
+        write_volume(image.with_array(image.array + 110), tmp_path / f"dense{n}.nii.gz")
+        cases.append(replace(files, image=str(tmp_path / f"dense{n}.nii.gz"), completeness="marked"))
+    return cases
 
 
 @pytest.fixture

@@ -274,14 +274,9 @@ def test_minutes_become_a_number_of_steps_once(request_for):
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "full"])
-def test_the_weight_of_distillation_reaches_the_training(request_for, study, tmp_path, strategy):
-    cases = [replace(files, completeness="marked") for files in study[:2]]
-    for n, files in enumerate(cases):
-        image = read_volume(files.image)
-        write_volume(image.with_array(image.array + 110), tmp_path / f"dense{n}.nii.gz")
-        cases[n] = replace(files, image=str(tmp_path / f"dense{n}.nii.gz"))
+def test_the_weight_of_distillation_reaches_the_training(request_for, open_cases, tmp_path, strategy):
     runs = [
-        finetune(request_for(cases=cases, strategy=strategy, distillation=w, out=str(tmp_path / f"run{w:g}")))
+        finetune(request_for(cases=open_cases, strategy=strategy, distillation=w, out=str(tmp_path / f"run{w:g}")))
         for w in (0.0, 10.0)
     ]
     one, other = (delta_of(run) for run in runs)

@@ -1,12 +1,9 @@
 """The foundation model is asked of patches while another copy of it learns."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
-from DGSTSegmentLib.imaging.files import read_volume, write_volume
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.teacher import Teacher
@@ -33,17 +30,6 @@ def test_values_that_fp16_cannot_hold_are_computed_in_fp32():
     image = torch.full((1, 1, 2, 2, 2), 4.0)
     probability = Teacher(network, torch.device("cpu"), "fp16").probability(image)
     assert (probability == 1).all()
-
-
-@pytest.fixture
-def open_cases(study, tmp_path):
-    """Two scans of tissue as dense as nodes, so that most of them is unknown beyond what is marked."""
-    cases = []
-    for n, files in enumerate(study[:2]):
-        image = read_volume(files.image)
-        write_volume(image.with_array(image.array + 110), tmp_path / f"dense{n}.nii.gz")
-        cases.append(replace(files, image=str(tmp_path / f"dense{n}.nii.gz"), completeness="marked"))
-    return cases
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "full", "lora"])
