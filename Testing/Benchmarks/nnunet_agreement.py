@@ -30,7 +30,8 @@ from DGSTSegmentLib.imaging.geometry import Geometry
 from DGSTSegmentLib.imaging.orientation import in_axis_order_of, to_lps_order
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.architectures import outputs
-from DGSTSegmentLib.networks.foundation import FoundationModel, open_model
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.networks.nnunet_plans import plan_of
 from DGSTSegmentLib.networks.preprocessing import prepare
 from DGSTSegmentLib.training.predict import Predictor, predict

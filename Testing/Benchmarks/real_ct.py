@@ -21,10 +21,11 @@ from DGSTSegmentLib.atomic import write_text
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import Predictor
-from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
+from DGSTSegmentLib.training.request import FinetuneRequest
 
 TRAINING, UNSEEN = ("002", "003", "008", "012"), ("019", "024", "025")
 UPDATE = "rms"

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
-from ..training.case_files import CaseFiles
+from ..training.case_files import COMPLETENESS, CaseFiles
 from ..training.request import REQUEST_FILE, stored_request
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
-from .table import cases_of_options, read_table
+from .table import COLUMNS, cases_of_options, read_table
 
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
@@ -40,12 +40,10 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
     cases.add_argument(
         "--case", nargs="+", action="append", metavar=("IMAGE", "ANNOTATION"), help="a CT and its segmentation; repeat"
     )
-    cases.add_argument(
-        "--cases", metavar="TABLE.csv", help="a row a case: image,annotation,completeness,region,rejected"
-    )
+    cases.add_argument("--cases", metavar="TABLE.csv", help=f"a row a case: {', '.join(COLUMNS)}")
     parser.add_argument(
         "--completeness",
-        choices=("marked", "region", "all"),
+        choices=tuple(COMPLETENESS),
         help="what unmarked means in --case: unknown (marked, default), background inside --region, or anywhere (all)",
     )
     parser.add_argument(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..engine.faults import fault_of
 from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import demo, describe, evaluate, findings, finetune, predict
@@ -31,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), BAD_INPUT)
     except EngineError as error:
         return _say(str(error), FAILED)
-    except MemoryError:
-        return _say("The machine's memory ran out; close other programs, or work on a smaller part.", FAILED)
+    except MemoryError as error:
+        return _say(fault_of(error)["message"], FAILED)
     except Interrupted as interrupted:
         return _say(str(interrupted), INTERRUPTED)
     except KeyboardInterrupt:

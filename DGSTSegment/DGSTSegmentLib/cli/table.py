@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..training.case_files import CaseFiles
 
-COLUMNS = ("image", "annotation", "completeness", "region", "rejected", "name")
+COLUMNS = tuple(field.name for field in fields(CaseFiles))
 REQUIRED = ("image", "annotation")
 
 CaseFields = dict[str, Any]

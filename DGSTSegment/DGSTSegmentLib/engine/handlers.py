@@ -98,7 +98,6 @@ def finetune(fields: Fields, context: Context) -> Fields:
 
     resume = bool(fields.pop("resume", False))
     request = FinetuneRequest.from_json(fields)
-    request.validate()
     result = run(request, resume=resume, on_event=context.on_event, should_stop=context.should_stop)
     return result.to_json()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..networks.archive import MODEL_FILES
 
 if TYPE_CHECKING:
-    from ..networks.foundation import FoundationModel
+    from ..networks.model import FoundationModel
 
 
 class OpenedModel:

@@ -15,7 +15,7 @@ from .geometry import Geometry
 from .volume import Volume
 
 _ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
-_SAME_GRID_MM = 0.05
+SAME_GRID_MM = 0.05
 _MOST_BOXES = 2**16
 
 
@@ -91,7 +91,7 @@ def _labels(segmentation: Volume) -> np.ndarray:
 
 def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) -> None:
     for name, volume in others.items():
-        if volume is not None and not volume.geometry.same_grid(geometry, _SAME_GRID_MM):
+        if volume is not None and not volume.geometry.same_grid(geometry, SAME_GRID_MM):
             raise InputError(f"The {name} lies on another grid than the segmentation; give those that belong together.")
 
 

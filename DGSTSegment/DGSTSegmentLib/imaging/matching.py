@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
-from .findings import Finding, Findings
+from .findings import SAME_GRID_MM, Finding, Findings
 
 SIZE_CLASSES = ("<5", "5-10", ">=10")
 """Size classes of lymph nodes by their short axis, mm."""
-
-_SAME_GRID_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def size_class(short_axis_mm: float) -> str:
 
 def _overlaps(reference: Findings, prediction: Findings) -> list[tuple[float, int, int]]:
     """(IoU, number in the reference, number in the prediction) of all findings that share voxels."""
-    if not reference.instances.geometry.same_grid(prediction.instances.geometry, _SAME_GRID_MM):
+    if not reference.instances.geometry.same_grid(prediction.instances.geometry, SAME_GRID_MM):
         raise InputError("Reference and prediction lie on different grids; resample one to the other first.")
     ours, theirs = reference.instances.array, prediction.instances.array
     both = np.flatnonzero((ours != 0) & (theirs != 0))

@@ -12,8 +12,6 @@ from .model import FoundationModel
 from .nnunet import open_nnunet
 from .package import is_package, open_package
 
-__all__ = ["FoundationModel", "open_model"]
-
 
 def open_model(
     spec: str | os.PathLike,

@@ -15,7 +15,6 @@ from ..errors import InputError
 from .architectures import (
     build_blank,
     decoder_modules,
-    early_modules,
     head_modules,
     layer_modules,
     set_deep_supervision,
@@ -81,11 +80,6 @@ class FoundationModel:
     def decoder(self) -> tuple[str, ...]:
         """Names of the modules after the bottleneck, head included."""
         return tuple(decoder_modules(self._blank()))
-
-    @cached_property
-    def early(self) -> tuple[str, ...]:
-        """Names of the modules of the encoder's first two stages."""
-        return tuple(early_modules(self._blank()))
 
     def modules_of(self, layers: str) -> tuple[str, ...] | None:
         """Names of the modules that ``dgst.registry.LAYERS`` calls so; None for all."""

@@ -13,10 +13,6 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from .state import attempt
 
-_IMPORT_NAMES = {
-    "dynamic-network-architectures": "dynamic_network_architectures",
-    "pillow": "PIL",
-}
 REQUESTER = "DGSTSegment"
 
 
@@ -104,5 +100,4 @@ def _name(line: str) -> str:
 
 
 def _importName(line: str) -> str:
-    name = _name(line)
-    return _IMPORT_NAMES.get(name.lower(), name)
+    return _name(line).replace("-", "_")

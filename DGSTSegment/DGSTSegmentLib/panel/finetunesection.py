@@ -62,7 +62,6 @@ class FinetuneSection:
         self.finishedRun: Path | None = None
         self.improved: bool | None = None
         self.plot: TrainingPlot | None = None
-        self._memory = ""
         self._last = qt.QElapsedTimer()
         self._last.start()
         self._setUpSelectors()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from ..imaging.finding import Box
@@ -230,7 +231,5 @@ def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:
 
 
 def _tag(segment) -> str:
-    import vtk
-
     value = vtk.mutable("")
     return str(value.get()) if segment.GetTag(_FROM, value) else ""

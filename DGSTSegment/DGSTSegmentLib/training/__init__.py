@@ -1,5 +1,5 @@
 """Cases and what is known of each voxel, patches, loss, fine-tuning, prediction, evaluation.
 
-``case``, ``request``, ``events`` and ``memory`` need no torch, so that panel and CLI can speak of them without it;
+What panel and CLI speak of (cases, requests, studies, events) needs no torch, as pyproject.toml's contracts say;
 ``finetune.finetune``, ``predict.predict`` and ``evaluate.evaluate`` are the ways in.
 """

@@ -10,7 +10,6 @@ import torch
 from monai.metrics import compute_average_surface_distance, compute_surface_dice
 from scipy import ndimage
 
-from ..errors import InputError
 from ..imaging.findings import find
 from ..imaging.matching import SIZE_CLASSES, DetectionCounts, match
 from ..imaging.volume import Volume
@@ -66,8 +65,7 @@ def evaluate(
     Raises:
         InputError: the two lie on different grids.
     """
-    if not reference.geometry.same_grid(prediction.geometry, tolerance_mm=0.05):
-        raise InputError("Reference and prediction lie on different grids; resample one to the other first.")
+    detection = match(find(reference, instances=reference_instances), find(prediction, instances=instances)).counts()
     wanted, given = reference.array > 0, prediction.array > 0
     surface_dice, assd = _surfaces(wanted, given, reference.geometry.spacing_kji, tolerance_mm)
     one_ml = reference.geometry.voxel_volume_ml
@@ -78,7 +76,7 @@ def evaluate(
         tolerance_mm=tolerance_mm,
         reference_ml=int(wanted.sum()) * one_ml,
         prediction_ml=int(given.sum()) * one_ml,
-        detection=match(find(reference, instances=reference_instances), find(prediction, instances=instances)).counts(),
+        detection=detection,
     )
 
 

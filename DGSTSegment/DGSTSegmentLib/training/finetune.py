@@ -31,7 +31,7 @@ from .holdout import (
     summary,
     with_twins,
 )
-from .knowledge import knowledge_of, settled
+from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
 from .material import Material, differences, fixed_by
 from .patches import PreparedCase
 from .predict import Predictor
@@ -182,7 +182,8 @@ class _Finetuning:
             case.completeness != "all" for case in material.cases.described
         ):
             self.reporter.note(
-                f"{self.foundation.card.name} does not say that it reads CT; unmarked voxels below -50 or above 300 "
+                f"{self.foundation.card.name} does not say that it reads CT; unmarked voxels "
+                f"below {DARKEST_NODE_HU:g} or above {BRIGHTEST_NODE_HU:g} "
                 "are taken for background, so mark every node (completeness all) where images are no CT in HU."
             )
         for case in material.cases.described:

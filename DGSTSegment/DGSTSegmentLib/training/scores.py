@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..networks.architectures import outputs
 from .devices import DTYPES, autocast
 from .events import Reporter
 from .memory import OutOfMemory, is_out_of_memory
@@ -169,15 +170,11 @@ class _Answers:
 
     def _computed(self, tiles: torch.Tensor) -> torch.Tensor:
         with autocast(self._means.device, self._means.precision):
-            return _highest_resolution(self._network(tiles.to(self._means.device))).float()
+            return outputs(self._network(tiles.to(self._means.device)))[0].float()
 
     def _only_value(self, tiles: torch.Tensor) -> float | None:
         lowest, highest = (value.to(DTYPES[self._means.precision]).item() for value in tiles.aminmax())
         return lowest if lowest == highest else None
-
-
-def _highest_resolution(result: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
-    return result if isinstance(result, torch.Tensor) else result[0]
 
 
 def _filled_up(array: np.ndarray, window: tuple[int, ...]) -> tuple[torch.Tensor, tuple[slice, ...]]:

@@ -41,4 +41,5 @@ def without_specks(mask: np.ndarray, smallest_voxels: float) -> np.ndarray:
 
 
 def softened(mask: np.ndarray, like: Volume, sigma: float) -> Volume:
+    """0 to 1: the mask with its steps smoothed; the surface stays at 0.5."""
     return like.with_array(ndimage.gaussian_filter(mask.astype(np.float32), sigma))

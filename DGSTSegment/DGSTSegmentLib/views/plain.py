@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from ..imaging.resample import resample_to
 from ..imaging.volume import Volume
+from .anatomy import softened
 from .panels import Panel
 from .picture import Overlay
 from .style import BACKGROUND, BONE, FILL_OPACITY, OPACITY_3D, OUTLINE_PIXELS, SKIN
@@ -56,19 +57,13 @@ def paint_3d(panel: Panel, anatomy: dict[str, Volume], overlays: tuple[Overlay, 
     bone = first_hit(half, anatomy["bone"], depth_mm)
     lay(picture, shaded(bone, half, BONE.rgb), np.where(np.isfinite(bone), 0.85, 0))
     for overlay in overlays:
-        depth = first_hit(half, softened(overlay.volume), depth_mm)
+        depth = first_hit(half, softened(overlay.volume.array > 0, overlay.volume, 0.7), depth_mm)
         seen_through_bone = np.where(depth < bone, 1.0, 0.6)
         opacity = OPACITY_3D[overlay.style] * seen_through_bone
         lay(picture, shaded(depth, half, overlay.rgb), np.where(np.isfinite(depth), opacity, 0))
     whole = ndimage.uniform_filter(picture.repeat(2, axis=0).repeat(2, axis=1), (2, 2, 0))
     whole = np.pad(whole, [(0, n - m) for n, m in zip(panel.size[::-1], whole.shape, strict=False)] + [(0, 0)], "edge")
     return np.rint(whole[: panel.size[1], : panel.size[0]]).astype(np.uint8)
-
-
-def softened(segmentation: Volume) -> Volume:
-    """0 to 1: the marked voxels with their steps smoothed; the surface stays at 0.5."""
-    marked = (segmentation.array > 0).astype(np.float32)
-    return segmentation.with_array(ndimage.gaussian_filter(marked, 0.7))
 
 
 def first_hit(panel: Panel, field: Volume, depth_mm: float) -> np.ndarray:

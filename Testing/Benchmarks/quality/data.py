@@ -94,7 +94,7 @@ class Pool:
         description: for the report, what it is and what it does not show.
         training: scans that the few cases are drawn from.
         validation: target scans on which configurations are chosen.
-        source: of it, only the validation scans are at hand; empty where the source domain is unknown.
+        source_validation: source scans on which configurations are chosen; empty where the source domain is unknown.
         test: target and source scans of the final measure, sealed.
         split: names of the scans by part, test included.
     """

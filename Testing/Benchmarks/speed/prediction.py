@@ -173,7 +173,7 @@ def measure_commands(context: Context, contestants: Contestants, scan: Scan) -> 
     seconds = interleaved({name: turn(name) for name in commands}, min(context.rounds, _MOST_ROUNDS), warmup=0)
     setting = _setting(context, scan, COMMAND)
     yield from time_rows(seconds, setting)
-    yield from _memory_rows(peaks, seconds, setting)
+    yield from _memory_rows(peaks, setting)
     yield from agreement_rows({name: out for name, (_, out) in commands.items()}, setting)
 
 
@@ -239,9 +239,7 @@ def time_rows(seconds: Mapping[str, Sequence[float]], setting: Mapping[str, Any]
     yield from _ratio_rows(seconds, "seconds", setting)
 
 
-def _memory_rows(
-    peaks: Mapping[str, Sequence[float]], seconds: Mapping[str, Sequence[float]], setting: Mapping[str, Any]
-) -> Iterator[Row]:
+def _memory_rows(peaks: Mapping[str, Sequence[float]], setting: Mapping[str, Any]) -> Iterator[Row]:
     for name, values in peaks.items():
         yield row(NAME, name, "MB", values, setting, note="Resident memory of the command and all that it starts.")
     yield from _ratio_rows(peaks, "MB", setting)

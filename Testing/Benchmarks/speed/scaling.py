@@ -14,9 +14,10 @@ from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.architectures import plain_unet
 from DGSTSegmentLib.networks.catalogue import STARTER
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.predict import Predictor
-from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
+from DGSTSegmentLib.training.request import FinetuneRequest
 
 from .goals import Goal
 from .networks import Subject, plain, small

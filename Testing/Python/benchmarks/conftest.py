@@ -35,6 +35,10 @@ PROTOCOL = Protocol(
 )
 
 
+def refusals(benchmark) -> list[str]:
+    return [row["refused"] for row in benchmark.rows.read().values() if "refused" in row]
+
+
 @dataclass(frozen=True)
 class BallScan:
     """Fat with two bright balls, one label value each."""

@@ -14,6 +14,8 @@ from DGSTSegmentLib.dgst.registry import STRATEGIES
 from DGSTSegmentLib.dgst.strategies import make_strategy
 from DGSTSegmentLib.networks.foundation import open_model
 
+from .conftest import refusals
+
 MEASURED = {"stage": "test", "target": {"dice": [1.0]}}
 
 
@@ -42,10 +44,6 @@ def first_convolution(network):
 
 
 OF_TWO = ({"lr": 0.01, "gamma": 2},)
-
-
-def refusals(benchmark):
-    return [row["refused"] for row in benchmark.rows.read().values() if "refused" in row]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

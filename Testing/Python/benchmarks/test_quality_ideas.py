@@ -26,6 +26,8 @@ from DGSTSegmentLib.dgst.strategies import make_strategy
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 
+from .conftest import refusals
+
 STEPS = 2
 BOTH = Protocol(steps=10, completeness=("all", "marked"))
 SCORING = partial(make_scored, steps=STEPS)
@@ -35,10 +37,6 @@ SCORED = {"lr": 0.01, "gamma": 2, "score": "mean", "direction": "adam"}
 
 def idea(*configurations, make=SCORING, name="idea", law="dgst", **fields) -> Entrant:
     return Entrant(name, name, law, configurations, make, **fields)
-
-
-def refusals(benchmark):
-    return [row["refused"] for row in benchmark.rows.read().values() if "refused" in row]
 
 
 def test_every_score_direction_scale_hold_and_gamma_keeps_the_law(small_benchmark):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
 from monai.networks.nets import SwinUNETR
 from torch import Tensor, nn
+
+GAMMA = 2
 
 
 @dataclass(frozen=True)
@@ -180,3 +184,20 @@ def swin_in_3d() -> TinyNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return swin_unetr(spatial_dims=3)
+
+
+def backward(tiny, network, batches: list[int], bf16: bool = False) -> None:
+    for batch in batches:
+        with torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext():
+            loss = tiny.loss(network, batch)
+        loss.backward()
+
+
+def snapshot(network) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def largest_by_stable_order(gradient: Tensor) -> Tensor:
+    """Brute force: a mask of the GAMMA largest |g| of each row, the lower index first among equals."""
+    order = np.argsort(-gradient.abs().numpy(), axis=1, kind="stable")[:, :GAMMA]
+    return torch.zeros_like(gradient, dtype=torch.bool).scatter_(1, torch.from_numpy(order), True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from DGSTSegmentLib.dgst import STRATEGIES, make_strategy
 from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 
-GAMMA = 2
+from .conftest import GAMMA, backward, largest_by_stable_order, snapshot
+
 STEPS = 5
 # Momentum and a weight decay that moves a weight of its own accord: what is not masked after them betrays itself.
 RESTLESS = {"always_on_rule": "sgd", "always_on_lr": 0.01, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1}
@@ -46,27 +45,10 @@ def may_move_whole(strategy: str, tiny, name: str) -> bool:
     return kind in WHOLE[strategy]
 
 
-def backward(tiny, network, batches: list[int], bf16: bool = False) -> None:
-    for batch in batches:
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext():
-            loss = tiny.loss(network, batch)
-        loss.backward()
-
-
 def warm_up(tiny, strategy) -> None:
     for batch in range(strategy.warm_up_batches):
         backward(tiny, strategy.network, [batch])
         strategy.observe()
-
-
-def snapshot(network) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in network.named_parameters()}
-
-
-def largest_by_stable_order(gradient: torch.Tensor) -> torch.Tensor:
-    """Brute force: a mask of the GAMMA largest |g| of each row, the lower index first among equals."""
-    order = np.argsort(-gradient.abs().numpy(), axis=1, kind="stable")[:, :GAMMA]
-    return torch.zeros_like(gradient, dtype=torch.bool).scatter_(1, torch.from_numpy(order), True)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,6 +12,8 @@ from torch import nn
 
 from DGSTSegmentLib.dgst import DGST, make_strategy, optimizer
 
+from .conftest import snapshot
+
 
 def small_network() -> nn.Module:
     torch.manual_seed(1)
@@ -21,10 +23,6 @@ def small_network() -> nn.Module:
 def loss_of(network: nn.Module, batch: int) -> torch.Tensor:
     image = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(batch))
     return network(image).square().mean()
-
-
-def weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -41,7 +39,7 @@ def test_the_papers_rule_subtracts_the_clipped_gradient_times_lr():
     network = small_network()
     dgst = DGST(network, 0.5, gamma=1, update="sgd", head=["3"], max_norm=0.01)
     loss_of(network, 0).backward()
-    before, gradient = weights(network), network[0].weight.grad.clone()
+    before, gradient = snapshot(network), network[0].weight.grad.clone()
     norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
     dgst.step()
     change = network[0].weight.detach() - before["0.weight"]
@@ -137,9 +135,9 @@ def test_torchs_own_schedulers_and_state_dicts_work(update):
     scheduler = torch.optim.lr_scheduler.LambdaLR(whole, lambda step: 0.0 if step else 1.0)
     train(straight, whole, range(1))
     scheduler.step()
-    before = weights(straight)
+    before = snapshot(straight)
     train(straight, whole, range(1))
-    assert all(torch.equal(now, before[name]) for name, now in weights(straight).items())
+    assert all(torch.equal(now, before[name]) for name, now in snapshot(straight).items())
 
 
 def test_a_weight_stored_in_another_order_is_moved_in_place():
@@ -178,10 +176,10 @@ def test_biases_that_a_norm_cancels_are_frozen_and_the_others_are_not():
     dgst = DGST(network, always_on_rule="sgd", weight_decay=0.1)
     with torch.no_grad():
         network(torch.randn(2, 1, 6, 6))
-    before = weights(network)
+    before = snapshot(network)
     (network(torch.randn(2, 1, 6, 6)) - torch.randn(2, 4, 6, 6)).square().mean().backward()
     dgst.step()
-    moved = {name for name, now in weights(network).items() if not torch.equal(now, before[name])}
+    moved = {name for name, now in snapshot(network).items() if not torch.equal(now, before[name])}
     assert {"a.bias", "b.bias"}.isdisjoint(moved)
     assert {"c.bias", "d.bias"} <= moved
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
@@ -251,13 +249,13 @@ def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_b
     network = small_network()
     strategy = make_strategy("dgst", network, head=["3"], update="rms", in_backward=in_backward)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-    before = weights(network)
+    before = snapshot(network)
     # Only the first weight's gradient overflows: it is one of those that are freed.
     network[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     scaler.scale(loss_of(network, 0)).backward()
     assert strategy.step(scaler=scaler).skipped
     assert scaler.get_scale() == 512.0
-    assert all(torch.equal(now, before[name]) for name, now in weights(network).items())
+    assert all(torch.equal(now, before[name]) for name, now in snapshot(network).items())
 
 
 def test_a_scaler_that_cannot_see_the_freed_gradients_is_refused():

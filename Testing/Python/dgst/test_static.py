@@ -7,7 +7,7 @@ import torch
 
 from DGSTSegmentLib.dgst import make_strategy
 
-from .test_contract import GAMMA, backward, largest_by_stable_order, snapshot
+from .conftest import GAMMA, backward, largest_by_stable_order, snapshot
 
 
 def test_static_keeps_moving_the_entries_with_the_largest_summed_gradients(unet):

@@ -19,7 +19,6 @@ SOURCES = [MODULE, *sorted((MODULE.parent / "DGSTSegmentLib" / "panel").glob("*.
 FORM = MODULE.parent / "Resources" / "UI" / "DGSTSegment.ui"
 NEWER = {"slicer.packaging"}
 SIGNATURE = re.compile(r"^[A-Za-z_]\w*\(.*\)$")
-WHOLE_SLICER = {"ctk": "ctk.", "qt": "qt."}
 
 
 def dotted(node) -> str:

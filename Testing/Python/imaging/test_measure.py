@@ -18,10 +18,6 @@ class Ellipsoid:
         self.centre = rng.uniform(-100, 100, 3)
 
     @property
-    def volume_mm3(self) -> float:
-        return 4 / 3 * np.pi * float(np.prod(self.semi_axes))
-
-    @property
     def axial_axes(self) -> tuple[float, float]:
         """Of the slice through the centre, the largest of all axial ones."""
         shortest, longest = 2 / np.sqrt(np.linalg.eigvalsh(self.form[:2, :2])[::-1])

@@ -137,7 +137,7 @@ def until(host, condition, seconds=PATIENCE_SECONDS):  # noqa: F811
     host.process_events()
 
 
-def mark(logic, scan, mask, number=1):
+def mark(logic, scan, mask):
     """Mark the voxels of a bool array as a lymph node; returns the segment's id."""
     from DGSTSegmentLib.panel import bridge, lymphnode
 

@@ -8,7 +8,7 @@ import pytest
 from DGSTSegmentLib.imaging import Geometry, Volume
 
 from ..conftest import tiny_case
-from .conftest import balls, open_scan, predicted, press
+from .conftest import balls, mark, open_scan, predicted, press
 
 
 def found_anew(old, role, token):
@@ -326,8 +326,6 @@ def test_where_a_finding_lies_follows_what_another_module_does_to_it(host, revie
 
 
 def test_a_finding_of_which_a_whole_node_is_left_still_wants_a_decision(host, panel, ui, logic):
-    from .conftest import mark
-
     shape = (40, 60, 60)
     array = balls(shape, [(20, 20, 30), (20, 41, 30)], [12, 10])
     joined = Volume((array > 0).astype(np.uint16), Geometry.from_parts(shape, (1, 1, 1)))

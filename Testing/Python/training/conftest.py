@@ -13,7 +13,8 @@ from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
-from DGSTSegmentLib.training.request import CaseFiles, FinetuneRequest
+from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.request import FinetuneRequest
 
 PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
 ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)

@@ -17,12 +17,12 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case import Case
+from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.finetune import _measured, finetune
 from DGSTSegmentLib.training.holdout import choose_held_out
 from DGSTSegmentLib.training.knowledge import NODE, knowledge_of
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
-from DGSTSegmentLib.training.request import CaseFiles
 
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, ball, delta_of, scan
 
@@ -60,7 +60,7 @@ def test_layers_confine_what_is_selected(request_for, model_folder, strategy):
     model = open_model(result.model)
     base, tuned = own_state(open_model(model_folder).network()), own_state(model.network())
     rows = {name for name in base if base[name].dim() > 1 and not torch.equal(base[name], tuned[name])}
-    early = {name for name in base if name.startswith(model.early)}
+    early = {name for name in base if name.startswith(model.modules_of("early"))}
     heads = {name for name in base if name.startswith(model.head)}
     assert rows & early and rows <= early | heads
     used = model.card.strategy

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.views.picture import Overlay, Picture
@@ -21,11 +22,7 @@ NODE_MM = 13.0
 
 
 def rotation(axis, degrees: float) -> np.ndarray:
-    """Rodrigues' rotation about ``axis``."""
-    x, y, z = np.asarray(axis, dtype=float) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    angle = np.radians(degrees)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return Rotation.from_rotvec(np.asarray(axis) / np.linalg.norm(axis) * degrees, degrees=True).as_matrix()
 
 
 DIRECTIONS = {
