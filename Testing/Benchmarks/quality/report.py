@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from .statistics import CONFIDENCE, TIE
 from .summary import summarise
 
 REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "summary.csv", "summary.json", "tested.svg"
+REMARKS_FILE = "remarks.txt"
+"""What who ran it has to say of it, paragraphs with empty lines between them; the report shows it."""
 MAIN_QUANTITIES = ("target_dice", "surface_dice", "source_dice", "recall", "false_positives", "weights_changed")
 README_QUANTITIES = (*MAIN_QUANTITIES, "seconds")
 COST_QUANTITIES = ("seconds", "peak_memory_mb")
@@ -46,19 +48,22 @@ def write_report(folder: Path, missing: int = 0) -> dict[str, Any]:
     summary = {**summarise(read_identity(folder), Rows(folder).read()), "missing": missing}
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
+    remarks = folder / REMARKS_FILE
+    told = remarks.read_text(encoding="utf-8").strip().split("\n\n") if remarks.exists() else []
     drawn = {draw.__name__: draw(summary) for draw in FIGURES}
-    write_text(folder / REPORT_FILE, page(summary, drawn))
+    write_text(folder / REPORT_FILE, page(summary, drawn, told))
     if drawn["tested"] is not None:
         write_text(folder / FIGURE_FILE, drawn["tested"] + "\n")
     return summary
 
 
-def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None]) -> str:
+def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None], remarks: Sequence[str] = ()) -> str:
     """The report: one HTML page that needs nothing beside it.
 
     Args:
         summary: of ``summarise``.
         drawn: SVG of each of ``FIGURES`` by its name; None where there is nothing to draw.
+        remarks: paragraphs of who ran the benchmark.
     """
     named = {quantity.name: quantity for quantity in QUANTITIES}
     return (
@@ -77,6 +82,7 @@ def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None]) -> str:
             tolerance=TOLERANCE,
             goal=goal_text,
             figures=drawn,
+            remarks=remarks,
         )
     )
 
@@ -116,10 +122,13 @@ def _compared_cells(setting: Mapping[str, Any], one: Mapping[str, Any], quantity
 
 
 def goal_text(setting: Mapping[str, Any]) -> str:
-    """``not met: target Dice -0.015 (-0.040 to 0.010), p .320; source Dice ...``, for page and README alike."""
+    """``not met: target Dice -0.015 (-0.040 to 0.010), p .320 (not corrected); ...``, for page and README alike."""
     goal = setting["goal"]
     parts = {"target Dice": goal["target_difference"], "source Dice": goal["source_difference"]}
-    told = [f"{title} {_signed(found['difference'])}, p {p_text(found['p'])}" for title, found in parts.items()]
+    told = [
+        f"{title} {_signed(found['difference'])}, p {p_text(found['p'])} (not corrected)"
+        for title, found in parts.items()
+    ]
     pairs = goal["source_difference"]["difference"]["n"]
     return f"{'met' if goal['met'] else 'not met'}: {'; '.join(told)}; {pairs} pair{'s' if pairs != 1 else ''}"
 

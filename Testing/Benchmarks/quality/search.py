@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from .entrants import REFERENCE, as_text
 from .measures import mean_of
 from .protocol import refused_cells
 from .rows import Row
-from .statistics import Estimate, estimate
+from .statistics import Estimate, estimate, on_curve
 from .summary import ANNOTATION, Setting, circumstances_of, plain
 
 AS_TRAINED = "as trained"
@@ -125,14 +123,6 @@ def _minus_curve(draws: ByDraw, full: Mapping[str, ByDraw], along: str, height: 
         places = [(point[along], point[height]) for point in curve]
         heights.append(_minus(numbers[height], on_curve(places, numbers[along])))
     return _estimated(heights)
-
-
-def on_curve(places: Sequence[tuple[float | None, float | None]], at: float | None) -> float | None:
-    """Height at ``at`` of the line through ``places`` (x, y), joined in the order of x; None beyond its ends."""
-    known = sorted((x, y) for x, y in places if x is not None and y is not None)
-    if at is None or len(known) < 2 or not known[0][0] <= at <= known[-1][0]:
-        return None
-    return float(np.interp(at, *zip(*known, strict=True)))
 
 
 def _minus(one: float | None, other: float | None) -> float | None:

@@ -128,3 +128,11 @@ def untested(comparison: Comparison) -> Comparison:
 def rounded(value: float | None, digits: int = 6) -> float | None:
     """For files: few digits, and None for what is not finite."""
     return None if value is None or not math.isfinite(value) else round(value, digits)
+
+
+def on_curve(places: Sequence[tuple[float | None, float | None]], at: float | None) -> float | None:
+    """Height at ``at`` of the line through ``places`` (x, y), joined in the order of x; None beyond its ends."""
+    known = sorted((x, y) for x, y in places if x is not None and y is not None)
+    if at is None or len(known) < 2 or not known[0][0] <= at <= known[-1][0]:
+        return None
+    return float(np.interp(at, *zip(*known, strict=True)))

@@ -11,7 +11,7 @@ from .entrants import FOCUS, REFERENCE
 from .measures import QUANTITIES, Quantity, mean_of, quantities_of
 from .protocol import BEFORE, refused_cells
 from .rows import Row
-from .statistics import CONFIDENCE, Comparison, compare, corrected, estimate, rounded, untested
+from .statistics import CONFIDENCE, Comparison, compare, corrected, estimate, on_curve, rounded, untested
 
 SOURCE_GOAL = 0.10
 """How much more source Dice DGST is meant to keep than full fine-tuning, at no lower target Dice."""
@@ -53,6 +53,7 @@ def _setting_summary(setting: Setting, identity: Mapping[str, Any], rows: Mappin
     compared = _comparisons([(name, REFERENCE) for name in measured if name != REFERENCE], measured, shared)
     focus = _comparisons([(FOCUS, name) for name in measured if name not in (FOCUS, REFERENCE)], measured, shared)
     choices = {row["strategy"]: row for row in here if row["stage"] == "choice"}
+    curve = {name: _curve(here, name) for name in order if name not in refused}
     return {
         "title": f"{shots} case{'s' if shots != 1 else ''}, {ANNOTATION.get(completeness, completeness)}",
         "completeness": completeness,
@@ -64,7 +65,8 @@ def _setting_summary(setting: Setting, identity: Mapping[str, Any], rows: Mappin
             for name in measured
         ],
         "focus": {other: _plain_comparisons(found) for (_, other), found in focus.items()},
-        "curve": {name: _curve(here, name) for name in order if name not in refused},
+        "curve": curve,
+        "leads": {name: _lead(curve, name, choices[name]["configuration"]) for name in measured if name != REFERENCE},
         "goal": _goal(measured, shared),
     }
 
@@ -149,6 +151,15 @@ def _curve(rows: Iterable[Row], strategy: str) -> list[dict[str, Any]]:
         }
         for point in sorted(points.values(), key=lambda point: point["configuration"].get("lr", 0.0))
     ]
+
+
+def _lead(curve: Mapping[str, list[dict[str, Any]]], name: str, chosen: Mapping[str, Any]) -> float | None:
+    """Validation source Dice of the chosen configuration above the line through those of full fine-tuning, at the
+    same target Dice; None where that line does not reach so far."""
+    at = next((point for point in curve[name] if point["configuration"] == chosen), None)
+    places = [(point["target_dice"], point["source_dice"]) for point in curve.get(REFERENCE, [])]
+    line = None if at is None else on_curve(places, at["target_dice"])
+    return None if line is None or at["source_dice"] is None else rounded(at["source_dice"] - line)
 
 
 def _goal(measured: Mapping[str, ByDraw], shared: bool) -> dict[str, Any] | None:

@@ -44,6 +44,21 @@ def setting_of(measured, training=60):
     return setting
 
 
+def choose_rows(strategy, points):
+    """Rows of validation, one configuration (lr) a point of target and source Dice."""
+    place = {"strategy": strategy, "completeness": "all", "shots": SHOTS, "stage": "choose", "draw": 0}
+    return {
+        f"choose/{strategy}/{lr}": {
+            **place,
+            "key": f"choose/{strategy}/{lr}",
+            "configuration": {"lr": lr},
+            "target": {"dice": [target]},
+            "source": {"dice": [source]},
+        }
+        for lr, (target, source) in points.items()
+    }
+
+
 def falling(target, source, draws=10):
     return [(target - 0.001 * draw, source - 0.002 * draw) for draw in range(draws)]
 
@@ -86,3 +101,13 @@ def test_draws_that_share_cases_are_not_tested():
     assert few["focus"]["random"]["target_dice"]["p_holm"] is None
     assert many["strategies"][0]["compared"]["source_dice"]["p"] is not None
     assert (few["goal"]["met"], many["goal"]["met"]) == (False, True)
+
+
+def test_on_validation_the_chosen_configuration_stands_beside_the_line_through_those_of_full():
+    measured = {"dgst": falling(0.7, 0.8), "full": falling(0.7, 0.6), "lora": falling(0.7, 0.6)}
+    full = choose_rows("full", {0.1: (0.6, 0.9), 0.2: (0.7, 0.5)})
+    others = choose_rows("dgst", {0.1: (0.65, 0.8)}) | choose_rows("lora", {0.1: (0.71, 0.5)})
+
+    (setting,) = summarise(identity_of(measured), rows_of(measured) | full | others)["settings"]
+
+    assert setting["leads"] == {"dgst": pytest.approx(0.8 - 0.7), "lora": None}  # the line ends at .7

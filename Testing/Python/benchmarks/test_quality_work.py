@@ -13,7 +13,7 @@ import torch
 from quality import work as work_module
 from quality.memory import PeakMemory
 from quality.protocol import open_pieces, pieces
-from quality.report import markdown_table, write_report
+from quality.report import REMARKS_FILE, markdown_table, write_report
 from quality.tune import training_case
 from quality.work import Pace, work
 
@@ -107,6 +107,7 @@ def test_a_partly_annotated_case_is_always_the_same(ball_scan):
 def test_the_report_holds_tables_and_figures_and_the_same_numbers_as_its_files(both, tmp_path):
     benchmark = both()
     work(benchmark)
+    (tmp_path / REMARKS_FILE).write_text("Missed by 2 < 3.\n\nSecond paragraph.\n", encoding="utf-8")
 
     summary = write_report(tmp_path)
 
@@ -128,6 +129,7 @@ def test_the_report_holds_tables_and_figures_and_the_same_numbers_as_its_files(b
     assert float(line["mean"]) == dgst["quantities"]["target_dice"]["mean"]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 4
+    assert "<p>Missed by 2 &lt; 3.</p>" in page and "<p>Second paragraph.</p>" in page
     assert "src=" not in page and 'href="http' not in page.replace("xlink:", "")
     assert markdown_table(summary, "all", 2).count("\n") == 4
 
