@@ -20,13 +20,13 @@ def main(folder: Path) -> None:
 
     if sys.platform.startswith("linux") and not vtkRenderWindow().IsA("vtkEGLRenderWindow"):
         sys.exit("OpenGL through EGL is not to be had on this machine")
-    from .exchange import read_jobs, write_painted
+    from .exchange import read_orders, write_painted
     from .slicer_stage import Stage
 
     stage = Stage(folder)
-    for number, job in enumerate(read_jobs(folder)):
-        stage.show(job.ct, job.overlays, job.anatomy, job.window)
-        for panel in job.panels:
+    for number, order in enumerate(read_orders(folder)):
+        stage.show(order.ct, order.overlays, order.anatomy, order.window)
+        for panel in order.panels:
             write_painted(folder, number, panel.name, stage.paint(panel))
 
 

@@ -15,11 +15,11 @@ from ..imaging.volume import Volume
 from .panels import Panel
 from .picture import Overlay
 
-JOBS = "jobs.json"
+ORDERS = "orders.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class Order:
     """What the painter needs to know of one picture.
 
     Args:
@@ -37,40 +37,40 @@ class Job:
     window: tuple[float, float]
 
 
-def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
-    """Leave ``jobs`` in ``folder``; a volume that several of them share is stored once."""
+def write_orders(folder: Path, orders: Sequence[Order]) -> None:
+    """Leave ``orders`` in ``folder``; a volume that several of them share is stored once."""
     store = _Store(folder)
     data = [
         {
-            "ct": store.volume(job.ct),
+            "ct": store.volume(order.ct),
             "overlays": [
                 {"volume": store.volume(o.volume), "name": o.name, "color": list(o.rgb), "style": o.style}
-                for o in job.overlays
+                for o in order.overlays
             ],
-            "anatomy": {name: store.volume(mask) for name, mask in job.anatomy.items()},
-            "panels": [_panel_to_json(panel) for panel in job.panels],
-            "window": list(job.window),
+            "anatomy": {name: store.volume(mask) for name, mask in order.anatomy.items()},
+            "panels": [_panel_to_json(panel) for panel in order.panels],
+            "window": list(order.window),
         }
-        for job in jobs
+        for order in orders
     ]
-    (folder / JOBS).write_text(json.dumps(data), encoding="utf-8")
+    (folder / ORDERS).write_text(json.dumps(data), encoding="utf-8")
 
 
-def read_jobs(folder: Path) -> list[Job]:
-    data = json.loads((folder / JOBS).read_text(encoding="utf-8"))
-    return [_job_from_json(folder, entry) for entry in data]
+def read_orders(folder: Path) -> list[Order]:
+    data = json.loads((folder / ORDERS).read_text(encoding="utf-8"))
+    return [_order_from_json(folder, entry) for entry in data]
 
 
 def write_painted(folder: Path, number: int, panel: str, pixels: np.ndarray) -> None:
-    """Leave a painted panel of job ``number``; it appears whole or not at all."""
+    """Leave a painted panel of order ``number``; it appears whole or not at all."""
     partial = folder / "partial.npy"
     save_array(partial, pixels)
     partial.replace(_painted_path(folder, number, panel))
 
 
-def read_painted(folder: Path, number: int, job: Job) -> dict[str, np.ndarray] | None:
+def read_painted(folder: Path, number: int, order: Order) -> dict[str, np.ndarray] | None:
     """RGB panels by name; None when one of them was not painted."""
-    paths = {panel.name: _painted_path(folder, number, panel.name) for panel in job.panels}
+    paths = {panel.name: _painted_path(folder, number, panel.name) for panel in order.panels}
     if not all(path.exists() for path in paths.values()):
         return None
     return {name: np.load(path, allow_pickle=False) for name, path in paths.items()}
@@ -115,11 +115,11 @@ def _panel_from_json(entry: dict) -> Panel:
     return Panel(entry["name"], **vectors, mm_per_pixel=entry["mm_per_pixel"], size=tuple(entry["size"]))
 
 
-def _job_from_json(folder: Path, entry: dict) -> Job:
+def _order_from_json(folder: Path, entry: dict) -> Order:
     overlays = [
         Overlay(_read_volume(folder, o["volume"]), o["name"], tuple(o["color"]), o["style"]) for o in entry["overlays"]
     ]
-    return Job(
+    return Order(
         ct=_read_volume(folder, entry["ct"]),
         overlays=tuple(overlays),
         anatomy={name: _read_volume(folder, mask) for name, mask in entry["anatomy"].items()},

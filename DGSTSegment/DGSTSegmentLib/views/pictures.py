@@ -24,7 +24,7 @@ from ..imaging.volume import Volume
 from . import plain
 from .anatomy import skin_and_bone
 from .compose import Sheet, compose
-from .exchange import Job, read_painted, write_jobs
+from .exchange import Order, read_painted, write_orders
 from .panels import Layout, field_around, lay_out
 from .picture import SOFT_TISSUE, Overlay, Picture, focus_of
 
@@ -86,13 +86,15 @@ def draw_cases(pictures: Sequence[Picture], *, timeout_s: float | None = None) -
     """
     for picture in pictures:
         check(picture)
-    plans = [Plan.of(picture) for picture in pictures]
-    if not plans:
+    drawings = [Drawing.of(picture) for picture in pictures]
+    if not drawings:
         return []
-    patience = START_SECONDS + SECONDS_A_PICTURE * len(plans) if timeout_s is None else timeout_s
+    patience = START_SECONDS + SECONDS_A_PICTURE * len(drawings) if timeout_s is None else timeout_s
     with tempfile.TemporaryDirectory(prefix="dgst-views-") as folder:
-        why_not = ask_slicer(Path(folder), [plan.job for plan in plans], patience)
-        return [finish(plan, read_painted(Path(folder), n, plan.job), why_not) for n, plan in enumerate(plans)]
+        why_not = ask_slicer(Path(folder), [drawing.order for drawing in drawings], patience)
+        return [
+            finish(drawing, read_painted(Path(folder), n, drawing.order), why_not) for n, drawing in enumerate(drawings)
+        ]
 
 
 def check(picture: Picture) -> None:
@@ -110,31 +112,31 @@ def check(picture: Picture) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Drawing:
     """A picture with everything that is decided before painting."""
 
     picture: Picture
     focus: np.ndarray
     layout: Layout
-    job: Job
+    order: Order
     depth_mm: float
 
     @classmethod
-    def of(cls, picture: Picture) -> Plan:
+    def of(cls, picture: Picture) -> Drawing:
         focus = focus_of(picture)
         field = field_around(picture.volume, focus, picture.field_mm)
         sheet = Sheet(picture.width)
         layout = lay_out(field, focus, picture.width, sheet.gap, sheet.header, sheet.footer)
         anatomy = skin_and_bone(picture.volume, field)
-        job = Job(picture.volume, picture.segmentations, anatomy, layout.panels, picture.window)
-        return cls(picture, focus, layout, job, float(np.linalg.norm(field.size)) / 2)
+        order = Order(picture.volume, picture.segmentations, anatomy, layout.panels, picture.window)
+        return cls(picture, focus, layout, order, float(np.linalg.norm(field.size)) / 2)
 
 
-def ask_slicer(folder: Path, jobs: Sequence[Job], patience_s: float) -> str | None:
+def ask_slicer(folder: Path, orders: Sequence[Order], patience_s: float) -> str | None:
     """Let the child paint into ``folder``; why it did not paint everything, or None."""
     if importlib.util.find_spec("slicer_core") is None:
         return "slicer-core is not installed"
-    write_jobs(folder, jobs)
+    write_orders(folder, orders)
     package_root = str(Path(__file__).resolve().parents[2])
     paths = [package_root, os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
@@ -157,39 +159,39 @@ def reason_of_death(code: int, stderr: bytes) -> str:
     return said[-1] if said else f"their process ended with code {code}"
 
 
-def finish(plan: Plan, painted: dict[str, np.ndarray] | None, why_not: str | None) -> DrawnBy:
+def finish(drawing: Drawing, painted: dict[str, np.ndarray] | None, why_not: str | None) -> DrawnBy:
     """Write the PNG from what Slicer painted, or else from what is painted plainly."""
-    if painted is not None and not shows_the_ct(plan, painted):
+    if painted is not None and not shows_the_ct(drawing, painted):
         painted, why_not = None, "what they drew was not the CT"
     note = None
     if painted is None:
-        note = f"Slicer's views could not draw {plan.picture.path} ({why_not}); it was drawn plainly."
-        painted = paint_plainly(plan)
+        note = f"Slicer's views could not draw {drawing.picture.path} ({why_not}); it was drawn plainly."
+        painted = paint_plainly(drawing)
     painter = "drawn plainly, without OpenGL" if note else f"drawn by 3D Slicer's views ({slicer_version()})"
-    image = compose(plan.picture, plan.layout, painted, plan.focus, painter)
-    with atomic_path(plan.picture.path) as partial:
+    image = compose(drawing.picture, drawing.layout, painted, drawing.focus, painter)
+    with atomic_path(drawing.picture.path) as partial:
         image.save(partial, format="PNG")
-    center = tuple(float(x) for x in plan.focus)
-    return DrawnBy("plain" if note else "slicer", note, plan.picture.path, center)
+    center = tuple(float(x) for x in drawing.focus)
+    return DrawnBy("plain" if note else "slicer", note, drawing.picture.path, center)
 
 
-def paint_plainly(plan: Plan) -> dict[str, np.ndarray]:
-    job = plan.job
+def paint_plainly(drawing: Drawing) -> dict[str, np.ndarray]:
+    order = drawing.order
     return {
-        panel.name: plain.paint_3d(panel, job.anatomy, job.overlays, plan.depth_mm)
+        panel.name: plain.paint_3d(panel, order.anatomy, order.overlays, drawing.depth_mm)
         if panel.name == "3D"
-        else plain.paint_slice(panel, job.ct, job.overlays, job.window)
-        for panel in job.panels
+        else plain.paint_slice(panel, order.ct, order.overlays, order.window)
+        for panel in order.panels
     }
 
 
-def shows_the_ct(plan: Plan, painted: dict[str, np.ndarray]) -> bool:
+def shows_the_ct(drawing: Drawing, painted: dict[str, np.ndarray]) -> bool:
     """Whether the slices are those that resampling gives: a broken driver may hand back anything."""
-    for panel in plan.job.panels:
+    for panel in drawing.order.panels:
         if panel.name == "3D":
             continue
-        coarse = panel.coarser(4)
-        expected = plain.paint_slice(coarse, plan.job.ct, plan.job.overlays, plan.job.window).astype(float).ravel()
+        coarse, order = panel.coarser(4), drawing.order
+        expected = plain.paint_slice(coarse, order.ct, order.overlays, order.window).astype(float).ravel()
         found = painted[panel.name][2::4, 2::4][: coarse.size[1], : coarse.size[0]].astype(float).ravel()
         if expected.std() > 5 and (found.std() == 0 or np.corrcoef(expected, found)[0, 1] < SAME_PICTURE):
             return False

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.views.picture import Overlay, Picture
-from DGSTSegmentLib.views.pictures import Plan
+from DGSTSegmentLib.views.pictures import Drawing
 
 BODY_MM = 62.0
 NODE_CENTER = np.array([22.0, -18.0, 14.0])  # to the patient's left, front and head (LPS)
@@ -54,11 +54,11 @@ def picture_of(ct: Volume, node: Volume | None, path: Path | str = "unused.png",
     return Picture(str(path), ct, overlays, **settings)
 
 
-def slices_of(picture: Picture) -> Plan:
-    """The picture's plan without the 3D panel, which takes the longest to draw."""
-    plan = Plan.of(picture)
-    panels = tuple(panel for panel in plan.job.panels if panel.name != "3D")
-    return replace(plan, job=replace(plan.job, panels=panels))
+def slices_of(picture: Picture) -> Drawing:
+    """The picture's drawing without the 3D panel, which takes the longest to draw."""
+    drawing = Drawing.of(picture)
+    panels = tuple(panel for panel in drawing.order.panels if panel.name != "3D")
+    return replace(drawing, order=replace(drawing.order, panels=panels))
 
 
 def centroid(mask: np.ndarray) -> np.ndarray:

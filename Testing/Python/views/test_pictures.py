@@ -13,7 +13,7 @@ from PIL import Image
 
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.views import pictures
-from DGSTSegmentLib.views.exchange import read_jobs, read_painted, write_jobs, write_painted
+from DGSTSegmentLib.views.exchange import read_orders, read_painted, write_orders, write_painted
 from DGSTSegmentLib.views.pictures import Overlay, draw_case, draw_cases
 
 from .conftest import NODE_CENTER, colored, patient_on, picture_of, slices_of
@@ -44,11 +44,11 @@ def test_slicer_draws_several_pictures_and_leaves_nothing_behind(patient, slicer
 
 
 def test_the_3d_panel_of_both_painters_shows_the_marked_node(patient, slicer_can_draw, tmp_path):
-    plan = pictures.Plan.of(picture_of(*patient))
-    (panel,) = [p for p in plan.job.panels if p.name == "3D"]
-    plan = replace(plan, job=replace(plan.job, panels=(panel,)))
-    assert pictures.ask_slicer(tmp_path, [plan.job], 120) is None
-    for painted in (read_painted(tmp_path, 0, plan.job), pictures.paint_plainly(plan)):
+    drawing = pictures.Drawing.of(picture_of(*patient))
+    (panel,) = [p for p in drawing.order.panels if p.name == "3D"]
+    drawing = replace(drawing, order=replace(drawing.order, panels=(panel,)))
+    assert pictures.ask_slicer(tmp_path, [drawing.order], 120) is None
+    for painted in (read_painted(tmp_path, 0, drawing.order), pictures.paint_plainly(drawing)):
         ys, xs = np.nonzero(colored(painted["3D"]))
         assert np.linalg.norm(np.array([xs.mean(), ys.mean()]) - panel.to_pixel(NODE_CENTER)) < 3
 
@@ -83,23 +83,23 @@ def test_the_reason_of_a_childs_death_is_told():
 
 
 def test_what_was_painted_before_the_child_died_is_kept(patient, tmp_path):
-    job = slices_of(picture_of(*patient)).job
-    write_jobs(tmp_path, [job, job])
-    for panel in job.panels:
+    order = slices_of(picture_of(*patient)).order
+    write_orders(tmp_path, [order, order])
+    for panel in order.panels:
         write_painted(tmp_path, 0, panel.name, np.zeros((*panel.size[::-1], 3), np.uint8))
     write_painted(tmp_path, 1, "axial", np.zeros((4, 4, 3), np.uint8))
-    assert set(read_painted(tmp_path, 0, job)) == {"axial", "coronal", "sagittal"}
-    assert read_painted(tmp_path, 1, job) is None
+    assert set(read_painted(tmp_path, 0, order)) == {"axial", "coronal", "sagittal"}
+    assert read_painted(tmp_path, 1, order) is None
 
 
 def test_a_job_reads_as_it_was_written_and_shared_volumes_are_stored_once(patient, tmp_path):
-    job = slices_of(picture_of(*patient)).job
-    write_jobs(tmp_path, [job, job])
+    order = slices_of(picture_of(*patient)).order
+    write_orders(tmp_path, [order, order])
     assert len(list(tmp_path.glob("*.npy"))) == 4  # CT, segmentation, skin, bone
-    again = read_jobs(tmp_path)[1]
+    again = read_orders(tmp_path)[1]
     assert np.array_equal(again.overlays[0].volume.array, patient[1].array)
     assert again.ct.geometry.same_grid(patient[0].geometry)
-    assert np.array_equal(again.panels[2].slab().corners(), job.panels[2].slab().corners())
+    assert np.array_equal(again.panels[2].slab().corners(), order.panels[2].slab().corners())
 
 
 def test_slices_go_through_the_largest_marked_object(patient, without_slicer, tmp_path):
