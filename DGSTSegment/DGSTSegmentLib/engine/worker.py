@@ -136,6 +136,19 @@ def own_stdout() -> IO[str]:
     return messages
 
 
+def own_stdin() -> IO[str]:
+    """Take stdin for requests alone: from now on, Python code, C code and children find it at its end.
+
+    Windows answers nobody who asks what a pipe is while a thread waits to read from it, and OpenBLAS asks of stdin when
+    it is loaded (numpy issue 24290): an import would wait for the next request.
+    """
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8", errors="replace")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return requests
+
+
 def silence_output() -> None:
     """Send the log nowhere: with its reader gone, a library that prints would fail instead of finishing."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -146,13 +159,12 @@ def silence_output() -> None:
 
 def main() -> None:
     lead_own_group()
-    messages = own_stdout()
+    requests, messages = own_stdin(), own_stdout()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     worker = Worker(messages)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client decides what Ctrl-C means
     signal.signal(signal.SIGTERM, lambda *_: worker.end())
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    worker.run(sys.stdin)
+    worker.run(requests)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ def noise(context):
     return {"said": "much"}
 
 
+def reads(context):
+    child = subprocess.run([sys.executable, "-c", "print(len(input()))"], capture_output=True, text=True, timeout=20)
+    return {"c": len(os.read(0, 1)), "python": sys.stdin.read(), "child": child.stderr.strip().splitlines()[-1]}
+
+
 def bad_input(context):
     raise InputError("The file is no volume; give another.")
 
@@ -56,6 +61,7 @@ KINDS = {
     "quick": lambda context: {"pid": os.getpid()},
     "slow": until_stopped,
     "noise": noise,
+    "reads": reads,
     "bad input": bad_input,
     "memory": too_much_memory,
     "fault": fault,

@@ -106,6 +106,12 @@ def test_what_libraries_print_goes_to_the_log_and_spoils_no_message(light_client
     wait_until(lambda: len([line for line in light_client.log if "print" in line]) == 3)
 
 
+def test_who_reads_stdin_in_the_worker_takes_no_request_and_waits_for_none(light_client):
+    found = light_client.submit("describe", {"model": "reads"}).result(30)
+    assert found == {"c": 0, "python": "", "child": "EOFError: EOF when reading a line"}
+    assert light_client.describe("noise") == {"said": "much"}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_a_killed_worker_is_reported_and_replaced(light_client):
     job, _ = started(light_client, "slow")
