@@ -1,13 +1,17 @@
-"""Writing files so that none is ever seen half-written."""
+"""Writing files and folders so that none is ever seen half-written."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
+
+PARTIAL = ".partial-"
+"""How the names of stand-ins begin, of which a killed process may leave one."""
 
 
 @contextmanager
@@ -21,7 +25,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         InputError: the system refused the write (disk full, folder missing or read-only); ``path`` is as it was.
     """
     path = Path(path)
-    partial = path.with_name(f".partial-{path.name}")
+    partial = _stand_in(path)
     try:
         yield partial
         flush_to_disk(partial)
@@ -34,6 +38,32 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # no such folder, a name too long: what the block failed of already
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``, parents included, that becomes ``path`` only when the block ends well.
+
+    Raises:
+        OSError: the system refused it, or ``path`` is a folder that holds something; no stand-in is left.
+    """
+    partial = _stand_in(path)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether a folder is empty, but for what a killed process left half-written."""
+    return all(entry.name.startswith(PARTIAL) for entry in folder.iterdir())
+
+
+def _stand_in(path: Path) -> Path:
+    return path.with_name(f"{PARTIAL}{path.name}")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

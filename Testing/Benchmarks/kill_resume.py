@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from DGSTSegmentLib.atomic import PARTIAL
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.engine.transport import SubprocessTransport
@@ -92,7 +93,7 @@ def damaged_files(folder: Path) -> list[str]:
     damaged = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         is_lock = path.name == LOCK_FILE  # of a killed process; the system has freed it
-        if is_lock or any(part.startswith(".partial-") for part in path.relative_to(folder).parts):
+        if is_lock or any(part.startswith(PARTIAL) for part in path.relative_to(folder).parts):
             continue
         try:
             open_whole(path)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..atomic import holds_nothing
 from ..errors import InputError
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -57,7 +58,7 @@ def new_folder(path: str, holds: str = "a run") -> str:
     folder = Path(path).absolute()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path} is a file; give a folder for {holds}.")
-    if folder.is_dir() and any(not entry.name.startswith(".partial-") for entry in folder.iterdir()):
+    if folder.is_dir() and not holds_nothing(folder):
         raise InputError(f"{path} holds other files already; give a new folder for {holds}.")
     nearest = _nearest_existing(folder)
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):

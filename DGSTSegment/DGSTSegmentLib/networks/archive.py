@@ -14,12 +14,13 @@ import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from ..atomic import PARTIAL
 from ..errors import InputError
 
 CACHE_VARIABLE = "DGST_CACHE"
 """Environment variable that names another cache folder."""
 _ENCRYPTED = 0x1
-_PARTIAL, _OLD_SECONDS = ".partial-", 86_400
+_OLD_SECONDS = 86_400
 MOST_BYTES = 64 * 2**30
 MODEL_FILES = (".json", ".safetensors", ".pth")
 
@@ -38,7 +39,7 @@ def unpacked(archive: Path) -> Path:
         return folder
     try:
         home.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=home))
         try:
             _extract(archive, partial)
             _put_in_place(partial, folder)
@@ -77,7 +78,7 @@ def _forget_all_but(folder: Path) -> None:
     for other in folder.parent.iterdir():
         with suppress(OSError):
             is_old = time.time() - other.stat().st_mtime > _OLD_SECONDS
-            if other != folder and (is_old or not other.name.startswith(_PARTIAL)):
+            if other != folder and (is_old or not other.name.startswith(PARTIAL)):
                 shutil.rmtree(other, ignore_errors=True)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from ..atomic import flush_to_disk
+from ..atomic import atomic_folder, flush_to_disk
 from ..errors import InputError
 from ..imaging.arrays import save_array
 from ..networks.plan import Plan
@@ -57,16 +55,12 @@ def _place(folder: Path) -> Path:
 
 
 def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
-    partial = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        for name, array in arrays.items():
-            save_array(partial / f"{name}.npy", array)
-            flush_to_disk(partial / f"{name}.npy")
-        os.replace(partial, folder)
+        with atomic_folder(folder) as partial:
+            for name, array in arrays.items():
+                save_array(partial / f"{name}.npy", array)
+                flush_to_disk(partial / f"{name}.npy")
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
             f"{folder} could not be written ({error.strerror}); free some space, then go on with the run."
         ) from error

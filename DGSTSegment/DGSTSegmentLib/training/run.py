@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from ..atomic import atomic_path, write_text
+from ..atomic import atomic_path, holds_nothing, write_text
 from ..errors import InputError
 from ..locks import try_lock
 from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE, FinetuneRequest
@@ -50,7 +50,7 @@ class Run:
             raise InputError(f"{folder} holds a run already; go on with it (--resume) or choose another folder.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            occupied = any(not entry.name.startswith(".partial-") for entry in folder.iterdir())
+            occupied = not holds_nothing(folder)
         except OSError as error:
             raise InputError(f"{folder} cannot hold a run ({error.strerror}); choose another folder.") from error
         if occupied:

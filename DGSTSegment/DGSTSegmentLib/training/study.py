@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..atomic import PARTIAL, atomic_folder
 from ..errors import InputError
 from ..locks import is_locked
 from ..networks.card import ModelCard
@@ -32,7 +33,6 @@ from .study_files import entries, read_json, subfolders, write_json
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
 IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
-_PARTIAL = ".partial-"
 
 FileWriter = Callable[[Path], None]
 
@@ -147,19 +147,14 @@ class Study:
         written = _checked(case)
         self._describe()
         id_ = f"{self._next_number('cases'):04}-{_slug(case.name)}"
-        partial = self.folder / "cases" / f"{_PARTIAL}{id_}"
         written = replace(written, id=id_, changed=_now())
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            for name, write in writers.items():
-                write(partial / name)
-            write_json(partial / CASE_FILE, asdict(written))
-            os.replace(partial, self.case_folder(id_))
+            with atomic_folder(self.case_folder(id_)) as partial:
+                for name, write in writers.items():
+                    write(partial / name)
+                write_json(partial / CASE_FILE, asdict(written))
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return written
 
     def update(self, case: StudyCase, writers: dict[str, FileWriter]) -> StudyCase:
@@ -172,7 +167,7 @@ class Study:
         if not (folder / CASE_FILE).is_file():
             raise InputError(f"{folder} is gone; add the scan to the training set again.")
         written = replace(_checked(case), changed=_now())
-        partials = {name: folder / f"{_PARTIAL}{name}" for name in writers}
+        partials = {name: folder / f"{PARTIAL}{name}" for name in writers}
         try:
             for name, write in writers.items():
                 write(partials[name])
@@ -222,7 +217,7 @@ class Study:
             InputError: the folder cannot be written to.
         """
         folder = self.new_run_folder()
-        made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, LOCK_FILE, f"{_PARTIAL}*")
+        made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, LOCK_FILE, f"{PARTIAL}*")
         try:
             shutil.copytree(run.folder, folder, ignore=made_of_it, copy_function=_link_or_copy)
             began = (folder / REQUEST_FILE).stat()
