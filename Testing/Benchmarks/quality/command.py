@@ -20,14 +20,16 @@ from DGSTSegmentLib.training.case_files import COMPLETENESS
 from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .circumstances import usable_cores
-from .data import Sizes
+from .data import Choices, Sizes
 from .entrants import known_entrants
 from .ideas import titles_of_ideas
 from .ideas_report import write_ideas_report
 from .measures import mean_of
+from .nnunet_json import Wanted
 from .protocol import Protocol, open_pieces, pieces
 from .report import REPORT_FILE, number_text, write_report
 from .settings import Settings, open_benchmark
+from .splits import ANNOTATED, MOST, Most
 from .work import Pace, Progress, work
 
 QUICK = {
@@ -69,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     scope.add_argument("--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores")
     scope.add_argument("--full", action="store_true", help="everything: many hours on 2 cores, run after run")
     scope.add_argument("--ideas", action="store_true", help="ideas for a better DGST, on validation scans only")
-    parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
-    parser.add_argument("--label", help="label to segment, where a data set has several")
-    parser.add_argument("--source", help="scans of the model's own domain: phantoms, none, or a folder")
+    _add_data_options(parser)
     parser.add_argument("--model", default=STARTER, help="the foundation model: starter, a folder or a zip")
     parser.add_argument("--fold", help="of an ensemble of folds")
     parser.add_argument("--out", type=Path, help="folder for rows and report; the same folder goes on")
@@ -90,18 +90,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
+    parser.add_argument("--label", help="name or value of the label to segment, where a data set has several")
+    parser.add_argument("--channel", help="name or number of the CT's channel, where a data set has several CTs")
+    parser.add_argument(
+        "--annotated",
+        choices=ANNOTATED,
+        default=ANNOTATED[0],
+        help="how imagesTr of --data is annotated: every node (all), or some nodes of each scan (marked); scans of the "
+        "latter are drawn as cases of completeness marked only, while all is measured on the fully annotated scans in "
+        "imagesTs and labelsTs, of which there must be two at least",
+    )
+    parser.add_argument(
+        "--source", help="scans of the model's own domain: phantoms, none, or a folder, fully annotated"
+    )
+    parser.add_argument("--source-label", help="of the folder --source; that of --label where not given")
+    parser.add_argument("--source-channel", help="of the folder --source; that of --channel where not given")
+    parser.add_argument(
+        "--validation-scans", type=_count, default=MOST.validation, help="to choose on, at most; default %(default)s"
+    )
+    parser.add_argument(
+        "--test-scans", type=_count, default=MOST.test, help="to measure on, at most; default %(default)s"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of scans; give 1 or more")
+    return int(text)
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """What the command line means."""
     scope = "quick" if options.quick else "ideas" if options.ideas else "full"
     processes = options.jobs or (1 if _uses_gpu(options.device) else usable_cores())
-    data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).name
+    data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).resolve().name
     settings = Settings(
         data=options.data,
         out=options.out or Path("build") / _folder_name(data_name, scope),
         model=options.model,
         fold=options.fold,
         source=_source(options),
-        label=options.label,
+        choices=_choices(options),
         device=options.device,
         precision=options.precision,
         threads=max(1, usable_cores() // processes),
@@ -113,8 +144,19 @@ def settings_of(options: argparse.Namespace) -> Settings:
         for name in ("shots", "completeness", "steps", "choosing_draws")
         if (value := getattr(options, name)) is not None
     }
+    if options.annotated == "marked":
+        asked.setdefault("completeness", ("marked",))
     strategies = tuple(options.strategies) if options.strategies else settings.strategies
     return replace(settings, strategies=strategies, protocol=replace(settings.protocol, **asked))
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    return Choices(
+        target=Wanted(options.label, options.channel),
+        source=Wanted(options.source_label, options.source_channel, options="--source-"),
+        annotated=options.annotated,
+        most=Most(validation=options.validation_scans, test=options.test_scans),
+    )
 
 
 def _folder_name(data_name: str, scope: str) -> str:
