@@ -26,7 +26,8 @@ from .work import Benchmark
 IDENTITY_FILE = "protocol.json"
 FORMAT = 1
 READ = ("label", "channel", "annotated", "annotation")
-"""What of files a benchmark comes from; all None of phantoms, as where it was begun before this was written down."""
+"""What of files a benchmark comes from; all None of phantoms. Where a benchmark was begun before this was written down,
+it is from now on."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _keep_identity(path: Path, identity: dict[str, Any], entrants: dict[str, Ent
     identity = json.loads(json.dumps(identity))
     described = {name: json.loads(json.dumps(one.described())) for name, one in entrants.items()}
     known = read_identity(path.parent) if path.exists() else {**identity, "entrants": {}}
+    known |= {name: identity[name] for name in READ if name not in known and identity[name] is not None}
     for name, value in identity.items():
         if known.get(name) != value:
             raise InputError(

@@ -14,6 +14,7 @@ from quality.guard import choice_key
 from quality.nnunet_json import Wanted, is_ct
 from quality.nnunet_raw import scans_in
 from quality.rows import Rows
+from quality.settings import READ
 from quality.splits import Most, split
 
 from DGSTSegmentLib.errors import InputError
@@ -416,3 +417,20 @@ def test_another_label_or_annotation_is_another_benchmark(raw_folder, tmp_path, 
     assert command.main([*given, "--label", "node"]) == 2
     assert "with another annotation" in capsys.readouterr().err
     assert choice_key("dgst/all/1") not in Rows(tmp_path / "out").read()
+
+
+def test_a_benchmark_of_real_scans_begun_before_annotations_were_noted_goes_on_with_them(tmp_path, monkeypatch, capsys):
+    folder, out = tmp_path / "data" / STS_FOLDER, tmp_path / "out"
+    pairs(folder, 4)
+    monkeypatch.setenv("DGST_DATA", str(folder.parent))
+    given = ["--full", "--data", "sts", "--source", "none", "--out", str(out), "--jobs", "1", "--report-only"]
+    assert command.main(given) == 0
+    old = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    for name in READ:
+        del old[name]
+    (out / "protocol.json").write_text(json.dumps(old), encoding="utf-8")
+
+    assert command.main(given) == 0
+    (folder / "STS_001_gtv.nii.gz").write_bytes((folder / "STS_001_ct.nii.gz").read_bytes())
+    assert command.main(given) == 2
+    assert "with another annotation" in capsys.readouterr().err
