@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+
+from DGSTSegmentLib import __file__ as library
+
+TRAINING_ROOMS = ("dgst", "imaging", "networks", "training")
+"""What a fine-tuned network and its measures depend on."""
+DATA_VARIABLE = "DGST_DATA"
+
+
+def shared_data() -> Path:
+    """Folder of real scans: beside the repository, or where ``DGST_DATA`` says."""
+    beside = Path(__file__).resolve().parents[4] / "shared" / "data"
+    return Path(os.environ.get(DATA_VARIABLE) or beside)
+
+
+@lru_cache(maxsize=1)
+def training_code() -> str:
+    """Fingerprint of the code that trains and measures: what a commit cannot tell while files differ from it."""
+    return digest_of_files(files_of_rooms(TRAINING_ROOMS))
+
+
+def files_of_rooms(rooms: Iterable[str]) -> list[Path]:
+    """The Python files of these folders of DGSTSegmentLib."""
+    return [path for room in rooms for path in (Path(library).parent / room).rglob("*.py")]
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """Of the names and bytes of files, in the order of their paths."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def digest_of_texts(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

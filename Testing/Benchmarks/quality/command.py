@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,24 +21,27 @@ from DGSTSegmentLib.training.case_files import COMPLETENESS
 from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .circumstances import usable_cores
-from .data import Sizes
-from .entrants import known_entrants
+from .data import Choices, Sizes
+from .entrants import chosen_entrants, known_entrants
 from .ideas import titles_of_ideas
 from .ideas_report import write_ideas_report
 from .measures import mean_of
+from .nnunet_json import Wanted
 from .protocol import Protocol, open_pieces, pieces
 from .report import REPORT_FILE, number_text, write_report
 from .settings import Settings, open_benchmark
-from .work import Pace, Progress, work
+from .splits import ANNOTATED, MOST, Most
+from .work import Benchmark, Pace, Progress, work
 
 QUICK = {
     "strategies": ("dgst", "full", "static", "lora"),
     "factors": (0.4, 1.0),
-    "sizes": Sizes(training=20, validation=2, test=4, source_validation=1, source_test=2),
+    "sizes": Sizes(training=20, validation=1, test=3, source_validation=1, source_test=1),
     "protocol": Protocol(
-        steps=40, shots=(5,), completeness=("marked",), choosing_draws=1, draws=3, many_draws=3
+        steps=12, shots=(5,), completeness=("marked",), choosing_draws=1, draws=2, many_draws=2
     ),
 }  # fmt: skip
+"""Every part of a benchmark, in some 1,200 processor seconds: what it says of strategies is only a first look."""
 IDEAS = {
     "ideas": True,
     "protocol": Protocol(steps=100, shots=(5,), completeness=("all",), choosing_draws=3, draws=0, many_draws=0),
@@ -50,11 +54,14 @@ SPARE_MINUTES = 0.2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 when it went as asked, though it may not be finished."""
     options = _parser().parse_args(arguments)
+    if not (options.quick or options.full or options.ideas):
+        options.quick = True
+        print("bench quality: neither --full nor --ideas is asked for, so this is --quick", file=sys.stderr, flush=True)
     try:
         settings = settings_of(options)
         if not options.report_only:
             _carry_out(settings, _minutes(options))
-        return _report(settings)
+        return _report(settings, options.full)
     except InputError as problem:
         print(f"bench quality: {problem}", file=sys.stderr)
         return 2
@@ -65,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench quality", description=__doc__)
-    scope = parser.add_mutually_exclusive_group(required=True)
-    scope.add_argument("--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores")
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument(
+        "--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores; default"
+    )
     scope.add_argument("--full", action="store_true", help="everything: many hours on 2 cores, run after run")
     scope.add_argument("--ideas", action="store_true", help="ideas for a better DGST, on validation scans only")
-    parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
-    parser.add_argument("--label", help="label to segment, where a data set has several")
-    parser.add_argument("--source", help="scans of the model's own domain: phantoms, none, or a folder")
+    _add_data_options(parser)
     parser.add_argument("--model", default=STARTER, help="the foundation model: starter, a folder or a zip")
     parser.add_argument("--fold", help="of an ensemble of folds")
     parser.add_argument("--out", type=Path, help="folder for rows and report; the same folder goes on")
@@ -90,18 +97,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", default="phantoms", help="phantoms, sts, or a folder (nnU-Net raw data set)")
+    parser.add_argument("--label", help="name or value of the label to segment, where a data set has several")
+    parser.add_argument("--channel", help="name or number of the CT's channel, where a data set has several CTs")
+    parser.add_argument(
+        "--annotated",
+        choices=ANNOTATED,
+        default=ANNOTATED[0],
+        help="how imagesTr of --data is annotated: every node (all), or some nodes of each scan (marked); scans of the "
+        "latter are drawn as cases of completeness marked only, while all is measured on the fully annotated scans in "
+        "imagesTs and labelsTs, of which there must be two at least",
+    )
+    parser.add_argument(
+        "--source", help="scans of the model's own domain: phantoms, none, or a folder, fully annotated"
+    )
+    parser.add_argument("--source-label", help="of the folder --source; that of --label where not given")
+    parser.add_argument("--source-channel", help="of the folder --source; that of --channel where not given")
+    parser.add_argument(
+        "--validation-scans", type=_count, default=MOST.validation, help="to choose on, at most; default %(default)s"
+    )
+    parser.add_argument(
+        "--test-scans", type=_count, default=MOST.test, help="to measure on, at most; default %(default)s"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of scans; give 1 or more")
+    return int(text)
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """What the command line means."""
     scope = "quick" if options.quick else "ideas" if options.ideas else "full"
     processes = options.jobs or (1 if _uses_gpu(options.device) else usable_cores())
-    data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).name
+    data_name = options.data if options.data in ("phantoms", "sts") else Path(options.data).resolve().name
     settings = Settings(
         data=options.data,
         out=options.out or Path("build") / _folder_name(data_name, scope),
         model=options.model,
         fold=options.fold,
         source=_source(options),
-        label=options.label,
+        choices=_choices(options),
         device=options.device,
         precision=options.precision,
         threads=max(1, usable_cores() // processes),
@@ -113,8 +151,19 @@ def settings_of(options: argparse.Namespace) -> Settings:
         for name in ("shots", "completeness", "steps", "choosing_draws")
         if (value := getattr(options, name)) is not None
     }
+    if options.annotated == "marked":
+        asked.setdefault("completeness", ("marked",))
     strategies = tuple(options.strategies) if options.strategies else settings.strategies
     return replace(settings, strategies=strategies, protocol=replace(settings.protocol, **asked))
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    return Choices(
+        target=Wanted(options.label, options.channel),
+        source=Wanted(options.source_label, options.source_channel, options="--source-"),
+        annotated=options.annotated,
+        most=Most(validation=options.validation_scans, test=options.test_scans),
+    )
 
 
 def _folder_name(data_name: str, scope: str) -> str:
@@ -140,7 +189,7 @@ def _carry_out(settings: Settings, minutes: float | None) -> None:
     _silence_monai()
     deadline = None if minutes is None else time.monotonic() + 60 * (minutes - SPARE_MINUTES)
     benchmark = open_benchmark(settings)
-    left = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
+    left = _missing(benchmark)
     shots = " and ".join(str(n) for n in benchmark.protocol.shots)
     print(f"{left} pieces of work left, of {shots} shots, in {settings.out}", file=sys.stderr, flush=True)
     if settings.processes == 1:
@@ -152,7 +201,7 @@ def _carry_out(settings: Settings, minutes: float | None) -> None:
 def _work_together(settings: Settings, deadline: float | None) -> None:
     """
     Raises:
-        InputError: a process ended with an error, which it printed.
+        InputError: a process ended early, killed or by an error, which it printed.
     """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_work_alone, args=(settings, deadline)) for _ in range(settings.processes)]
@@ -165,14 +214,37 @@ def _work_together(settings: Settings, deadline: float | None) -> None:
         for worker in workers:
             if worker.is_alive():
                 worker.terminate()
-    if any(worker.exitcode for worker in workers):
-        raise InputError("a process ended early for the reason above; what was finished is kept.")
+    _refuse_early_ends(worker.exitcode for worker in workers)
+
+
+def _refuse_early_ends(codes: Iterable[int | None]) -> None:
+    """
+    Raises:
+        InputError: an exit code is not 0; it names each.
+    """
+    early = [f"process {number} {_end_text(code)}" for number, code in enumerate(codes, start=1) if code]
+    if early:
+        raise InputError(f"{', '.join(early)}; what was finished is kept, and the same command goes on.")
+
+
+def _end_text(code: int) -> str:
+    if code > 0:
+        return f"ended with exit code {code} for the reason above"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    advice = " (by the system for want of memory, if not by you: take fewer --jobs)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{advice}"
 
 
 def _work_alone(settings: Settings, deadline: float | None) -> None:
     _silence_monai()
     try:
         work(open_benchmark(settings), deadline, _tell)
+    except InputError as problem:
+        print(f"bench quality: {problem}", file=sys.stderr, flush=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -196,16 +268,32 @@ def _numbers(row: dict) -> str:
     return f"target {number_text(mean_of(row['target']['dice']))}{source}, {row['seconds']['total']:.0f} s"
 
 
-def _report(settings: Settings) -> int:
+def _report(settings: Settings, full: bool) -> int:
     benchmark = open_benchmark(settings)
-    missing = len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
+    missing = _missing(benchmark)
+    of_full = _missing(_all_of_full(benchmark, settings)) if full else None
     if settings.ideas:
         write_ideas_report(settings.out, titles_of_ideas(), missing)
     else:
-        write_report(settings.out, missing)
+        write_report(settings.out, missing, of_full)
     state = "finished"
     if missing:
         each = Pace(benchmark.rows.read().values()).mean("choose" if settings.ideas else "test")
         state = f"{missing} pieces of work of about {clock(each)} each are left; the same command goes on"
+    if of_full and of_full != missing:
+        state += f" (of all that --full does, {of_full} pieces are left)"
     print(f"{state}: {settings.out / REPORT_FILE}", flush=True)
     return 0
+
+
+def _missing(benchmark: Benchmark) -> int:
+    return len(open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()))
+
+
+def _all_of_full(benchmark: Benchmark, settings: Settings) -> Benchmark:
+    """The benchmark as --full does it where nothing less is asked for."""
+    whole, most = Protocol(), len(benchmark.pool.training)
+    completeness = ("marked",) if settings.choices.annotated == "marked" else whole.completeness
+    shots = tuple(sorted({min(shots, most) for shots in whole.shots}))
+    protocol = replace(whole, completeness=completeness, shots=shots)
+    return replace(benchmark, protocol=protocol, entrants=chosen_entrants(None, settings.factors))

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import Any, Protocol
 
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.phantoms import DOMAINS, make_phantom
 from DGSTSegmentLib.imaging.volume import Volume
 
+from .circumstances import DATA_VARIABLE, digest_of_texts, shared_data
 from .guard import SealedSplit
-from .nnunet_raw import FileScan, paired_scans, raw_scans
+from .nnunet_json import DESCRIPTION_FILE, Wanted
+from .nnunet_raw import FileScan, refuse_choice, scans_in
 from .rows import Rows
+from .splits import ANNOTATED, Most, parts_of, with_nodes
 
-SPLIT_SEED = 2025
 FIRST_PHANTOM = {"training": 30_000, "validation": 40_000, "test": 50_000}
 """Numbers of the first phantoms; far from those that the starter and the demonstration use."""
 
-STS_FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "sts_ct_gtv_CCBY3"
+STS_FOLDER = "sts_ct_gtv_CCBY3"
 PHANTOM_DESCRIPTION = (
     "Phantoms: computed images of two domains that imitate what makes lymph nodes hard to see. They show no patient, "
     "and results on them say nothing about patients."
@@ -39,6 +38,10 @@ class Scan(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Differs where CT or annotation do."""
+
     def read(self) -> tuple[Volume, Volume]:
         """CT (HU) and label values on the same grid, above 0 where a node is."""
 
@@ -54,6 +57,10 @@ class PhantomScan:
     @property
     def name(self) -> str:
         return f"{self.domain} phantom {self.seed}"
+
+    @property
+    def fingerprint(self) -> str:
+        return repr(self)
 
     def read(self) -> tuple[Volume, Volume]:
         return _phantom(self)
@@ -78,6 +85,26 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What is read of folders.
+
+    Args:
+        target: of the data set that is learned from.
+        source: of the source domain's; what it leaves open is as ``target`` says.
+        annotated: of ``ANNOTATED``, the data set's training scans.
+        most: scans of each part; of phantoms as well.
+    """
+
+    target: Wanted = Wanted()
+    source: Wanted = Wanted(options="--source-")
+    annotated: str = ANNOTATED[0]
+    most: Most = Most()
+
+
+ANY = Choices()
+
+
+@dataclass(frozen=True)
 class Source:
     """Scans of the domain that the foundation model comes from: what is forgotten shows there."""
 
@@ -97,6 +124,8 @@ class Pool:
         source_validation: source scans on which configurations are chosen; empty where the source domain is unknown.
         test: target and source scans of the final measure, sealed.
         split: names of the scans by part, test included.
+        read: what of files it comes from: ``label``, ``channel``, ``annotated`` and a digest of every ``annotation``;
+            empty for phantoms.
     """
 
     name: str
@@ -106,9 +135,10 @@ class Pool:
     source_validation: tuple[Scan, ...]
     test: SealedSplit
     split: dict[str, list[str]]
+    read: dict[str, Any] = field(default_factory=dict)
 
 
-def open_pool(data: str, rows: Rows, sizes: Sizes, source: str | None = None, label: str | None = None) -> Pool:
+def open_pool(data: str, rows: Rows, sizes: Sizes, source: str | None = None, choices: Choices = ANY) -> Pool:
     """The pool called ``phantoms`` or ``sts``, or the one in a folder.
 
     Args:
@@ -116,19 +146,20 @@ def open_pool(data: str, rows: Rows, sizes: Sizes, source: str | None = None, la
             ``x_gtv.nii.gz``.
         rows: where the sealed test split looks up choices and writes results.
         sizes: of phantoms.
-        source: ``phantoms``, an nnU-Net raw data set folder, or None for no measure of forgetting.
-        label: name of the label to segment, where a data set has several.
+        source: ``phantoms``, a folder as for ``data``, or None for no measure of forgetting.
+        choices: of what is read of folders.
 
     Raises:
-        InputError: there is no such data, or too little of it.
+        InputError: there is no such data, too little of it, or a choice has no effect on it.
     """
-    around = _source(source, sizes)
-    if data == "phantoms":
-        parts = {part: phantoms("target", part, getattr(sizes, part)) for part in FIRST_PHANTOM}
-        return _pool(data, PHANTOM_DESCRIPTION, parts, around, rows)
-    folder = STS_FOLDER if data == "sts" else Path(data).expanduser()
-    description = STS_DESCRIPTION if data == "sts" else f"The data set in the folder {folder.name}."
-    return _pool(data if data == "sts" else folder.name, description, split(scans_in(folder, label)), around, rows)
+    around = _source(source, sizes, choices)
+    if data != "phantoms":
+        return _pool_in(data, around, rows, choices)
+    refuse_choice(choices.target, data)
+    if choices.annotated != ANNOTATED[0]:
+        raise InputError(f"--annotated {choices.annotated} has no effect on phantoms, whose nodes are all known.")
+    parts = {part: phantoms("target", part, _count(sizes, part, part, choices.most)) for part in FIRST_PHANTOM}
+    return _pool(data, PHANTOM_DESCRIPTION, parts, around, rows, {})
 
 
 def phantoms(domain: str, part: str, count: int) -> tuple[PhantomScan, ...]:
@@ -137,68 +168,54 @@ def phantoms(domain: str, part: str, count: int) -> tuple[PhantomScan, ...]:
     return tuple(PhantomScan(domain, seed, occupied=part == "training") for seed in range(first, first + count))
 
 
-def scans_in(folder: Path, label: str | None = None) -> tuple[FileScan, ...]:
-    """The annotated scans of a folder, in the order of their names.
-
-    Raises:
-        InputError: the folder has none of the layouts known.
-    """
-    if (folder / "dataset.json").is_file():
-        return raw_scans(folder, label)
-    return paired_scans(folder)
+def _count(sizes: Sizes, size: str, part: str, most: Most) -> int:
+    return min(getattr(sizes, size), getattr(most, part))
 
 
-def split(scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
-    """Scans by part, always the same for the same names: a fifth to choose on, three in ten to test on.
-
-    Raises:
-        InputError: fewer than four scans.
-    """
-    if len(scans) < 4:
-        raise InputError(f"{len(scans)} annotated scans are too few to learn, choose and test on; give at least four.")
-    ordered = sorted(scans, key=lambda scan: scan.name)
-    order = np.random.default_rng([SPLIT_SEED, len(ordered)]).permutation(len(ordered))
-    validation, test = max(1, round(0.2 * len(ordered))), max(1, round(0.3 * len(ordered)))
-    places = {
-        "validation": order[:validation],
-        "test": order[validation : validation + test],
-        "training": order[validation + test :],
-    }
-    return {part: tuple(ordered[place] for place in sorted(chosen)) for part, chosen in places.items()}
-
-
-def drawn_cases(pool_size: int, shots: int, draw: int) -> tuple[int, ...]:
-    """Positions in the training part of the few cases of a draw.
-
-    Draws share no case as long as the pool lasts; then it is shuffled anew. What is drawn depends on nothing else, so
-    that every strategy gets the same cases.
-
-    Args:
-        pool_size: scans in the training part.
-        shots: how many cases, at most ``pool_size``.
-        draw: its number.
-    """
-    if not 1 <= shots <= pool_size:
-        raise InputError(f"{shots} cases cannot be drawn from {pool_size} scans to learn from; ask for fewer shots.")
-    shuffle, block = divmod(draw, pool_size // shots)
-    order = np.random.default_rng([SPLIT_SEED, shots, shuffle]).permutation(pool_size)
-    return tuple(int(place) for place in order[block * shots : (block + 1) * shots])
+def _pool_in(data: str, source: Source, rows: Rows, choices: Choices) -> Pool:
+    """Of ``sts`` or a folder."""
+    is_sts = data == "sts"
+    folder = shared_data() / STS_FOLDER if is_sts else Path(data).expanduser().resolve()
+    if is_sts and not folder.is_dir():
+        raise InputError(f"There is no folder {folder}; set {DATA_VARIABLE} to the folder that {STS_FOLDER} lies in.")
+    scans = scans_in(folder, choices.target, qualified=not is_sts)
+    parts = parts_of(scans, choices.annotated, choices.most, str(folder))
+    parts["training"] = with_nodes(parts["training"], choices.most.training, rows.scratch)
+    read = {"label": scans.label, "channel": scans.channel, "annotated": choices.annotated}
+    if is_sts:
+        return _pool(data, STS_DESCRIPTION, parts, source, rows, read)
+    of_label = "" if scans.label is None else f", label {scans.label}, channel {scans.channel}"
+    description = f"The data set in the folder {folder.name}{of_label}."
+    if choices.annotated == "marked":
+        description += " Of its training scans only some nodes are annotated; all else was measured on its test scans."
+    return _pool(folder.name, description, parts, source, rows, read)
 
 
-def _source(source: str | None, sizes: Sizes) -> Source:
+def _source(source: str | None, sizes: Sizes, choices: Choices) -> Source:
+    if source is None or source == "phantoms":
+        refuse_choice(choices.source, f"--source {source or 'none'}")
     if source is None:
         return Source()
     if source == "phantoms":
-        counts = {"validation": sizes.source_validation, "test": sizes.source_test}
+        counts = {part: _count(sizes, f"source_{part}", part, choices.most) for part in ("validation", "test")}
         return Source(**{part: phantoms("source", part, count) for part, count in counts.items()})
-    parts = split(scans_in(Path(source).expanduser()))
+    folder = Path(source).expanduser().resolve()
+    wanted = choices.source
+    if (folder / DESCRIPTION_FILE).is_file():
+        label, channel = wanted.label or choices.target.label, wanted.channel or choices.target.channel
+        wanted = replace(wanted, label=label, channel=channel)
+    parts = parts_of(scans_in(folder, wanted), ANNOTATED[0], choices.most, str(folder))
     return Source(parts["validation"], parts["test"])
 
 
-def _pool(name: str, description: str, parts: dict[str, tuple[Scan, ...]], source: Source, rows: Rows) -> Pool:
-    names = {part: [scan.name for scan in scans] for part, scans in parts.items()}
-    names |= {f"source {part}": [scan.name for scan in getattr(source, part)] for part in ("validation", "test")}
-    _refuse_shared(names)
+def _pool(
+    name: str, description: str, parts: dict[str, tuple[Scan, ...]], source: Source, rows: Rows, read: dict[str, Any]
+) -> Pool:
+    everything = {**parts, "source validation": source.validation, "source test": source.test}
+    _refuse_shared(everything)
+    files = [scan for scans in everything.values() for scan in scans if isinstance(scan, FileScan)]
+    if files:
+        read = {**read, "annotation": digest_of_texts(scan.fingerprint for scan in files)}
     return Pool(
         name=name,
         description=description,
@@ -206,14 +223,17 @@ def _pool(name: str, description: str, parts: dict[str, tuple[Scan, ...]], sourc
         validation=parts["validation"],
         source_validation=source.validation,
         test=SealedSplit(parts["test"], source.test, rows),
-        split=names,
+        split={part: [scan.name for scan in scans] for part, scans in everything.items()},
+        read=read,
     )
 
 
-def _refuse_shared(names: dict[str, list[str]]) -> None:
-    parts = list(names)
-    for number, part in enumerate(parts):
-        for other in parts[number + 1 :]:
-            shared = set(names[part]) & set(names[other])
-            if shared:
-                raise InputError(f"{sorted(shared)[0]} is in both {part} and {other}; keep the parts apart.")
+def _refuse_shared(parts: dict[str, tuple[Scan, ...]]) -> None:
+    """Cases of different data sets may have the same name; what counts is where they come from."""
+    seen: dict[str, str] = {}
+    for part, scans in parts.items():
+        for scan in scans:
+            place = str(scan.annotation.resolve()) if isinstance(scan, FileScan) else scan.name
+            if place in seen:
+                raise InputError(f"{scan.name} is in both {seen[place]} and {part}; keep the parts apart.")
+            seen[place] = part

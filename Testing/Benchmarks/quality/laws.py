@@ -118,7 +118,8 @@ class Watch:
         self._parameters = {member.name: member.parameter for member in members(network)}
         self._base = {name: _copy(parameter) for name, parameter in self._parameters.items()}
         self._buffers = {name: _copy(buffer) for name, buffer in network.named_buffers()}
-        self._last = dict(self._base)
+        # Copies of all, for every strategy alike: made later, those of moving weights would be counted as its memory.
+        self._last = {name: _copy(parameter) for name, parameter in self._parameters.items()}
 
     def over(self, strategy: Strategy) -> WatchedStrategy:
         """The strategy, watched."""
@@ -145,7 +146,7 @@ class Watch:
                 continue
             most = None if allowed.at_a_step is None else allowed.at_a_step(self.steps)
             self._judge(name, before, parameter, allowed.layout, most, f"at step {self.steps + 1}")
-            self._last[name] = _copy(parameter)
+            before.copy_(parameter.detach())
         self.steps += 1
 
     def check_finished(self, steps: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
 from DGSTSegmentLib.imaging.resample import onto_grid_of
 from DGSTSegmentLib.imaging.volume import Volume
 
-LAYOUT = "DatasetNNN_Name/{dataset.json, imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz}"
+from .nnunet_json import DESCRIPTION_FILE, LAYOUT, UNDECIDED, Description, Wanted, read_description
+
 PAIR_ENDINGS = ("_ct.nii.gz", "_gtv.nii.gz")
 
 
@@ -23,9 +25,9 @@ class FileScan:
     """A scan on disk.
 
     Args:
-        name: of the case.
+        name: of the case, with that of its data set.
         image: CT file.
-        annotation: segmentation of every node in it.
+        annotation: segmentation of the nodes in it.
         values: label values that are nodes; None for every value above 0.
     """
 
@@ -34,6 +36,20 @@ class FileScan:
     annotation: Path
     values: tuple[int, ...] | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the annotation's content and of which values of it, of which image file, are meant.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        try:
+            size, content = self.image.stat().st_size, self.annotation.read_bytes()
+        except OSError as error:
+            raise InputError(f"{error.filename} cannot be read ({error.strerror}); {self.name} needs it.") from error
+        told = f"{self.name}/{self.values}/{self.image.name}/{size}/".encode()
+        return hashlib.sha256(told + content).hexdigest()
+
     def read(self) -> tuple[Volume, Volume]:
         """CT (HU) and label values on its grid.
 
@@ -41,37 +57,87 @@ class FileScan:
             InputError: a file cannot be read, or the two do not lie over each other.
         """
         ct = read_volume(self.image)
-        labels, _ = onto_grid_of(read_segmentation(self.annotation), ct, name=str(self.annotation))
-        if self.values is not None:
-            wanted = np.isin(labels.array, self.values)
-            labels = labels.with_array(np.where(wanted, labels.array, 0).astype(labels.array.dtype))
+        labels, _ = onto_grid_of(self._nodes(), ct, name=str(self.annotation))
         return ct, labels
 
+    def has_nodes(self) -> bool:
+        """Whether any node is annotated; the CT is not read for it.
 
-def raw_scans(folder: Path, label: str | None = None) -> tuple[FileScan, ...]:
-    """The training scans of an nnU-Net raw data set folder.
+        Raises:
+            InputError: the annotation cannot be read.
+        """
+        return bool(self._nodes().array.any())
+
+    def _nodes(self) -> Volume:
+        labels = read_segmentation(self.annotation)
+        if self.values is None:
+            return labels
+        wanted = np.isin(labels.array, self.values)
+        return labels.with_array(np.where(wanted, labels.array, 0).astype(labels.array.dtype))
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The annotated scans of a folder.
 
     Args:
-        folder: with ``dataset.json``, ``imagesTr`` and ``labelsTr``.
-        label: name of the label that is segmented; needed where there are several.
+        training: ``imagesTr`` with ``labelsTr``, or all there are.
+        test: ``imagesTs`` with ``labelsTs``, where they lie there.
+        label, channel: names of what is read; None where there is no choice.
+    """
+
+    training: tuple[FileScan, ...]
+    test: tuple[FileScan, ...] = ()
+    label: str | None = None
+    channel: str | None = None
+
+
+def scans_in(folder: Path, wanted: Wanted = UNDECIDED, qualified: bool = True) -> Scans:
+    """The annotated scans of a folder, in the order of their names.
+
+    Args:
+        folder: nnU-Net's raw data set, or pairs of ``x_ct.nii.gz`` and ``x_gtv.nii.gz``.
+        wanted: of a raw data set.
+        qualified: whether cases' names begin with the folder's.
 
     Raises:
-        InputError: the folder is laid out otherwise, has several channels or labels, or no pair of image and label.
+        InputError: the folder has none of the layouts known, or has not what is wanted.
     """
-    description = _description(folder)
-    ending = description.get("file_ending", ".nii.gz")
-    values = _label_values(folder, description.get("labels", {}), label)
-    channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
-    if len(channels) != 1:
-        raise InputError(f"{folder} has {len(channels)} channels ({', '.join(channels.values())}); only CT is read.")
-    annotations = sorted((folder / "labelsTr").glob(f"*{ending}"))
-    scans = [_raw_scan(folder, path, path.name[: -len(ending)], ending, values) for path in annotations]
-    if not scans:
-        raise InputError(f"{folder / 'labelsTr'} holds no file *{ending}; expected is {LAYOUT}.")
-    return tuple(scans)
+    if (folder / DESCRIPTION_FILE).is_file():
+        return raw_scans(folder, wanted)
+    pairs = paired_scans(folder, qualified)
+    refuse_choice(wanted, f"the pairs of CT and tumour in {folder}")
+    return Scans(pairs)
 
 
-def paired_scans(folder: Path) -> tuple[FileScan, ...]:
+def refuse_choice(wanted: Wanted, data: str) -> None:
+    """
+    Raises:
+        InputError: a label or channel is wanted of ``data``, where there is nothing to choose.
+    """
+    for name, value in (("label", wanted.label), ("channel", wanted.channel)):
+        if value is not None:
+            raise InputError(f"{wanted.options}{name} {value} has no effect on {data}; leave it out.")
+
+
+def raw_scans(folder: Path, wanted: Wanted = UNDECIDED) -> Scans:
+    """The scans of an nnU-Net raw data set folder.
+
+    Args:
+        folder: with ``dataset.json``, ``imagesTr`` and ``labelsTr``, and with ``imagesTs`` and ``labelsTs`` at will.
+        wanted: of it.
+
+    Raises:
+        InputError: the folder is laid out otherwise, has not what is wanted, or no pair of image and label.
+    """
+    told = read_description(folder, wanted)
+    training = _in_part(folder, "Tr", told) if told.listed is None else _listed(folder, told)
+    if not training:
+        raise InputError(f"{folder / 'labelsTr'} holds no file *{told.ending}; expected is {LAYOUT}.")
+    return Scans(training, _in_part(folder, "Ts", told), told.label, told.channel)
+
+
+def paired_scans(folder: Path, qualified: bool = True) -> tuple[FileScan, ...]:
     """Scans of a folder of ``x_ct.nii.gz`` beside ``x_gtv.nii.gz``.
 
     Raises:
@@ -81,36 +147,53 @@ def paired_scans(folder: Path) -> tuple[FileScan, ...]:
     scans = []
     for image in sorted(folder.glob(f"*{image_end}")):
         name = image.name[: -len(image_end)]
-        if (folder / f"{name}{annotation_end}").is_file():
-            scans.append(FileScan(name, image, folder / f"{name}{annotation_end}"))
+        annotation = folder / f"{name}{annotation_end}"
+        if annotation.is_file():
+            scans.append(FileScan(f"{folder.name}/{name}" if qualified else name, image, annotation))
     if not scans:
         raise InputError(f"{folder} holds no annotated scan; expected is {LAYOUT}, or pairs of {PAIR_ENDINGS}.")
     return tuple(scans)
 
 
-def _raw_scan(folder: Path, annotation: Path, name: str, ending: str, values: tuple[int, ...]) -> FileScan:
-    image = folder / "imagesTr" / f"{name}_0000{ending}"
+def _in_part(folder: Path, part: str, told: Description) -> tuple[FileScan, ...]:
+    """Of ``imagesTr`` or ``imagesTs``; what is not annotated is left out, hidden files of other systems as well."""
+    scans = []
+    for annotation in sorted((folder / f"labels{part}").glob(f"*{told.ending}")):
+        case = annotation.name[: -len(told.ending)]
+        if not case.startswith("."):
+            image = folder / f"images{part}" / f"{case}_{told.number:04d}{told.ending}"
+            scans.append(_scan(f"{folder.name}/{part}/{case}", image, annotation, told))
+    return tuple(scans)
+
+
+def _listed(folder: Path, told: Description) -> tuple[FileScan, ...]:
+    """Of the paths that ``dataset.json`` lists, relative to the folder."""
+    scans = []
+    for case, files in sorted(told.listed.items()):
+        images, label = _paths(folder, case, files)
+        if len(images) <= told.place:
+            raise InputError(
+                f"{folder / DESCRIPTION_FILE} lists no image of {case} for channel {told.channel}; add it."
+            )
+        name = f"{folder.name}/Tr/{case}"
+        scans.append(_scan(name, folder / images[told.place], folder / label, told))
+    return tuple(scans)
+
+
+def _paths(folder: Path, case: str, files: Any) -> tuple[list[str], str]:
+    images, label = (files.get("images"), files.get("label")) if isinstance(files, Mapping) else (None, None)
+    paths = [*images, label] if isinstance(images, list) else [None]
+    if not all(isinstance(path, str) for path in paths):
+        raise InputError(
+            f"{folder / DESCRIPTION_FILE} lists {case} under dataset without its images and label; expected is "
+            '{"images": ["path"], "label": "path"}.'
+        )
+    return images, label
+
+
+def _scan(name: str, image: Path, annotation: Path, told: Description) -> FileScan:
+    if not annotation.is_file():
+        raise InputError(f"{name} has no annotation {annotation}; expected is {LAYOUT}.")
     if not image.is_file():
         raise InputError(f"{annotation} has no image {image}; expected is {LAYOUT}.")
-    return FileScan(name, image, annotation, values)
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); expected is {LAYOUT}.") from error
-
-
-def _label_values(folder: Path, labels: dict[str, Any], wanted: str | None) -> tuple[int, ...]:
-    if "ignore" in labels:
-        raise InputError(f"{folder} leaves voxels open (label ignore); only complete annotation can be measured on.")
-    names = [name for name in labels if name != "background"]
-    if wanted is None and len(names) != 1:
-        raise InputError(f"{folder} has the labels {', '.join(names)}; choose one with --label.")
-    chosen = names[0] if wanted is None else wanted
-    if chosen not in names:
-        raise InputError(f"{folder} has no label {chosen!r}; it has {', '.join(names)}.")
-    value = labels[chosen]
-    return tuple(value) if isinstance(value, list) else (int(value),)
+    return FileScan(name, image, annotation, told.values)

@@ -21,6 +21,7 @@ from .rows import Rows
 from .settings import read_identity
 from .statistics import CONFIDENCE, TIE
 from .summary import summarise
+from .versions import mixed_code
 
 REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "summary.csv", "summary.json", "tested.svg"
 REMARKS_FILE = "remarks.txt"
@@ -35,35 +36,45 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def write_report(folder: Path, missing: int = 0) -> dict[str, Any]:
+def write_report(folder: Path, missing: int = 0, missing_of_full: int | None = None) -> dict[str, Any]:
     """Write page, CSV, JSON and the figure for a README from the rows in ``folder``; returns what the JSON holds.
 
     Args:
         folder: of the benchmark.
-        missing: pieces of work that are still to be done.
+        missing: pieces of work of the last command that are still to be done.
+        missing_of_full: the same of all that --full does; None where it was not asked for.
 
     Raises:
         InputError: no benchmark lies there, or a file cannot be written.
     """
-    summary = {**summarise(read_identity(folder), Rows(folder).read()), "missing": missing}
+    rows = Rows(folder).read()
+    summary = {**summarise(read_identity(folder), rows), "missing": missing}
+    if missing_of_full is not None:
+        summary["missing_of_full"] = missing_of_full
     write_text(folder / JSON_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(folder / CSV_FILE, csv_text(summary))
     remarks = folder / REMARKS_FILE
     told = remarks.read_text(encoding="utf-8").strip().split("\n\n") if remarks.exists() else []
     drawn = {draw.__name__: draw(summary) for draw in FIGURES}
-    write_text(folder / REPORT_FILE, page(summary, drawn, told))
+    write_text(folder / REPORT_FILE, page(summary, drawn, told, mixed_code(rows)))
     if drawn["tested"] is not None:
         write_text(folder / FIGURE_FILE, drawn["tested"] + "\n")
     return summary
 
 
-def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None], remarks: Sequence[str] = ()) -> str:
+def page(
+    summary: Mapping[str, Any],
+    drawn: Mapping[str, str | None],
+    remarks: Sequence[str] = (),
+    mixed: Sequence[str] = (),
+) -> str:
     """The report: one HTML page that needs nothing beside it.
 
     Args:
         summary: of ``summarise``.
         drawn: SVG of each of ``FIGURES`` by its name; None where there is nothing to draw.
         remarks: paragraphs of who ran the benchmark.
+        mixed: of ``mixed_code``.
     """
     named = {quantity.name: quantity for quantity in QUANTITIES}
     return (
@@ -83,6 +94,7 @@ def page(summary: Mapping[str, Any], drawn: Mapping[str, str | None], remarks: S
             goal=goal_text,
             figures=drawn,
             remarks=remarks,
+            mixed_code=mixed,
         )
     )
 

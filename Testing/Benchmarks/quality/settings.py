@@ -15,7 +15,7 @@ from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.training.devices import choose_device, choose_precision
 
 from .circumstances import commit_of_code
-from .data import Pool, Sizes, open_pool
+from .data import ANY, Choices, Pool, Sizes, open_pool
 from .entrants import LEARNING_RATE_FACTORS, Entrant, chosen_entrants, refuse_repetition, refuse_unequal_effort
 from .ideas import chosen_ideas
 from .protocol import Protocol
@@ -25,6 +25,9 @@ from .work import Benchmark
 
 IDENTITY_FILE = "protocol.json"
 FORMAT = 1
+READ = ("label", "channel", "annotated", "annotation")
+"""What of files a benchmark comes from; all None of phantoms. Where a benchmark was begun before this was written down,
+it is from now on."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Settings:
         out: folder of the rows and the report.
         model: of ``open_model``; one fold of an ensemble is named by ``fold``.
         source: scans of the model's own domain: ``phantoms``, a folder, or None where they are unknown.
-        label: to segment, where a data set has several.
+        choices: of what is read of folders.
         device, precision: names of ``training.request``.
         threads: of each process.
         processes: at work at once.
@@ -52,7 +55,7 @@ class Settings:
     model: str = STARTER
     fold: str | None = None
     source: str | None = None
-    label: str | None = None
+    choices: Choices = ANY
     device: str = "auto"
     precision: str = "auto"
     threads: int = 1
@@ -70,14 +73,28 @@ def open_benchmark(settings: Settings) -> Benchmark:
     Raises:
         InputError: data or model cannot be used, or another benchmark lies in the folder.
     """
+    refuse_unknown_completeness(settings)
     rows = Rows(settings.out)
-    pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.label)
+    pool = open_pool(settings.data, rows, settings.sizes, settings.source, settings.choices)
     model = open_model(settings.model, fold=settings.fold).foundation
     if settings.ideas:
         entrants = chosen_ideas(settings.strategies, settings.protocol)
     else:
         entrants = chosen_entrants(settings.strategies, settings.factors)
     return begun(settings, rows, pool, model, entrants)
+
+
+def refuse_unknown_completeness(settings: Settings) -> None:
+    """
+    Raises:
+        InputError: complete cases are asked for, where only some nodes of the training scans are annotated.
+    """
+    if settings.choices.annotated == "marked" and settings.protocol.completeness != ("marked",):
+        asked = " ".join(settings.protocol.completeness)
+        raise InputError(
+            f"--completeness {asked} needs training scans with every node annotated, which --annotated marked denies; "
+            "leave one of the two out."
+        )
 
 
 def begun(
@@ -99,6 +116,7 @@ def begun(
         "format": FORMAT,
         "purpose": "ideas" if settings.ideas else None,
         "model": {"name": model.card.title, "fingerprint": model.fingerprint},
+        **{name: pool.read.get(name) for name in READ},
         "data": {"name": pool.name, "description": pool.description, "split": pool.split},
         "device": computing.device,
         "precision": computing.precision,
@@ -128,6 +146,7 @@ def _keep_identity(path: Path, identity: dict[str, Any], entrants: dict[str, Ent
     identity = json.loads(json.dumps(identity))
     described = {name: json.loads(json.dumps(one.described())) for name, one in entrants.items()}
     known = read_identity(path.parent) if path.exists() else {**identity, "entrants": {}}
+    known |= {name: identity[name] for name in READ if name not in known and identity[name] is not None}
     for name, value in identity.items():
         if known.get(name) != value:
             raise InputError(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .data import drawn_cases
 from .entrants import FOCUS, REFERENCE
 from .measures import QUANTITIES, Quantity, mean_of, quantities_of
 from .protocol import BEFORE, refused_cells
 from .rows import Row
+from .splits import drawn_cases
 from .statistics import CONFIDENCE, Comparison, compare, corrected, estimate, on_curve, rounded, untested
 
 SOURCE_GOAL = 0.10
@@ -190,8 +190,9 @@ def _before(rows: Mapping[str, Row]) -> dict[str, Any]:
 
 def circumstances_of(rows: Iterable[Row]) -> dict[str, list[str]]:
     made = [row for row in rows if "processor" in row]
-    names = ("processor", "device", "precision", "threads", "torch", "commit")
-    return {name: sorted({str(row[name]) for row in made}) for name in names}
+    names = ("processor", "device", "precision", "threads", "torch", "commit", "code")
+    found = {name: sorted({str(row[name]) for row in made if name in row}) for name in names}
+    return {name: values for name, values in found.items() if values or name != "code"}
 
 
 def plain(values: Any) -> Any:

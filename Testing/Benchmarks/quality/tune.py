@@ -27,6 +27,7 @@ from DGSTSegmentLib.training.request import FinetuneRequest
 from DGSTSegmentLib.training.run import Run
 from DGSTSegmentLib.training.trainer import Trainer
 
+from .circumstances import training_code
 from .entrants import NOT_OF_THE_STRATEGY, Configuration, Entrant
 from .gammas import Gamma
 from .laws import Watch
@@ -93,8 +94,12 @@ def training_case(scan: Scan, completeness: str, marked_nodes: int) -> Case:
 
 
 def prepared_case(scan: Scan, completeness: str, marked_nodes: int, plan: Plan, folder: Path) -> PreparedCase:
-    """The case in the foundation model's grid, kept in ``folder`` for every later fine-tuning and process."""
-    name = hashlib.sha256(f"{scan.name}/{completeness}/{marked_nodes}".encode()).hexdigest()[:32]
+    """The case in the foundation model's grid, kept in ``folder`` for every later fine-tuning and process.
+
+    Another annotation of the scan, or other code to prepare it, makes another case.
+    """
+    told = f"{scan.name}/{completeness}/{marked_nodes}/{scan.fingerprint}/{training_code()}"
+    name = hashlib.sha256(told.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{name}.lock"):
         return prepare_case(scan.name, lambda: training_case(scan, completeness, marked_nodes), plan, folder / name)

@@ -13,13 +13,14 @@ import torch
 from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.training.predict import Predictor
 
-from .circumstances import processor_name
-from .data import Pool, drawn_cases
+from .circumstances import processor_name, training_code
+from .data import Pool
 from .entrants import Entrant
 from .guard import Refused, choice_key
 from .measures import measure
 from .protocol import BEFORE, Piece, Protocol, cells, choice, is_ready, nothing_to_choose, open_pieces, pieces
 from .rows import Row, Rows
+from .splits import drawn_cases
 from .tune import Computing, Tuned, prepared_case, tune
 from .variants import varied
 
@@ -243,6 +244,7 @@ def _circumstances(benchmark: Benchmark) -> dict[str, Any]:
         **vars(benchmark.computing),
         "torch": torch.__version__,
         "commit": benchmark.commit,
+        "code": training_code(),
         "processor": processor_name(benchmark.computing.device),
     }
 

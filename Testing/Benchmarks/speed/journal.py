@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from quality.circumstances import commit_of_code, processor_name
+from quality.circumstances import TRAINING_ROOMS, commit_of_code, digest_of_files, files_of_rooms, processor_name
 
-from DGSTSegmentLib import __file__ as library
 from DGSTSegmentLib.errors import InputError
 
 from .part import Context, Row
 
 ROWS_FILE = "rows.jsonl"
-_MEASURED_ROOMS = ("dgst", "imaging", "networks", "training", "engine", "cli")
+_MEASURED_ROOMS = (*TRAINING_ROOMS, "engine", "cli")
 _UNMEASURED_FILES = ("command.py", "report.py", "figures.py", "journal.py", "goals.py")
 
 
@@ -118,17 +115,8 @@ def made_by(context: Context, command: str = "") -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def code_fingerprint() -> str:
     """Of everything that is measured or measures: what a commit cannot tell while files differ from it."""
-    here, rooms = Path(__file__).parent, Path(library).parent
-    files = [path for room in _MEASURED_ROOMS for path in (rooms / room).rglob("*.py")]
-    files += [path for path in here.rglob("*.py") if path.name not in _UNMEASURED_FILES]
-    return _digest(sorted(files))
-
-
-def _digest(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    own = [path for path in Path(__file__).parent.rglob("*.py") if path.name not in _UNMEASURED_FILES]
+    return digest_of_files([*files_of_rooms(_MEASURED_ROOMS), *own])
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

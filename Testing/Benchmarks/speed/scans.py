@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from quality.circumstances import shared_data
 
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.imaging.geometry import Geometry
@@ -16,7 +16,6 @@ from DGSTSegmentLib.imaging.phantoms.domains import SOURCE
 from DGSTSegmentLib.imaging.phantoms.phantom import AIR_HU
 from DGSTSegmentLib.imaging.volume import Volume
 
-_REAL_DATA = "DGST_DATA"
 _REAL_CT = Path("crlm-1004_ct_CCBY4") / "ct.nii.gz"
 _BODY_MM, _SPACING_MM = (100.0, 250.0, 380.0), (2.5, 0.8, 0.8)
 _TABLE_SHAPE = (40, 512, 512)
@@ -80,6 +79,5 @@ def in_air(scan: Volume, shape: tuple[int, int, int]) -> Volume:
 
 def real_scan() -> Path | None:
     """A patient's CT beside the repository, or where ``DGST_DATA`` says; None where there is none."""
-    beside = Path(__file__).resolve().parents[4] / "shared" / "data"
-    path = Path(os.environ.get(_REAL_DATA, beside)) / _REAL_CT
+    path = shared_data() / _REAL_CT
     return path if path.is_file() else None

@@ -49,6 +49,10 @@ class BallScan:
     def name(self) -> str:
         return f"balls {self.seed}"
 
+    @property
+    def fingerprint(self) -> str:
+        return self.name
+
     def read(self) -> tuple[Volume, Volume]:
         rng = np.random.default_rng(self.seed)
         geometry = Geometry.from_parts(SHAPE, (2.0, 2.0, 3.0), (-30.0, 12.0, -100.0))

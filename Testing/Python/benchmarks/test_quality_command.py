@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from quality import command
-from quality.entrants import REFERENCE, chosen_entrants
+from quality.entrants import MANY_DRAWS, REFERENCE, chosen_entrants, known_entrants
+from quality.protocol import pieces
 from quality.statistics import least_p
+
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import write_volume
 
 
 def settings(*arguments: str):
@@ -63,8 +71,77 @@ def test_what_cannot_be_is_said_in_a_sentence(tmp_path, capsys, arguments, messa
 
 def test_the_report_alone_is_written_without_any_work(tmp_path, capsys):
     assert command.main(["--quick", "--out", str(tmp_path), "--jobs", "1", "--report-only"]) == 0
-    assert "22 pieces of work" in capsys.readouterr().out
-    assert "is not finished: 22 pieces" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "18 pieces of work" in capsys.readouterr().out
+    assert "is not finished: 18 pieces of work are still" in page_in(tmp_path)
+
+
+def test_without_a_scope_it_is_the_quick_one_and_says_so(tmp_path, capsys):
+    assert command.main(["--out", str(tmp_path), "--jobs", "1", "--report-only"]) == 0
+
+    told = capsys.readouterr()
+    assert "so this is --quick" in told.err
+    assert "18 pieces of work" in told.out
+
+
+def test_what_a_part_of_the_full_benchmark_leaves_to_do_is_told_beside_what_is_left_of_the_part(tmp_path, capsys):
+    part = ["--strategies", "full", "--shots", "5", "--completeness", "all"]
+    assert command.main(["--full", *part, "--out", str(tmp_path), "--jobs", "1", "--report-only"]) == 0
+
+    of_part, of_full = 2 + 6 + 10, 2 + 4 * sum(6 + (10 if name in MANY_DRAWS else 6) for name in known_entrants())
+    assert f"{of_part} pieces of work of the last command and {of_full} of --full are still to be" in page_in(tmp_path)
+    assert f"of all that --full does, {of_full} pieces are left" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["missing"], summary["missing_of_full"]) == (of_part, of_full)
+
+
+def page_in(folder):
+    return " ".join((folder / "report.html").read_text(encoding="utf-8").split())
+
+
+SECONDS_A_STEP = {"dgst": 2.9, "static": 2.9, "full": 4.1, "lora": 4.1}
+SECONDS_A_SCAN, SECONDS_A_CASE = 9.3, 4.0
+"""Of one core of an old processor, in fp32, where nodes are only partly marked and the teacher is asked."""
+
+
+def test_the_quick_benchmark_ends_within_a_quarter_of_an_hour_on_two_slow_cores():
+    quick = settings("--quick")
+    entrants = chosen_entrants(quick.strategies, quick.factors)
+    scans = {
+        "choose": quick.sizes.validation + quick.sizes.source_validation,
+        "test": quick.sizes.test + quick.sizes.source_test,
+    }
+    todo = pieces(quick.protocol, entrants)
+
+    measuring = SECONDS_A_SCAN * sum(scans[piece.stage] for piece in todo)
+    training = sum(SECONDS_A_STEP[piece.cell.entrant] * quick.protocol.steps for piece in todo if piece.cell)
+    preparing = SECONDS_A_CASE * (quick.protocol.choosing_draws + quick.protocol.draws) * max(quick.protocol.shots)
+    assert {piece.stage for piece in todo} == {"choose", "test"}
+    assert measuring + training + preparing < 1400
+
+
+def test_a_process_that_cannot_read_a_scan_says_so_in_a_sentence(tmp_path, capsys):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    geometry = Geometry.from_parts((4, 5, 6), (1.0, 1.0, 2.0))
+    for n in range(4):
+        (folder / f"{n}_ct.nii.gz").write_bytes(b"no scan")
+        write_volume(Volume(np.ones((4, 5, 6), np.uint8), geometry), folder / f"{n}_gtv.nii.gz")
+    given = settings("--quick", "--data", str(folder), "--source", "none", "--out", str(tmp_path / "out"))
+
+    with pytest.raises(SystemExit) as end:
+        command._work_alone(given, None)
+    assert end.value.code == 2
+    assert re.fullmatch(r"bench quality: .*_ct\.nii\.gz .*\n", capsys.readouterr().err)
+
+
+def test_processes_that_end_early_are_named_with_how_they_ended():
+    command._refuse_early_ends([0, 0])
+
+    with pytest.raises(InputError) as told:
+        command._refuse_early_ends([0, -9, 2])
+    assert "process 2 was killed by SIGKILL" in str(told.value)
+    assert "process 3 ended with exit code 2 for the reason above" in str(told.value)
+    assert "process 1" not in str(told.value)
 
 
 def test_ideas_mean_validation_scans_only_at_five_cases():

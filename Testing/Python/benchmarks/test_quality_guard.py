@@ -6,6 +6,7 @@ import pytest
 import torch
 from quality.guard import Refused, SealedSplit, choice_key
 from quality.laws import Watch
+from quality.memory import PeakMemory
 from quality.report import REPORT_FILE, write_report
 from quality.rows import Rows
 from quality.work import work
@@ -104,6 +105,23 @@ def test_a_correction_of_higher_rank_than_its_name_allows_does_not_pass():
 
     with pytest.raises(Refused, match="by more than rank 8"):
         watch.check_finished(steps=0)
+
+
+def test_watching_a_step_takes_no_memory_for_the_weights_that_moved():
+    network = torch.nn.Sequential(torch.nn.Linear(4096, 4096, bias=False))
+    watch = Watch("full", network, head=["0"], decoder=[])
+    with torch.no_grad():
+        network[0].weight.add_(1.0)
+
+    with PeakMemory(torch.device("cpu")) as memory:
+        watch.check_step()
+
+    assert memory.mb < 32, "the 64 MB of weights were copied again"
+    watch.check_finished(steps=1)
+    with torch.no_grad():
+        network[0].weight.sub_(1.0)
+    with pytest.raises(Refused, match="after the last step"):
+        watch.check_finished(steps=1)
 
 
 def test_running_statistics_do_not_change():

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
-from quality.data import Sizes, drawn_cases, open_pool, scans_in, split
+from quality.data import Sizes, open_pool
 from quality.entrants import MANY_DRAWS, known_entrants
 from quality.protocol import Cell, Piece, Protocol, choice, pieces
 from quality.rows import Rows
+from quality.splits import drawn_cases
 
 from DGSTSegmentLib.dgst.registry import STRATEGIES
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging import Geometry, Volume
-from DGSTSegmentLib.imaging.files import write_volume
 
 
 def test_every_strategy_of_the_registry_takes_part_with_as_many_configurations():
@@ -92,50 +88,3 @@ def test_phantoms_of_different_parts_are_different_and_those_to_learn_from_have_
     assert len(names) == len(set(names)) == 9
     assert all(scan.occupied for scan in pool.training)
     assert not any(scan.occupied for scan in pool.validation)
-
-
-@pytest.fixture
-def raw_folder(tmp_path):
-    """An nnU-Net raw data set of five cases with the labels node (1) and tumour (2)."""
-    folder = tmp_path / "Dataset999_Nodes"
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir(parents=True)
-    geometry = Geometry.from_parts((4, 5, 6), (1.0, 1.0, 2.0))
-    labels = np.zeros((4, 5, 6), np.uint8)
-    labels[1, 1, 1], labels[2, 2, 2] = 1, 2
-    for n in range(5):
-        write_volume(Volume(np.full((4, 5, 6), n, np.int16), geometry), folder / "imagesTr" / f"case{n}_0000.nii.gz")
-        write_volume(Volume(labels, geometry), folder / "labelsTr" / f"case{n}.nii.gz")
-    description = {
-        "channel_names": {"0": "CT"},
-        "labels": {"background": 0, "node": 1, "tumour": 2},
-        "file_ending": ".nii.gz",
-    }
-    (folder / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
-    return folder
-
-
-def test_an_nnunet_raw_data_set_is_read_by_the_label_named(raw_folder):
-    ct, nodes = scans_in(raw_folder, "node")[3].read()
-
-    assert ct.array.max() == 3
-    assert np.argwhere(nodes.array).tolist() == [[1, 1, 1]]
-
-
-def test_what_a_raw_data_set_leaves_open_is_asked_in_a_sentence(raw_folder):
-    with pytest.raises(InputError, match="node, tumour; choose one with --label"):
-        scans_in(raw_folder)
-    (raw_folder / "imagesTr" / "case2_0000.nii.gz").unlink()
-    with pytest.raises(InputError, match="case2.nii.gz has no image"):
-        scans_in(raw_folder, "node")
-    with pytest.raises(InputError, match="holds no annotated scan"):
-        scans_in(raw_folder / "labelsTr")
-
-
-def test_a_data_set_is_split_once_and_for_all(raw_folder):
-    scans = scans_in(raw_folder, "node")
-    parts, again = split(scans), split(scans[::-1])
-
-    assert parts == again
-    assert {part: len(found) for part, found in parts.items()} == {"validation": 1, "test": 2, "training": 2}
-    assert len({scan.name for found in parts.values() for scan in found}) == 5

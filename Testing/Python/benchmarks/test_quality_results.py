@@ -7,19 +7,28 @@ import shutil
 from pathlib import Path
 
 import pytest
-from quality.report import goal_text, markdown_table, write_report
+from quality import command
+from quality.protocol import open_pieces, pieces
+from quality.report import REPORT_FILE, goal_text, markdown_table, write_report
+from quality.settings import open_benchmark
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results" / "quality" / "full"
 
 
-@pytest.fixture
-def anew(tmp_path):
-    """What the rows in the results folder come to, written to ``tmp_path``."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where what the rows in the results folder come to is written."""
+    return tmp_path_factory.mktemp("anew")
+
+
+@pytest.fixture(scope="module")
+def anew(folder):
+    """What the rows in the results folder come to."""
     for name in ("rows.jsonl", "protocol.json"):
-        shutil.copy(RESULTS / name, tmp_path / name)
-    missing = json.loads((RESULTS / "summary.json").read_text(encoding="utf-8"))["missing"]
-    return write_report(tmp_path, missing)
+        shutil.copy(RESULTS / name, folder / name)
+    committed = json.loads((RESULTS / "summary.json").read_text(encoding="utf-8"))
+    return write_report(folder, committed["missing"], committed.get("missing_of_full"))
 
 
 def test_the_readmes_tables_follow_from_the_committed_rows(anew):
@@ -30,6 +39,25 @@ def test_the_readmes_tables_follow_from_the_committed_rows(anew):
         assert setting["goal"] is None or goal_text(setting) in readme
 
 
-def test_the_committed_summary_follows_from_the_committed_rows(anew, tmp_path):
+def test_the_committed_summary_follows_from_the_committed_rows(anew, folder):
     for name in ("summary.json", "summary.csv"):
-        assert (tmp_path / name).read_text(encoding="utf-8") == (RESULTS / name).read_text(encoding="utf-8")
+        assert (folder / name).read_text(encoding="utf-8") == (RESULTS / name).read_text(encoding="utf-8")
+
+
+def test_the_committed_benchmark_still_opens_and_goes_on(tmp_path):
+    for name in ("rows.jsonl", "protocol.json"):
+        shutil.copy(RESULTS / name, tmp_path / name)
+    given = ["--full", "--device", "cpu", "--precision", "fp32", "--shots", "5", "--completeness", "all", "--out"]
+    given += [str(tmp_path), "--strategies", "dgst", "full", "static", "lora"]
+
+    benchmark = open_benchmark(command.settings_of(command._parser().parse_args(given)))
+
+    assert open_pieces(pieces(benchmark.protocol, benchmark.entrants), benchmark.rows.read()) == []
+    assert (tmp_path / "protocol.json").read_bytes() == (RESULTS / "protocol.json").read_bytes()
+
+
+def test_the_report_names_the_committed_rows_that_different_code_made(anew, folder):
+    page = " ".join((folder / REPORT_FILE).read_text(encoding="utf-8").split())
+
+    assert "5 cases, every node annotated: dgst, full by 816dad7; lora, static by 15eda37 (draws 2, 3," in page
+    assert "1 case, every node annotated" not in page.split("Circumstances")[1]

@@ -6,6 +6,7 @@ import pytest
 from quality.guard import choice_key, measured_key
 from quality.report import goal_text
 from quality.summary import summarise
+from quality.versions import mixed_code
 
 SHOTS = 2
 DETECTION = {
@@ -111,3 +112,23 @@ def test_on_validation_the_chosen_configuration_stands_beside_the_line_through_t
     (setting,) = summarise(identity_of(measured), rows_of(measured) | full | others)["settings"]
 
     assert setting["leads"] == {"dgst": pytest.approx(0.8 - 0.7), "lora": None}  # the line ends at .7
+
+
+def made_by(rows, **authors):
+    """The rows of these strategies with the columns given."""
+    return {key: {**row, **authors.get(row["strategy"], {})} for key, row in rows.items()}
+
+
+def test_rows_of_one_draw_that_different_code_made_are_named():
+    rows = rows_of({"dgst": falling(0.7, 0.8, 2), "full": falling(0.7, 0.6, 2), "lora": falling(0.7, 0.6, 1)})
+    old, new = {"commit": "0123456789"}, {"commit": "abcdefabcd", "code": "f00f00f00f"}
+
+    assert mixed_code(made_by(rows, dgst=old, full=old, lora=old)) == []
+    assert mixed_code(made_by(rows, dgst=new, full={**new, "commit": "another"}, lora=new)) == [], "same code"
+    assert mixed_code(made_by(rows, dgst=new, full={"commit": "abcdefabcd"}, lora=new)) == [], "same commit"
+    assert mixed_code(made_by(rows, dgst=new, full=old, lora=old)) == [
+        "2 cases, every node annotated: dgst by f00f00f; full, lora by 0123456 (draw 0)",
+        "2 cases, every node annotated: dgst by f00f00f; full by 0123456 (draw 1)",
+    ]
+    changed = [{"commit": "abcd+changes", "code": code} for code in ("1111111111", "2222222222")]
+    assert len(mixed_code(made_by(rows, dgst=changed[0], full=changed[1], lora=changed[0]))) == 2

@@ -6,16 +6,21 @@ import csv
 import json
 import threading
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from quality import work as work_module
+from quality.circumstances import training_code
 from quality.memory import PeakMemory
 from quality.protocol import open_pieces, pieces
 from quality.report import REMARKS_FILE, markdown_table, write_report
-from quality.tune import training_case
+from quality.tune import prepared_case, training_case
 from quality.work import Pace, work
+
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.training.knowledge import NODE
 
 
 @pytest.fixture
@@ -102,6 +107,44 @@ def test_a_partly_annotated_case_is_always_the_same(ball_scan):
     first, again = (training_case(ball_scan, "marked", 1).annotation.array for _ in range(2))
     assert (first == again).all()
     assert len(set(first[first > 0])) == 1
+
+
+@dataclass(frozen=True)
+class AnnotatedAnew:
+    """A scan of which one node is taken out of the annotation."""
+
+    scan: object
+
+    @property
+    def name(self):
+        return self.scan.name
+
+    @property
+    def fingerprint(self):
+        return f"{self.scan.fingerprint}, annotated anew"
+
+    def read(self):
+        ct, nodes = self.scan.read()
+        return ct, nodes.with_array(np.where(nodes.array == 1, nodes.array, 0))
+
+
+def test_a_case_whose_annotation_changed_is_not_taken_from_the_earlier_one(ball_scan, tiny_model, tmp_path):
+    plan = open_model(tiny_model).plan
+    before, again, after = (
+        np.count_nonzero(np.asarray(prepared_case(scan, "all", 1, plan, tmp_path).knowledge) == NODE)
+        for scan in (ball_scan, ball_scan, AnnotatedAnew(ball_scan))
+    )
+
+    assert before == again > after > 0
+
+
+def test_every_row_holds_the_fingerprint_of_the_code_that_made_it(both):
+    benchmark = both(draws=1, many_draws=1)
+    work(benchmark)
+
+    made = [row for row in benchmark.rows.read().values() if row["stage"] != "choice"]
+    assert made
+    assert {row["code"] for row in made} == {training_code()}
 
 
 def test_the_report_holds_tables_and_figures_and_the_same_numbers_as_its_files(both, tmp_path):
