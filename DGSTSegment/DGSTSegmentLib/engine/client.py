@@ -119,7 +119,7 @@ class EngineClient:
         return job
 
     def describe(self, model: str, *, base: str | None = None, fold: int | str | None = None) -> Fields:
-        """The model's ``card``, ``title`` and ``location``, the ``devices`` at hand and the ``memory`` in use.
+        """The model's ``card``, ``title`` and ``location``, and the ``devices`` at hand.
 
         Raises:
             InputError, EngineError: as ``Job.result``.

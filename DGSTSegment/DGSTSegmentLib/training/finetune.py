@@ -101,7 +101,7 @@ def finetune(
             reporter.note(note)
     else:
         material = Material.checked(request)
-        run = Run.start(request, fixed_by(request), material.fingerprints())
+        run = Run.start(request, fixed_by(request, reporter.note), material.fingerprints())
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
 

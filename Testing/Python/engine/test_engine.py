@@ -44,13 +44,12 @@ def finetuning(tiny_model, tiny_study, tmp_path):
     }
 
 
-def test_describe_gives_card_devices_and_memory(engine, tiny_model):
+def test_describe_gives_card_and_devices(engine, tiny_model):
     described = engine.describe(str(tiny_model))
     assert described["card"]["labels"] == {"background": 0, "lymph node": 1}
     assert described["title"] == "tiny (demonstration, trained on phantoms)"
     assert described["devices"][0]["name"] == "cpu"
     assert 0 < described["devices"][0]["free_mb"] <= described["devices"][0]["memory_mb"]
-    assert described["memory"]["engine_mb"] > 50
 
 
 def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, tmp_path):

@@ -1,0 +1,128 @@
+"""Which device and precision are taken; GPUs are played at the border to torch.cuda, where none is at hand."""
+
+import pytest
+import torch
+
+from DGSTSegmentLib.engine import machine
+from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.training import devices
+from DGSTSegmentLib.training.devices import choose_device, why_no_gpu
+from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.predict import predict
+from DGSTSegmentLib.training.run import Run
+
+from .conftest import scan
+
+NO_KERNEL = (
+    "CUDA error: no kernel image is available for execution on the device\n"
+    "CUDA kernel errors might be asynchronously reported at some other API call."
+)
+
+
+class Gpu:
+    """What torch.cuda says of a GPU, which computes what it can."""
+
+    def __init__(self, monkeypatch):
+        self.error: Exception | None = None
+        self.computations = 0
+        self._ones = torch.ones
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch, "ones", self._computed)
+
+    def _computed(self, *shape, device="cpu", **options):
+        if device == "cuda":
+            self.computations += 1
+            if self.error is not None:
+                raise self.error
+            device = "cpu"
+        return self._ones(*shape, device=device, **options)
+
+
+@pytest.fixture(autouse=True)
+def never_tried():
+    devices._compute_on_gpu.cache_clear()
+    yield
+    devices._compute_on_gpu.cache_clear()
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    return Gpu(monkeypatch)
+
+
+@pytest.fixture
+def old_gpu(gpu):
+    """A GPU that the driver offers and that torch has no kernels for."""
+    gpu.error = RuntimeError(NO_KERNEL)
+    return gpu
+
+
+def test_a_gpu_that_computes_is_taken_and_tried_once(gpu):
+    assert [choose_device(name).type for name in ("auto", "cuda", "auto")] == ["cuda"] * 3
+    assert gpu.computations == 1
+
+
+def test_a_gpu_that_torch_has_no_kernels_for_is_passed_over_and_that_is_said(old_gpu):
+    notes = []
+    assert choose_device("auto", notes.append).type == "cpu"
+    (note,) = notes
+    assert "no kernel image is available" in note and "the CPU" in note and "\n" not in note
+    with pytest.raises(InputError, match=r"no CUDA GPU to compute on .*no kernel image is available.*choose") as told:
+        choose_device("cuda")
+    assert "\n" not in str(told.value)
+    assert choose_device("cpu", notes.append).type == "cpu" and len(notes) == 1
+
+
+def test_a_gpu_that_was_full_is_tried_again(gpu):
+    gpu.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+    assert choose_device("auto").type == "cpu"
+    gpu.error = None
+    assert choose_device("auto").type == "cuda"
+
+
+@pytest.mark.parametrize(("cuda", "reason"), [(None, "is built without CUDA"), ("12.8", "PyTorch finds none")])
+def test_without_a_gpu_the_reason_says_whether_torch_could_use_one(monkeypatch, cuda, reason):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    notes = []
+    assert choose_device("auto", notes.append).type == "cpu" and notes == []
+    assert reason in why_no_gpu()
+    with pytest.raises(InputError, match=f"There is no CUDA GPU.*{reason}"):
+        choose_device("cuda")
+
+
+def test_a_prediction_tells_of_the_gpu_that_it_passed_over(old_gpu, model_folder, geometry):
+    heard, image = [], scan(geometry, (9, 15, 15))[0]
+    answer = predict(open_model(model_folder), image, on_event=heard.append)
+    assert [note for note in answer.notes if "no kernel image" in note]
+    assert len([event for event in heard if "no kernel image" in event.get("message", "")]) == 1
+
+
+def test_a_run_tells_of_the_gpu_that_it_passed_over_and_goes_on_with_the_cpu(old_gpu, request_for):
+    request = request_for(device="auto", steps=1)
+    assert len([note for note in finetune(request).notes if "no kernel image" in note]) == 1
+    assert Run.reopen(request.out).fixed["device"] == "cpu"
+
+
+def test_devices_to_choose_from_are_those_that_compute(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda n: (3 << 20, 8 << 20))
+    assert machine.devices()[1:] == [{"name": "cuda", "title": "Some GPU", "memory_mb": 8, "free_mb": 3}]
+    devices._compute_on_gpu.cache_clear()
+    gpu.error = RuntimeError(NO_KERNEL)
+    assert [device["name"] for device in machine.devices()] == ["cpu"]
+
+
+def test_a_gpu_that_cannot_be_asked_is_left_out(gpu, monkeypatch):
+    def mem_get_info(n):
+        raise RuntimeError("CUDA error: operation not supported")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    assert [device["name"] for device in machine.devices()] == ["cpu"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_real_gpu_is_taken():
+    assert choose_device("auto").type == "cuda"
