@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -219,8 +220,10 @@ class DGST(torch.optim.Optimizer):
         if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
             self._show_overflow()
         scaler.unscale_(self)
-        factor = 1.0 / scaler.get_scale()
-        self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
+        if self._selected:
+            scale = scaler.get_scale()
+            factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
+            self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
 
     def _always_on_parameters(self) -> Iterator[nn.Parameter]:
         return (member.parameter for member in self.always_on)

@@ -63,7 +63,10 @@ class Strategy(ABC):
         return 0
 
     def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves."""
+        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves.
+
+        A batch whose gradients are not finite does not count: as many as before are then still to be observed.
+        """
         self._unscale(scaler)
         self._end_of_batch(scaler)
 
@@ -165,9 +168,9 @@ class SparseStrategy(Strategy):
 
     def _note_gradients(self) -> None:
         with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
-        usable = is_finite(global_norm(norms_of(member.parameter for member in with_gradient)))
-        rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient} if usable else {}
-        self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
+        if is_finite(global_norm(norms_of(member.parameter for member in with_gradient))):
+            rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
+            self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
 
     def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
         if scaler is not None:

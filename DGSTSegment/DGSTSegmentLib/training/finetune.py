@@ -36,9 +36,10 @@ from .material import Material, differences, fixed_by
 from .patches import PreparedCase
 from .predict import Predictor
 from .preparation import is_prepared, prepare_case
+from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
-from .trainer import Trainer
+from .trainer import NothingMoved, Trainer
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,16 @@ class _Finetuning:
         return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
 
     def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> tuple[torch.nn.Module, Trainer]:
+        """Train; where that fails by a setting that can be changed, anew with another."""
+        while True:
+            try:
+                return self._trained(prepared, foundation)
+            except NothingMoved as error:
+                remedy = remedy_for(error, self.run)
+            self.run.begin_anew(**remedy.settings)
+            self.reporter.note(remedy.note)
+
+    def _trained(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> tuple[torch.nn.Module, Trainer]:
         request, network = self.request, self.foundation.network()
         strategy = make_strategy(
             request.strategy,

@@ -258,6 +258,17 @@ def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_b
     assert all(torch.equal(now, before[name]) for name, now in snapshot(network).items())
 
 
+@pytest.mark.parametrize("in_backward", [False, True])
+def test_a_scale_that_has_fallen_to_nothing_skips_the_step(in_backward):
+    network = small_network()
+    strategy = make_strategy("dgst", network, head=["3"], update="rms", in_backward=in_backward)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1e-45)
+    for _ in range(3):
+        scaler.scale(loss_of(network, 0) * float("inf")).backward()
+        assert strategy.step(scaler=scaler).skipped
+    assert scaler.get_scale() == 0
+
+
 def test_a_scaler_that_cannot_see_the_freed_gradients_is_refused():
     network = small_network()
     dgst = DGST(network, head=["3"], in_backward=True)
