@@ -32,7 +32,10 @@ def fault_of(error: Exception) -> dict[str, Any]:
 
 def _memory_sentence(error: BaseException) -> str:
     if "cuda" in str(error).lower():
-        return "The GPU's memory ran out; close other programs that use it, or choose the device cpu."
+        return (
+            "The GPU's memory ran out; close other programs that use it, choose the device cpu, or fine-tune in a new "
+            "run with batch size 1 (--batch-size 1)."
+        )
     return "The machine's memory ran out; close other programs, or work on a smaller part of the scan."
 
 

@@ -33,6 +33,7 @@ from .holdout import (
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
 from .material import Material, differences, fixed_by
+from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
 from .preparation import is_prepared, prepare_case
@@ -197,12 +198,18 @@ class _Finetuning:
         return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
 
     def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> tuple[torch.nn.Module, Trainer]:
-        """Train; where that fails by a setting that can be changed, anew with another."""
+        """Train; where that fails by a setting that can be changed, anew with another.
+
+        Raises:
+            OutOfMemory: memory ran out with the least settings too.
+            NothingMoved: no step could be taken.
+        """
         while True:
             try:
                 return self._trained(prepared, foundation)
-            except NothingMoved as error:
+            except (NothingMoved, RuntimeError, MemoryError) as error:
                 remedy = remedy_for(error, self.run)
+            give_back_memory()
             self.run.begin_anew(**remedy.settings)
             self.reporter.note(remedy.note)
 

@@ -107,6 +107,15 @@ class Run:
         write_text(self.folder / REQUEST_FILE, json.dumps(begun, indent=2))
 
     @property
+    def batch_size(self) -> int:
+        """Patches a step."""
+        return self.fixed.get("batch_size", self.request.batch_size)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return (self.folder / CHECKPOINT_FILE).exists()
+
+    @property
     def cache(self) -> Path:
         """Prepared cases, needed until the run is finished."""
         return self.folder / CACHE_FOLDER

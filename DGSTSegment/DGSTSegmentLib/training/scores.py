@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from ..errors import InputError
 from ..networks.architectures import outputs
 from .devices import DTYPES, autocast
 from .events import Reporter
-from .memory import OutOfMemory, is_out_of_memory
+from .memory import OutOfMemory, give_back_memory, is_out_of_memory
 from .windows import gaussian_weights, window_starts
 
 
@@ -97,9 +96,7 @@ def window_scores(
             means = _exact(means)
             reporter.note("The network's values went beyond what its number format holds: computed anew in fp32.")
             continue
-        gc.collect()
-        if means.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory()
         if smaller is None:
             raise OutOfMemory(
                 f"Memory ran out while predicting a volume of {' x '.join(map(str, array.shape[:0:-1]))} voxels; "

@@ -64,7 +64,7 @@ class Trainer:
     ):
         self.run, self.strategy, self.reporter = run, strategy, reporter
         self.device = torch.device(run.fixed["device"])
-        self.batches = Batches(cases, patch_size, run.request.batch_size, run.request.seed)
+        self.batches = Batches(cases, patch_size, run.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
         asks = any(case.leaves_open for case in cases)
         self.teacher = Teacher(foundation, self.device, run.fixed["precision"]) if asks else None
