@@ -16,6 +16,9 @@ _WORDS = (
     "bad_alloc",
     "bad allocation",
     "unable to allocate",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "unable to find an engine to execute this computation",  # cuDNN, when no algorithm's workspace fits
 )
 
 
@@ -27,7 +30,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, in Python, numpy or torch, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ in _NAMES:
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
+    if not isinstance(error, RuntimeError):
+        return False
+    # MONAI's transforms say what they were at and name the reason as the cause.
+    wraps_one = error.__cause__ is not None and is_out_of_memory(error.__cause__)
+    return wraps_one or any(words in str(error).lower() for words in _WORDS)
 
 
 def give_back_memory() -> None:
