@@ -33,6 +33,13 @@ def fault_of(error: Exception) -> dict[str, Any]:
     }
 
 
+def ends_the_engine(error: Exception) -> bool:
+    """Whether the process can compute nothing more on the GPU, whatever it is asked: CUDA fails for good in it."""
+    if isinstance(error, InputError) or is_out_of_memory(error):
+        return False
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
 def _memory_sentence(error: BaseException) -> str:
     if any(name in str(error).lower() for name in _OF_THE_GPU):
         return (

@@ -41,6 +41,11 @@ def fault(context):
     raise ZeroDivisionError("a bug")
 
 
+def gpu_fails(context):
+    until_stopped(context, seconds=0.2)
+    raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be")
+
+
 def dies(context):
     print("the last words", file=sys.stderr, flush=True)
     os._exit(3)
@@ -59,6 +64,7 @@ KINDS = {
     "bad input": bad_input,
     "memory": too_much_memory,
     "fault": fault,
+    "gpu fails": gpu_fails,
     "dies": dies,
     "child": leaves_a_child,
     "stubborn": lambda context: time.sleep(60),

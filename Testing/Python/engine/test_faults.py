@@ -5,7 +5,8 @@ import errno
 import pytest
 import torch
 
-from DGSTSegmentLib.engine.faults import fault_of
+from DGSTSegmentLib.engine.faults import ends_the_engine, fault_of
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.training.memory import OutOfMemory, is_out_of_memory
 
 from ..conftest import FULL_GPU
@@ -67,3 +68,23 @@ def test_other_faults_are_not_taken_for_lack_of_memory(error):
 def test_a_full_disk_is_the_users_to_mend():
     fault = fault_of(OSError(errno.ENOSPC, "No space left on device"))
     assert fault["kind"] == "input" and "disk is full" in fault["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
+        *((error, False) for error in (*ON_THE_GPU, *IN_THE_MACHINE)),
+        (InputError("There is no CUDA GPU to compute on (CUDA error: no kernel image); choose the device cpu."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+    ids=str,
+)
+def test_cuda_fails_for_good_unless_only_memory_ran_out(error, ends):
+    assert ends_the_engine(error) == ends
+
+
+def test_an_accelerators_error_needs_no_words():
+    error_of_newer_torch = type("AcceleratorError", (RuntimeError,), {})
+    assert ends_the_engine(error_of_newer_torch("device-side assert triggered"))
