@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from .. import __version__
+from ..training.memory import give_back_memory
 from .faults import ends_the_engine, fault_of
 from .handlers import Context, answer
 from .models import OpenedModel
@@ -121,6 +122,8 @@ class Worker:
         self._channel.send(reply)
         if ending:
             self.end()
+        else:
+            give_back_memory()  # Slicer draws with the same GPU
 
 
 def lead_own_group() -> None:

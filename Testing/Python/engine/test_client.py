@@ -120,6 +120,11 @@ def test_requests_that_wait_while_the_gpu_fails_are_answered_by_the_next_engine(
     assert jobs[2].result(10) == {"stopped": True}
 
 
+def test_after_each_request_the_gpus_memory_is_there_for_others(light_client):
+    answers = [light_client.describe("uses gpu") for _ in range(3)]
+    assert answers == [{"left": 0, "emptied": n} for n in range(3)]
+
+
 def test_what_libraries_print_goes_to_the_log_and_spoils_no_message(light_client, wait_until):
     assert light_client.describe("noise") == {"said": "much"}
     wait_until(lambda: len([line for line in light_client.log if "print" in line]) == 3)
