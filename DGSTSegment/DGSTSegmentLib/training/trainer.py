@@ -133,9 +133,10 @@ class Trainer:
         return poly(self.step, self.pace.steps)
 
     def _backward(self, batch: Batch) -> LossParts:
+        taught = self._teacher_on(batch)  # first: later its activations would lie on top of what backward keeps
         with autocast(self.device, self.run.fixed["precision"]):
             scores = outputs(self.strategy.network(batch.image))
-        parts = self.loss_of(scores, batch.knowledge, self._teacher_on(batch))
+        parts = self.loss_of(scores, batch.knowledge, taught)
         (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
         return parts
 
