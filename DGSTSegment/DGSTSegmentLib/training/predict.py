@@ -59,8 +59,13 @@ class Predictor:
         self.means = Means.most(self.device, choose_precision(precision, self.device))
 
     def scores(self, prepared: Prepared) -> np.ndarray:
-        """Logits float32 [c, k, j, i] in the model's grid."""
-        return window_scores(self.networks, prepared.array, self.plan.patch_size_kji, self.means, self.reporter)
+        """Logits float32 [c, k, j, i] in the model's grid.
+
+        What memory or number format did not suffice for one scan is not tried with the next.
+        """
+        window = self.plan.patch_size_kji
+        scores, self.means = window_scores(self.networks, prepared.array, window, self.means, self.reporter)
+        return scores
 
     def segment(self, volume: Volume, probability: bool = False, name: str = "The scan") -> Prediction:
         """Segment ``volume`` (HU); the answer lies voxel for voxel on it.
