@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn import functional
@@ -77,6 +77,20 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+@contextlib.contextmanager
+def chosen_kernels(device: torch.device) -> Iterator[None]:
+    """The block's convolutions by whatever algorithm of cuDNN is fastest on the GPU; the first of each shape tries all.
+
+    For work whose shapes are few. Other algorithms give other last bits; on a CPU nothing changes.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = device.type == "cuda" or before
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _cpu_computes_bf16() -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..networks.architectures import outputs
-from .devices import DTYPES, autocast
+from .devices import DTYPES, autocast, chosen_kernels
 from .events import Reporter
 from .memory import OutOfMemory, give_back_memory, is_out_of_memory
 from .windows import gaussian_weights, window_starts
@@ -120,7 +120,8 @@ def _exact(means: Means) -> Means:
 def _window_scores(networks, array, window, means: Means, reporter: Reporter) -> np.ndarray:
     for network in networks:  # not in inference mode, in which their parameters could not be trained any more
         network.to(means.device).eval()
-    return _summed(networks, array, window, means, reporter)
+    with chosen_kernels(means.device):
+        return _summed(networks, array, window, means, reporter)
 
 
 @torch.inference_mode()

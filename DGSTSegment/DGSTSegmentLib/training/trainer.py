@@ -14,7 +14,7 @@ from ..dgst.strategies import Strategy
 from ..errors import InputError
 from ..networks.architectures import outputs
 from .batches import Batch, Batches
-from .devices import autocast
+from .devices import autocast, chosen_kernels
 from .events import Reporter
 from .loss import FewShotLoss, LossParts
 from .pace import CALIBRATION, Pace
@@ -85,6 +85,15 @@ class Trainer:
         steps = self._go_back_to_checkpoint() or self.run.request.steps
         self.pace = Pace(steps, self.run.request.minutes, reserved_seconds, spent_seconds)
         self.strategy.network.train()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)  # what came before is none of the training's
+        with chosen_kernels(self.device):
+            self._take_steps(prefetcher)
+        if self.skipped:
+            self.reporter.note(f"Steps skipped because their gradients were not finite: {self.skipped} of {self.step}.")
+        self.strategy.network.eval()
+
+    def _take_steps(self, prefetcher: Executor) -> None:
         if self.step == 0:
             self._warm_up()
         upcoming = prefetcher.submit(self.batches.__getitem__, self.step)
@@ -92,9 +101,6 @@ class Trainer:
             batch, upcoming = upcoming.result(), prefetcher.submit(self.batches.__getitem__, self.step + 1)
             self._do_step(batch.to(self.device))
         self._settle(upcoming)
-        if self.skipped:
-            self.reporter.note(f"Steps skipped because their gradients were not finite: {self.skipped} of {self.step}.")
-        self.strategy.network.eval()
 
     def _is_finished(self) -> bool:
         return self.pace.steps is not None and self.step >= self.pace.steps

@@ -1,5 +1,8 @@
 """Which device and precision are taken; GPUs are played at the border to torch.cuda, where none is at hand."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 
@@ -7,12 +10,16 @@ from DGSTSegmentLib.engine import machine
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training import devices
-from DGSTSegmentLib.training.devices import choose_device, why_no_gpu
+from DGSTSegmentLib.training.devices import choose_device, chosen_kernels, why_no_gpu
+from DGSTSegmentLib.training.events import Reporter
 from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.knowledge import NODE
+from DGSTSegmentLib.training.patches import PreparedCase
 from DGSTSegmentLib.training.predict import predict
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.trainer import Trainer
 
-from .conftest import scan
+from .conftest import PLAN, scan
 
 NO_KERNEL = (
     "CUDA error: no kernel image is available for execution on the device\n"
@@ -121,6 +128,53 @@ def test_a_gpu_that_cannot_be_asked_is_left_out(gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: "Some GPU")
     monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
     assert [device["name"] for device in machine.devices()] == ["cpu"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_kernels_are_chosen_by_their_speed_on_a_gpu_alone_and_for_no_longer(monkeypatch, before):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", before)
+    for name in ("cpu", "cuda"):
+        with pytest.raises(ZeroDivisionError), chosen_kernels(torch.device(name)):
+            assert torch.backends.cudnn.benchmark == (before or name == "cuda")
+            raise ZeroDivisionError
+        assert torch.backends.cudnn.benchmark == before
+
+
+class Finished:
+    """A strategy of a run on a GPU that has made its last step already; it notes what its training begins with."""
+
+    warm_up_batches = 0
+
+    def __init__(self):
+        self.network = self
+        self.noted = []
+
+    def train(self):
+        self.noted.append("begins")
+
+    def eval(self):
+        self.noted.append("ends")
+
+
+class NoPrefetch(ThreadPoolExecutor):
+    """Notes by which kernels the steps would be computed."""
+
+    def submit(self, *arguments):
+        self.benchmarks = torch.backends.cudnn.benchmark
+        return super().submit(lambda: None)
+
+
+def test_a_training_on_a_gpu_begins_with_no_peak_and_chooses_its_kernels(monkeypatch, request_for, tmp_path):
+    strategy = Finished()
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: strategy.noted.append(device.type))
+    case = PreparedCase("case", np.zeros((20, 30, 30), np.float32), np.full((20, 30, 30), NODE, np.uint8))
+    run = Run(tmp_path, request_for(steps=4), {"device": "cuda", "precision": "fp32"})
+    trainer = Trainer(run, strategy, [case], PLAN.patch_size_kji, Reporter())
+    trainer.step = 4
+    with NoPrefetch(1) as prefetcher:
+        trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)
+    assert strategy.noted == ["begins", "cuda", "ends"]
+    assert prefetcher.benchmarks and not torch.backends.cudnn.benchmark
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
