@@ -14,6 +14,9 @@ from ..errors import InputError
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What convolutions and products take in each precision."""
 
+FIRST_WITH_FAST_FP16 = (7, 0)
+"""Compute capability of the first GPUs with tensor cores; on older ones fp16 is hardly faster than fp32, or slower."""
+
 
 def choose_device(name: str, note: Callable[[str], None] = lambda message: None) -> torch.device:
     """The device called ``auto``, ``cpu`` or ``cuda``; ``auto`` is a GPU where there is one that computes.
@@ -68,7 +71,9 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "fp16" if torch.cuda.get_device_capability(device) >= FIRST_WITH_FAST_FP16 else "fp32"
     return "bf16" if _cpu_computes_bf16() else "fp32"
 
 

@@ -10,7 +10,7 @@ from DGSTSegmentLib.engine import machine
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training import devices
-from DGSTSegmentLib.training.devices import choose_device, chosen_kernels, why_no_gpu
+from DGSTSegmentLib.training.devices import choose_device, choose_precision, chosen_kernels, why_no_gpu
 from DGSTSegmentLib.training.events import Reporter
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.knowledge import NODE
@@ -128,6 +128,17 @@ def test_a_gpu_that_cannot_be_asked_is_left_out(gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: "Some GPU")
     monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
     assert [device["name"] for device in machine.devices()] == ["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((5, 2), "fp32"), ((6, 1), "fp32"), ((7, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16")],
+)
+def test_half_precision_is_taken_where_the_gpu_is_made_for_it(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capability >= (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_precision("auto", torch.device("cuda")) == precision
+    assert choose_precision("fp16", torch.device("cuda")) == "fp16"
 
 
 @pytest.mark.parametrize("before", [False, True])
