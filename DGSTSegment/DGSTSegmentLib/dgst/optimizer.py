@@ -20,9 +20,7 @@ from .stepping import (
     StepReport,
     clip_,
     clip_factor,
-    count_moving,
     global_norm,
-    is_finite,
     norms_of,
     plain_optimizer,
 )
@@ -188,12 +186,9 @@ class DGST(torch.optim.Optimizer):
         self._silent.freeze()
         selected = self._take_selected()
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
-        if is_finite(norm):
+        if math.isfinite(norm):
             self._update(selected, clip_factor(norm, self.max_norm))
-            moved = sum(chosen.places.numel() for _, chosen in selected) + count_moving(self._always_on_parameters())
-            self.report = StepReport(norm, skipped=False, moved=moved)
-        else:
-            self.report = StepReport(norm, skipped=True, moved=0)
+        self.report = StepReport(norm, skipped=not math.isfinite(norm))
         self.param_groups[0]["steps"] += 1
         return loss
 
@@ -234,7 +229,7 @@ class DGST(torch.optim.Optimizer):
         norm = torch.linalg.vector_norm(gradient)
         rows = member.layout.to_rows(gradient)
         # A gradient that is not finite stays out of the running means; the step is skipped.
-        remembers = moving["update"] == "adam" and is_finite(float(norm))
+        remembers = moving["update"] == "adam" and math.isfinite(float(norm))
         if remembers:
             rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
