@@ -33,8 +33,7 @@ class EngineError(RuntimeError):
 
     Args:
         message: what happened and what to do.
-        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended), ``stopped``
-            (by the user, before there was a result).
+        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended).
     """
 
     def __init__(self, message: str, kind: str = "internal"):
