@@ -14,6 +14,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes test at once; each computes on one core, and so does what it starts.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+FULL_GPU = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which 1.12 GiB is free."
+)
+"""As torch says it."""
+
 TINY_PATCH = (16, 16, 16)
 
 ONE_APPLICATION = ("host", "panel")

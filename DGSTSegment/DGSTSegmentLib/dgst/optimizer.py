@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,7 @@ from .stepping import (
     StepReport,
     clip_,
     clip_factor,
-    count_moving,
     global_norm,
-    is_finite,
     norms_of,
     plain_optimizer,
 )
@@ -187,12 +186,9 @@ class DGST(torch.optim.Optimizer):
         self._silent.freeze()
         selected = self._take_selected()
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
-        if is_finite(norm):
+        if math.isfinite(norm):
             self._update(selected, clip_factor(norm, self.max_norm))
-            moved = sum(chosen.places.numel() for _, chosen in selected) + count_moving(self._always_on_parameters())
-            self.report = StepReport(norm, skipped=False, moved=moved)
-        else:
-            self.report = StepReport(norm, skipped=True, moved=0)
+        self.report = StepReport(norm, skipped=not math.isfinite(norm))
         self.param_groups[0]["steps"] += 1
         return loss
 
@@ -219,19 +215,18 @@ class DGST(torch.optim.Optimizer):
         if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
             self._show_overflow()
         scaler.unscale_(self)
-        factor = 1.0 / scaler.get_scale()
-        self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
+        if self._selected:
+            scale = scaler.get_scale()
+            factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
+            self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
 
     def _always_on_parameters(self) -> Iterator[nn.Parameter]:
         return (member.parameter for member in self.always_on)
 
-    def _select(self, member: Member) -> _Selected:
+    def _select(self, member: Member, norm: Tensor, remembers: bool) -> _Selected:
+        """From the gradient of this norm, or from the running means once they have taken it in."""
         moving = self.param_groups[0]
-        gradient = member.parameter.grad
-        norm = torch.linalg.vector_norm(gradient)
-        rows = member.layout.to_rows(gradient)
-        # A gradient that is not finite stays out of the running means; the step is skipped.
-        remembers = moving["update"] == "adam" and is_finite(float(norm))
+        rows = member.layout.to_rows(member.parameter.grad)
         if remembers:
             rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
@@ -241,10 +236,18 @@ class DGST(torch.optim.Optimizer):
     def _take_selected(self) -> list[tuple[Member, _Selected]]:
         """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
         taken, self._selected = self._selected, {}
-        for member in self.rows:
-            if member.parameter.grad is not None:
-                taken[member.name] = self._select(member)
+        here = [member for member in self.rows if member.parameter.grad is not None]
+        norms = norms_of(member.parameter for member in here)
+        for member, norm, remembers in zip(here, norms, self._remembered(norms), strict=True):
+            taken[member.name] = self._select(member, norm, remembers)
         return [(member, taken[member.name]) for member in self.rows if member.name in taken]
+
+    def _remembered(self, norms: list[Tensor]) -> list[bool]:
+        """Whether the running means take in the gradients of these norms, as they do where there are any and the norm
+        is finite (else the step is skipped). A GPU is waited for once, not once a norm."""
+        if self.param_groups[0]["update"] != "adam" or not norms:
+            return [False] * len(norms)
+        return torch.stack([torch.isfinite(norm).to(norms[0].device) for norm in norms]).tolist()
 
     def _update(self, selected: list[tuple[Member, _Selected]], factor: float) -> None:
         moving = self.param_groups[0]
@@ -272,7 +275,9 @@ class DGST(torch.optim.Optimizer):
                         "In-backward selection cannot accumulate gradients: step and clear the gradients after every "
                         "backward pass, or make the optimizer with in_backward=False."
                     )
-                self._selected[member.name] = self._select(member)
+                (norm,) = norms_of([parameter])
+                (remembers,) = self._remembered([norm])
+                self._selected[member.name] = self._select(member, norm, remembers)
                 parameter.grad = None
 
             return select_and_free

@@ -64,12 +64,10 @@ class FixedEntries:
         """A parameter that had no gradient in any observed batch has no entry chosen.
 
         Raises:
-            RuntimeError: batches are still to be observed, or none of them had finite gradients.
+            RuntimeError: batches are still to be observed.
         """
         if self.batches_left > 0:
             raise RuntimeError(f"{self.batches_left} more batches have to be observed before the first step.")
-        if not self.columns:
-            raise RuntimeError("No observed batch had finite gradients, so that no weight could be chosen.")
         return self.columns.get(name, torch.empty(gradient.shape[0], 0, dtype=torch.int64, device=gradient.device))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,12 +18,10 @@ class StepReport:
     Args:
         gradient_norm: global norm of all gradients that count, before clipping; infinite or NaN when one of them is.
         skipped: nothing moved, because a gradient (or the norm) was not finite.
-        moved: how many weights the step was free to move.
     """
 
     gradient_norm: float
     skipped: bool
-    moved: int
 
 
 def global_norm(norms: Iterable[Tensor]) -> float:
@@ -50,21 +47,12 @@ def clip_factor(norm: float, max_norm: float | None) -> float:
     return max_norm / norm
 
 
-def is_finite(norm: float) -> bool:
-    return math.isfinite(norm)
-
-
 def clip_(parameters: Iterable[nn.Parameter], factor: float) -> None:
     """Multiply each gradient there is by ``factor``, in place."""
     if factor != 1.0:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
-
-
-def count_moving(parameters: Iterable[nn.Parameter]) -> int:
-    """Weights of the parameters that have a gradient."""
-    return sum(p.numel() for p in parameters if p.grad is not None)
 
 
 def plain_optimizer(

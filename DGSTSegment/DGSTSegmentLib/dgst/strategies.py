@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -19,9 +20,7 @@ from .stepping import (
     StepReport,
     clip_,
     clip_factor,
-    count_moving,
     global_norm,
-    is_finite,
     norms_of,
     plain_optimizer,
 )
@@ -63,7 +62,10 @@ class Strategy(ABC):
         return 0
 
     def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves."""
+        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves.
+
+        A batch whose gradients are not finite does not count: as many as before are then still to be observed.
+        """
         self._unscale(scaler)
         self._end_of_batch(scaler)
 
@@ -165,9 +167,9 @@ class SparseStrategy(Strategy):
 
     def _note_gradients(self) -> None:
         with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
-        usable = is_finite(global_norm(norms_of(member.parameter for member in with_gradient)))
-        rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient} if usable else {}
-        self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
+        if math.isfinite(global_norm(norms_of(member.parameter for member in with_gradient))):
+            rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
+            self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
 
     def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
         if scaler is not None:
@@ -216,11 +218,11 @@ class DenseStrategy(Strategy):
         if self._silent is not None:
             self._silent.freeze()
         norm = global_norm(norms_of(self._moving))
-        if not is_finite(norm):
-            return StepReport(norm, skipped=True, moved=0)
+        if not math.isfinite(norm):
+            return StepReport(norm, skipped=True)
         clip_(self._moving, clip_factor(norm, self.max_norm))
         self.optimizer.step()
-        return StepReport(norm, skipped=False, moved=count_moving(self._moving))
+        return StepReport(norm, skipped=False)
 
     def finish(self) -> None:
         if self._silent is not None:

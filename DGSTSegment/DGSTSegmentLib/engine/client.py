@@ -5,39 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
 
-from ..imaging.volume import Volume
 from .conversation import Conversation, Fields
-from .protocol import EngineError
-from .session import Session
 from .transport import SubprocessTransport, Transport
 
 _POLL_SECONDS = 0.2
 _NO_TIME_LIMIT = float("inf")
-
-
-class AsJson(Protocol):
-    """A request of ``training.request``; named by its shape, since that room is above the standard library."""
-
-    def to_json(self) -> Fields:
-        """Its fields as plain JSON values."""
-
-
-@dataclass(frozen=True)
-class PredictedVolumes:
-    """What ``predict_volume`` gives back, in the geometry of the volume it was given.
-
-    Args:
-        segmentation: uint8, label values.
-        probability: float32, probability of foreground; None where it was not asked for.
-        notes: sentences for the user.
-    """
-
-    segmentation: Volume
-    probability: Volume | None
-    notes: tuple[str, ...]
 
 
 class Job:
@@ -97,7 +70,6 @@ class EngineClient:
         on_log: Callable[[str], None] | None = None,
     ):
         self._conversation = Conversation(make_transport, on_log)
-        self._session: Session | None = None
 
     def submit(self, name: str, fields: Fields, on_event: Callable[[Fields], None] | None = None) -> Job:
         """Send a request and do not wait; ``on_event`` gets ``progress`` and ``note`` events, from another thread.
@@ -119,63 +91,30 @@ class EngineClient:
         return job
 
     def describe(self, model: str, *, base: str | None = None, fold: int | str | None = None) -> Fields:
-        """The model's ``card``, ``title`` and ``location``, the ``devices`` at hand and the ``memory`` in use.
+        """The model's ``card``, ``title`` and ``location``, and the ``devices`` at hand.
 
         Raises:
             InputError, EngineError: as ``Job.result``.
         """
         return self.submit("describe", {"model": model, "base": base, "fold": fold}).result()
 
-    def predict(self, request: AsJson | Fields, on_event: Callable[[Fields], None] | None = None) -> Fields:
-        """Segment the CT of a ``training.request.PredictRequest``; the files it names are written by the engine.
+    def predict(self, fields: Fields, on_event: Callable[[Fields], None] | None = None) -> Fields:
+        """Segment the CT of a ``training.request.PredictRequest``, given as plain fields; the engine writes the files.
 
         Raises:
             InputError, EngineError: as ``Job.result``.
         """
-        return self.submit("predict", _fields_of(request), on_event).result()
-
-    def predict_volume(
-        self,
-        model: str,
-        volume: Volume,
-        *,
-        probability: bool = False,
-        on_event: Callable[[Fields], None] | None = None,
-        **options: Any,
-    ) -> PredictedVolumes:
-        """Segment a CT in memory (HU). ``options`` are further fields of ``PredictRequest``.
-
-        Raises:
-            InputError, EngineError: as ``Job.result``.
-        """
-        if self._session is None:
-            self._session = Session()
-        session = self._session
-        image = session.put(volume)
-        fields = {"model": model, "image": image, "out": session.path("segmentation"), **options}
-        if probability:
-            fields["probability"] = session.path("probability")
-        try:
-            result = self.submit("predict", fields, on_event).result()
-        finally:
-            session.take(image)
-        if result.get("stopped"):
-            raise EngineError("The prediction was stopped before it had a result.", "stopped")
-        return PredictedVolumes(
-            session.take(result["out"]),
-            session.take(result["probability"]) if probability else None,
-            tuple(result.get("notes", ())),
-        )
+        return self.submit("predict", fields, on_event).result()
 
     def finetune(
-        self, request: AsJson | Fields, *, resume: bool = False, on_event: Callable[[Fields], None] | None = None
+        self, fields: Fields, *, resume: bool = False, on_event: Callable[[Fields], None] | None = None
     ) -> Fields:
         """Carry out a ``training.request.FinetuneRequest``; ``stopped`` in the result says that it can be resumed.
 
         Raises:
             InputError, EngineError: as ``Job.result``.
         """
-        return self.submit("finetune", {**_fields_of(request), "resume": resume}, on_event).result()
+        return self.submit("finetune", {**fields, "resume": resume}, on_event).result()
 
     def stop(self) -> None:
         """Ask the engine to stop what it is at; that request then returns its result with ``stopped`` true."""
@@ -192,11 +131,8 @@ class EngineClient:
         return self._conversation.log
 
     def close(self, seconds: float = 5.0) -> None:
-        """End the engine, by force when it has not ended within ``seconds``, and remove the session's files."""
+        """End the engine, by force when it has not ended within ``seconds``."""
         self._conversation.close(seconds)
-        if self._session is not None:
-            self._session.close()
-            self._session = None
 
     def __enter__(self) -> EngineClient:
         return self
@@ -204,7 +140,3 @@ class EngineClient:
     def __exit__(self, *_) -> None:
         with contextlib.suppress(KeyboardInterrupt):  # pressed again while it ends: it is ending
             self.close()
-
-
-def _fields_of(request: AsJson | Fields) -> Fields:
-    return dict(request) if isinstance(request, dict) else request.to_json()

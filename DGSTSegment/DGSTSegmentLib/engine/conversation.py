@@ -84,7 +84,7 @@ class Conversation:
                     self._start()
             except OSError as error:
                 failed = self._pending.pop(request.id)
-                problem = EngineError(f"The engine's process cannot be reached ({error}); try again.", "died")
+                problem = _unreachable(error)
             else:
                 if self._transport is not None:  # else its end, which came at once, has been reported
                     # A process that takes no more is ending: its end, once heard, fails this request and says why.
@@ -124,7 +124,9 @@ class Conversation:
         self._ready = None
         transport = self._transport = self._make_transport()
         try:
-            transport.start(self._hear, self._hear_log, lambda end: self._hear_end(transport, end))
+            transport.start(
+                lambda line: self._hear(transport, line), self._hear_log, lambda end: self._hear_end(transport, end)
+            )
         except OSError:
             self._transport = None
             raise
@@ -134,7 +136,7 @@ class Conversation:
         if self._on_log is not None:
             self._on_log(line)
 
-    def _hear(self, line: str) -> None:
+    def _hear(self, transport: Transport, line: str) -> None:
         try:
             reply = Reply.from_line(line)
         except MalformedMessage as error:
@@ -145,6 +147,8 @@ class Conversation:
             return
         with self._lock:
             pending = self._pending.pop(reply.id, None) if reply.is_final else self._pending.get(reply.id)
+        if reply.fields.get("ending"):
+            self._replace(transport)
         if pending is None:
             return
         if reply.is_final:
@@ -159,6 +163,25 @@ class Conversation:
                 EngineError("The engine belongs to another version of this program; restart the program.", "died")
             )
             self._transport.kill()
+
+    def _replace(self, transport: Transport) -> None:
+        """Let go of an engine that has said its last word; what still waits is asked of a new one."""
+        with self._lock:
+            if transport is not self._transport:
+                return
+            self._transport = self._ready = None
+            transport.kill()  # it ends of its own accord, but may keep the GPU's memory for a while
+            waiting = [pending.request for pending in self._pending.values()]
+            if not waiting:
+                return
+            try:
+                self._start()
+                for request in waiting:
+                    self._transport.send(request.to_line())
+                return
+            except OSError as error:
+                problem = _unreachable(error)
+        self._fail_all(problem)
 
     def _hear_end(self, transport: Transport, end: Exit) -> None:
         with self._lock:
@@ -175,6 +198,10 @@ class Conversation:
             self._pending.clear()
         for pending in failed:
             pending.on_done(error)
+
+
+def _unreachable(error: OSError) -> EngineError:
+    return EngineError(f"The engine's process cannot be reached ({error}); try again.", "died")
 
 
 def death_sentence(end: Exit, was_ready: bool, doing: str | None, log: list[str]) -> str:

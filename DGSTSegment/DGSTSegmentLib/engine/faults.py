@@ -11,6 +11,9 @@ from ..training.memory import is_out_of_memory
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 """The disk, or what a user may take of it, is full; Windows knows no quota."""
 
+_OF_THE_GPU = ("cuda", "cudnn", "cublas", "unable to find an engine")
+"""What tells that it was the GPU's memory that ran out."""
+
 
 def fault_of(error: Exception) -> dict[str, Any]:
     """The fields of an ``error`` reply: ``kind`` (``input``, ``memory``, ``internal``) and ``message``."""
@@ -30,9 +33,19 @@ def fault_of(error: Exception) -> dict[str, Any]:
     }
 
 
+def ends_the_engine(error: Exception) -> bool:
+    """Whether the process can compute nothing more on the GPU, whatever it is asked: CUDA fails for good in it."""
+    if isinstance(error, InputError) or is_out_of_memory(error):
+        return False
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
 def _memory_sentence(error: BaseException) -> str:
-    if "cuda" in str(error).lower():
-        return "The GPU's memory ran out; close other programs that use it, or choose the device cpu."
+    if any(name in str(error).lower() for name in _OF_THE_GPU):
+        return (
+            "The GPU's memory ran out; close other programs that use it, choose the device cpu, or fine-tune in a new "
+            "run with batch size 1 (--batch-size 1)."
+        )
     return "The machine's memory ran out; close other programs, or work on a smaller part of the scan."
 
 

@@ -42,7 +42,7 @@ class Context:
 
 def describe(fields: Fields, context: Context) -> Fields:
     """The model's card, its title, and what this machine has to run it on."""
-    from .machine import devices, memory
+    from .machine import devices
 
     context.phase("opening the model")
     model = context.model.get(fields["model"], fields.get("base"), fields.get("fold"))
@@ -51,7 +51,6 @@ def describe(fields: Fields, context: Context) -> Fields:
         "title": model.card.title,
         "location": str(model.location),
         "devices": devices(),
-        "memory": memory(),
     }
 
 

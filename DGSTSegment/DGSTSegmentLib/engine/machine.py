@@ -8,6 +8,8 @@ from typing import Any
 import psutil
 import torch
 
+from ..training.devices import why_no_gpu
+
 _MB = 1 << 20
 
 
@@ -20,23 +22,13 @@ def devices() -> list[dict[str, Any]]:
         "memory_mb": system.total // _MB,
         "free_mb": system.available // _MB,
     }
-    return [cpu, _gpu()] if torch.cuda.is_available() else [cpu]
+    return [cpu, *_gpu()] if why_no_gpu() is None else [cpu]
 
 
-def memory() -> dict[str, int]:
-    """Memory of the engine's process and what the machine has left, MB."""
-    return {
-        "engine_mb": psutil.Process().memory_info().rss // _MB,
-        "free_mb": psutil.virtual_memory().available // _MB,
-    }
-
-
-def _gpu() -> dict[str, Any]:
-    """The GPU that requests compute on: the first that ``CUDA_VISIBLE_DEVICES`` shows."""
-    free, total = torch.cuda.mem_get_info(0)
-    return {
-        "name": "cuda",
-        "title": torch.cuda.get_device_name(0),
-        "memory_mb": total // _MB,
-        "free_mb": free // _MB,
-    }
+def _gpu() -> list[dict[str, Any]]:
+    """The GPU that requests compute on: the first that ``CUDA_VISIBLE_DEVICES`` shows, if it answers."""
+    try:
+        title, (free, total) = torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)
+    except RuntimeError:
+        return []
+    return [{"name": "cuda", "title": title, "memory_mb": total // _MB, "free_mb": free // _MB}]

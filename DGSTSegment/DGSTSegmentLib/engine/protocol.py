@@ -1,8 +1,9 @@
 """What engine and client say to each other: one JSON object a line, requests one way, replies the other.
 
 A request is ``{"id": "3", "request": "predict", ...fields}``. Its replies carry the same id and an ``event``: any
-number of ``progress`` and ``note``, then exactly one ``result`` or ``error``. Without an id, once and first, comes
-``{"event": "ready", "protocol": 1, ...}``. Standard library only.
+number of ``progress`` and ``note``, then exactly one ``result`` or ``error``. An ``error`` with ``ending`` true is the
+engine's last word: it answers none of the requests that it still has, which are for the next one. Without an id, once
+and first, comes ``{"event": "ready", "protocol": 1, ...}``. Standard library only.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ class EngineError(RuntimeError):
 
     Args:
         message: what happened and what to do.
-        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended), ``stopped``
-            (by the user, before there was a result).
+        kind: ``memory`` (it ran out), ``internal`` (a fault of the program), ``died`` (the process ended).
     """
 
     def __init__(self, message: str, kind: str = "internal"):

@@ -2,7 +2,8 @@
 
 Requests come as JSON lines on stdin, replies go as JSON lines to stdout; whatever else anything prints goes to stderr,
 which is the log. One request is worked on at a time while a thread keeps reading, so that ``stop`` is heard. The
-process ends on ``shutdown``, on SIGTERM, and when stdin closes, which is how the death of its parent shows.
+process ends on ``shutdown``, on SIGTERM, when stdin closes, which is how the death of its parent shows, and when CUDA
+fails for good in it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from .. import __version__
-from .faults import fault_of
+from ..training.memory import give_back_memory
+from .faults import ends_the_engine, fault_of
 from .handlers import Context, answer
 from .models import OpenedModel
 from .protocol import PROTOCOL_VERSION, MalformedMessage, Reply, Request
@@ -109,13 +111,19 @@ class Worker:
             self._channel.send(Reply(request.id, fields.pop("event"), fields))
 
         context = Context(on_event, self._stops[request.id].is_set, self._model)
+        ending = False
         try:
             reply = Reply(request.id, "result", answer(request, context))
         except Exception as error:
             log.exception("%s failed", request.name)
-            reply = Reply(request.id, "error", fault_of(error))
+            ending = ends_the_engine(error)
+            reply = Reply(request.id, "error", {**fault_of(error), "ending": ending})
         del self._stops[request.id]
         self._channel.send(reply)
+        if ending:
+            self.end()
+        else:
+            give_back_memory()  # Slicer draws with the same GPU
 
 
 def lead_own_group() -> None:

@@ -33,12 +33,14 @@ from .holdout import (
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
 from .material import Material, differences, fixed_by
+from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
 from .preparation import is_prepared, prepare_case
+from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
-from .trainer import Trainer
+from .trainer import NothingMoved, Trainer
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,18 @@ def finetune(
             reporter.note(note)
     else:
         material = Material.checked(request)
-        run = Run.start(request, fixed_by(request), material.fingerprints())
+        run = Run.start(request, fixed_by(request, reporter.note), material.fingerprints())
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is left of a training: the network, on the CPU, and how far it came."""
+
+    network: torch.nn.Module
+    steps: int
+    stopped: bool
 
 
 class _Finetuning:
@@ -128,15 +139,16 @@ class _Finetuning:
                 self.reporter.note(f"{case.name} {note}, recall counts kinds and not nodes.")
         self._tell_held_out(0, [_measured(*before)[0] for before in held])
         self._clock("measure_before")
-        network, trainer = self._train(prepared, base.networks[0])
+        trained = self._train(prepared, base.networks.pop())
+        give_back_memory()
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
-        adapted = self._predictor(network, deaf=True)
+        adapted = self._predictor(trained.network, deaf=True)
         measured = [_measured(*before, _segmentation(adapted, before[0])) for before in held]
         before, after = ([pair[n] for pair in measured] for n in (0, 1))
-        self._tell_held_out(trainer.step, after)
+        self._tell_held_out(trained.steps, after)
         self._clock("measure_after")
-        return self._keep(network, trainer, before, after)
+        return self._keep(trained, before, after)
 
     def _prepared(self, chosen: list[int]) -> list[PreparedCase]:
         """The cases to learn from; those that an earlier start prepared are there at once."""
@@ -195,7 +207,24 @@ class _Finetuning:
         fixed = self.run.fixed
         return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
 
-    def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> tuple[torch.nn.Module, Trainer]:
+    def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> _Trained:
+        """Train; where that fails by a setting that can be changed, anew with another.
+
+        Raises:
+            OutOfMemory: memory ran out with the least settings too.
+            NothingMoved: no step could be taken.
+        """
+        foundation.cpu()  # unless it is asked, it only takes the GPU's memory
+        while True:
+            try:
+                return self._trained(prepared, foundation)
+            except (NothingMoved, RuntimeError, MemoryError) as error:
+                remedy = remedy_for(error, self.run)
+            give_back_memory()
+            self.run.begin_anew(**remedy.settings)
+            self.reporter.note(remedy.note)
+
+    def _trained(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> _Trained:
         request, network = self.request, self.foundation.network()
         strategy = make_strategy(
             request.strategy,
@@ -214,24 +243,22 @@ class _Finetuning:
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
         strategy.finish()
-        return network.cpu(), trainer
+        return _Trained(network.cpu(), trainer.step, trainer.stopped)
 
     def _tell_held_out(self, step: int, measures: list[HeldOutMeasure]) -> None:
         if measures:
             mean = sum(measured.dice for measured in measures) / len(measures)
             self.reporter.progress("held out", step, None, held_out=mean, recall=recall(measures))
 
-    def _keep(
-        self, network: torch.nn.Module, trainer: Trainer, before: list[HeldOutMeasure], after: list[HeldOutMeasure]
-    ) -> FinetuneResult:
-        delta = self.foundation.delta_to(network)
+    def _keep(self, trained: _Trained, before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> FinetuneResult:
+        delta = self.foundation.delta_to(trained.network)
         measured = summary(before, after)
-        write_delta(self.run.folder, delta, self._card(trainer.step, measured), self.foundation.plan, self.foundation)
+        write_delta(self.run.folder, delta, self._card(trained.steps, measured), self.foundation.plan, self.foundation)
         self._clock("write")
         result = FinetuneResult(
             model=str(self.run.folder),
-            steps=trainer.step,
-            stopped=trainer.stopped,
+            steps=trained.steps,
+            stopped=trained.stopped,
             held_out=measured,
             weights_changed=delta.fraction_changed,
             seconds={**self.seconds, "total": time.monotonic() - self.began},

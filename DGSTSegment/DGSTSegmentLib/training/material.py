@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
 from .case import Case, read_case
 from .case_files import CaseFiles
-from .devices import choose_device, choose_precision
+from .devices import choose_device, choose_precision, why_no_gpu
 from .request import FinetuneRequest
 from .run import Run
 
@@ -116,9 +116,14 @@ class Material:
         return {"base": self.model.foundation.fingerprint, "cases": cases}
 
 
-def fixed_by(request: FinetuneRequest) -> dict[str, Any]:
-    """What the first start finds and every resume uses again, and the versions it was begun with."""
-    device = choose_device(request.device)
+def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> dict[str, Any]:
+    """What the first start finds and every resume uses again, and the versions it was begun with.
+
+    Args:
+        request: what is asked for.
+        note: told of a GPU that cannot be used.
+    """
+    device = choose_device(request.device, note)
     return {
         "threads": request.threads or torch.get_num_threads(),
         "device": device.type,
@@ -139,10 +144,10 @@ def differences(run: Run, material: Material) -> list[str]:
     Raises:
         InputError: the base has other weights, so that nothing learned so far would fit it, or the GPU is gone.
     """
-    if run.fixed["device"] == "cuda" and not torch.cuda.is_available():
+    if run.fixed["device"] == "cuda" and (reason := why_no_gpu()) is not None:
         raise InputError(
-            f"The run in {run.folder} was begun on a GPU, and PyTorch finds none now; go on with it where there is "
-            "one, or begin a new run."
+            f"The run in {run.folder} was begun on a GPU, and now there is none to compute on ({reason}); go on with "
+            "it where there is one, or begin a new run."
         )
     base, now = run.inputs.get("base"), material.fingerprints()
     if base not in (None, now["base"]):

@@ -53,13 +53,19 @@ class Predictor:
         reporter: Reporter | None = None,
     ):
         self.networks, self.plan = list(networks), plan
-        self.device = choose_device(device)
-        self.means = Means.most(self.device, choose_precision(precision, self.device))
         self.reporter = reporter or Reporter()
+        self._notes: list[str] = []
+        self.device = choose_device(device, self._note)
+        self.means = Means.most(self.device, choose_precision(precision, self.device))
 
     def scores(self, prepared: Prepared) -> np.ndarray:
-        """Logits float32 [c, k, j, i] in the model's grid."""
-        return window_scores(self.networks, prepared.array, self.plan.patch_size_kji, self.means, self.reporter)
+        """Logits float32 [c, k, j, i] in the model's grid.
+
+        What memory or number format did not suffice for one scan is not tried with the next.
+        """
+        window = self.plan.patch_size_kji
+        scores, self.means = window_scores(self.networks, prepared.array, window, self.means, self.reporter)
+        return scores
 
     def segment(self, volume: Volume, probability: bool = False, name: str = "The scan") -> Prediction:
         """Segment ``volume`` (HU); the answer lies voxel for voxel on it.
@@ -67,12 +73,16 @@ class Predictor:
         A scan with less voxels along an axis than a window is filled up for the network, and that is noted.
         """
         prepared = prepare(volume, self.plan)
-        notes = _notes(prepared, name)
-        for note in notes:
+        about_scan = _notes(prepared, name)
+        for note in about_scan:
             self.reporter.note(note)
         logits = restore_scores(self.scores(prepared), prepared)
-        segmentation = volume.with_array(most_likely(logits))
+        segmentation, notes = volume.with_array(most_likely(logits)), (*self._notes, *about_scan)
         return Prediction(segmentation, volume.with_array(foreground(logits)) if probability else None, notes)
+
+    def _note(self, message: str) -> None:
+        self._notes.append(message)
+        self.reporter.note(message)
 
 
 def predict(

@@ -28,7 +28,8 @@ class Run:
     Args:
         folder: where it lies.
         request: what was asked for.
-        fixed: what the first start found and every resume uses again (threads, device, precision, versions).
+        fixed: what the first start found and every resume uses again (threads, device, precision, versions), and what a
+            training that failed by it was begun anew with.
         inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; nothing where they
             were not kept.
     """
@@ -55,9 +56,9 @@ class Run:
             raise InputError(f"{folder} cannot hold a run ({error.strerror}); choose another folder.") from error
         if occupied:
             raise InputError(f"{folder} is not empty; choose a new folder, so that nothing in it is lost.")
-        begun = {"request": request.to_json(), "fixed": fixed, "inputs": inputs}
-        write_text(folder / REQUEST_FILE, json.dumps(begun, indent=2))
-        return cls(folder, request, fixed, inputs)
+        run = cls(folder, request, fixed, inputs)
+        run._write_request()
+        return run
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Run:
@@ -90,6 +91,29 @@ class Run:
             yield
         with suppress(OSError):  # on Windows somebody may be looking whether it is locked
             path.unlink()
+
+    def begin_anew(self, **settings: Any) -> None:
+        """Forget what was trained; this process and every resume train by other fixed settings from now on.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # first: it does not fit the new settings
+        self.fixed.update(settings)
+        self._write_request()
+
+    def _write_request(self) -> None:
+        begun = {"request": self.request.to_json(), "fixed": self.fixed, "inputs": self.inputs}
+        write_text(self.folder / REQUEST_FILE, json.dumps(begun, indent=2))
+
+    @property
+    def batch_size(self) -> int:
+        """Patches a step."""
+        return self.fixed.get("batch_size", self.request.batch_size)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return (self.folder / CHECKPOINT_FILE).exists()
 
     @property
     def cache(self) -> Path:

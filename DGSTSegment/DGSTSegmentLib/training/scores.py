@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +12,9 @@ from torch import nn
 
 from ..errors import InputError
 from ..networks.architectures import outputs
-from .devices import DTYPES, autocast
+from .devices import DTYPES, autocast, chosen_kernels
 from .events import Reporter
-from .memory import OutOfMemory, is_out_of_memory
+from .memory import OutOfMemory, give_back_memory, is_out_of_memory
 from .windows import gaussian_weights, window_starts
 
 
@@ -44,10 +43,10 @@ class Means:
 
     def less(self) -> tuple[Means, str] | None:
         """The next smaller means and a sentence saying what changed; None when there are none. Never the window."""
+        if self.tile_batch > 1:  # first, since it costs the least time: a GPU is busy with one window too
+            return replace(self, tile_batch=1), "GPU memory ran out: windows are computed one at a time."
         if self.device.type == "cuda" and self.keep_sum == "device":
             return replace(self, keep_sum="memory"), "GPU memory ran out: the result is put together in main memory."
-        if self.tile_batch > 1:
-            return replace(self, tile_batch=1), "GPU memory ran out: windows are computed one at a time."
         if self.device.type == "cuda":
             cpu = replace(self, device=torch.device("cpu"), precision="fp32")
             return cpu, "GPU memory ran out: the prediction goes on on the CPU, which takes longer."
@@ -62,7 +61,7 @@ def window_scores(
     window: tuple[int, int, int],
     means: Means,
     reporter: Reporter | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, Means]:
     """Logits of a prepared volume, averaged over networks and overlapping windows.
 
     Windows of ``window`` voxels, half overlapping, Gaussian weights, as nnU-Net's predictor without mirroring. A volume
@@ -76,7 +75,7 @@ def window_scores(
         reporter: hears of every window.
 
     Returns:
-        float32 [c, k, j, i].
+        float32 [c, k, j, i], and the means that sufficed.
 
     Raises:
         OutOfMemory: not even the smallest means sufficed.
@@ -93,13 +92,11 @@ def window_scores(
             smaller = means.less()
         else:
             if np.isfinite(scores).all():
-                return scores
+                return scores, means
             means = _exact(means)
             reporter.note("The network's values went beyond what its number format holds: computed anew in fp32.")
             continue
-        gc.collect()
-        if means.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory()
         if smaller is None:
             raise OutOfMemory(
                 f"Memory ran out while predicting a volume of {' x '.join(map(str, array.shape[:0:-1]))} voxels; "
@@ -120,8 +117,15 @@ def _exact(means: Means) -> Means:
     return replace(means, precision="fp32")
 
 
-@torch.inference_mode()
 def _window_scores(networks, array, window, means: Means, reporter: Reporter) -> np.ndarray:
+    for network in networks:  # not in inference mode, in which their parameters could not be trained any more
+        network.to(means.device).eval()
+    with chosen_kernels(means.device):
+        return _summed(networks, array, window, means, reporter)
+
+
+@torch.inference_mode()
+def _summed(networks, array, window, means: Means, reporter: Reporter) -> np.ndarray:
     padded, inside = _filled_up(array, window)
     starts = window_starts(padded.shape[1:], window)
     phase = reporter.phase("predict", len(starts) * len(networks))
@@ -132,7 +136,6 @@ def _window_scores(networks, array, window, means: Means, reporter: Reporter) ->
         weight_sum[_box(start, window)] += weights
     total = None
     for network in networks:
-        network.to(means.device).eval()
         answers = _Answers(network, means)
         for first in range(0, len(starts), means.tile_batch):
             batch = starts[first : first + means.tile_batch]
@@ -143,7 +146,7 @@ def _window_scores(networks, array, window, means: Means, reporter: Reporter) ->
             for start, score in zip(batch, scores, strict=True):
                 total[(slice(None), *_box(start, window))] += score * weights
                 phase.advance()
-    total /= weight_sum * len(networks)
+    total /= weight_sum.mul_(len(networks))
     return total[(slice(None), *inside)].cpu().numpy()
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from ..dgst.strategies import Strategy
+from ..errors import InputError
 from ..networks.architectures import outputs
 from .batches import Batch, Batches
-from .devices import autocast
+from .devices import autocast, chosen_kernels
 from .events import Reporter
 from .loss import FewShotLoss, LossParts
 from .pace import CALIBRATION, Pace
@@ -21,6 +22,23 @@ from .patches import PreparedCase
 from .run import Run
 from .schedule import poly
 from .teacher import Teacher
+
+LONGEST_STANDSTILL = 10
+"""Steps that may be skipped before the first that is not; fp16 lowers the scale of its loss at each."""
+
+WARM_UP_TRIES = 20
+"""Batches among which are to be as many with finite gradients as the warm-up needs."""
+
+
+class NothingMoved(InputError):
+    """Not one step could be taken, so that nothing would be gained by going on."""
+
+    def __init__(self, steps: int, precision: str):
+        helps = "train in fp32" if precision == "fp16" else "choose another model, or scans of the kind it was made for"
+        super().__init__(
+            f"The gradients of the first {steps} batches were not finite in {precision}, so nothing was learned; "
+            f"{helps}."
+        )
 
 
 class Trainer:
@@ -46,11 +64,11 @@ class Trainer:
     ):
         self.run, self.strategy, self.reporter = run, strategy, reporter
         self.device = torch.device(run.fixed["device"])
-        self.batches = Batches(cases, patch_size, run.request.batch_size, run.request.seed)
+        self.batches = Batches(cases, patch_size, run.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
         asks = any(case.leaves_open for case in cases)
         self.teacher = Teacher(foundation, self.device, run.fixed["precision"]) if asks else None
-        self.step, self.stopped = 0, False
+        self.step, self.skipped, self.stopped = 0, 0, False
         uses_scaler = run.fixed["precision"] == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type) if uses_scaler else None
 
@@ -60,10 +78,22 @@ class Trainer:
         Args:
             prefetcher: draws the next batch meanwhile.
             spent_seconds, reserved_seconds: of the run's minutes, before the first and after the last step.
+
+        Raises:
+            NothingMoved: no step could be taken.
         """
         steps = self._go_back_to_checkpoint() or self.run.request.steps
         self.pace = Pace(steps, self.run.request.minutes, reserved_seconds, spent_seconds)
         self.strategy.network.train()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)  # what came before is none of the training's
+        with chosen_kernels(self.device):
+            self._take_steps(prefetcher)
+        if self.skipped:
+            self.reporter.note(f"Steps skipped because their gradients were not finite: {self.skipped} of {self.step}.")
+        self.strategy.network.eval()
+
+    def _take_steps(self, prefetcher: Executor) -> None:
         if self.step == 0:
             self._warm_up()
         upcoming = prefetcher.submit(self.batches.__getitem__, self.step)
@@ -71,29 +101,36 @@ class Trainer:
             batch, upcoming = upcoming.result(), prefetcher.submit(self.batches.__getitem__, self.step + 1)
             self._do_step(batch.to(self.device))
         self._settle(upcoming)
-        self.strategy.network.eval()
 
     def _is_finished(self) -> bool:
         return self.pace.steps is not None and self.step >= self.pace.steps
 
     def _warm_up(self) -> None:
         """Gradients of the first batches, before any update, for the strategy that chooses by them."""
-        for n in range(self.strategy.warm_up_batches):
-            self._backward(self.batches[n].to(self.device))
+        tried = 0
+        while self.strategy.warm_up_batches:
+            if tried == WARM_UP_TRIES:
+                raise NothingMoved(tried, self.run.fixed["precision"])
+            self._backward(self.batches[tried].to(self.device))
             self.strategy.observe(self.scaler)
+            tried += 1
 
     def _do_step(self, batch: Batch) -> None:
         factor = self._lr_factor()
         parts = self._backward(batch)
         report = self.strategy.step(lr_factor=factor, scaler=self.scaler)
-        if report.skipped:
-            self.reporter.note("A step was skipped because its gradients were not finite.")
         fixed_now = self.pace.step_done(self.step)
         self._tell(parts, factor)
         self.step += 1
+        self.skipped += report.skipped
+        self._refuse_standstill()
         self.stopped = self.reporter.should_stop() and not self._is_finished()
         if fixed_now or self.stopped or self.pace.checkpoint_due():
             self._save_checkpoint()
+
+    def _refuse_standstill(self) -> None:
+        if self.skipped == self.step and (self.step >= LONGEST_STANDSTILL or self._is_finished()):
+            raise NothingMoved(self.step, self.run.fixed["precision"])
 
     def _lr_factor(self) -> float:
         """The schedule begins to fall once the number of steps is fixed, so that a resume finds the same one."""
@@ -102,9 +139,10 @@ class Trainer:
         return poly(self.step, self.pace.steps)
 
     def _backward(self, batch: Batch) -> LossParts:
+        taught = self._teacher_on(batch)  # first: later its activations would lie on top of what backward keeps
         with autocast(self.device, self.run.fixed["precision"]):
             scores = outputs(self.strategy.network(batch.image))
-        parts = self.loss_of(scores, batch.knowledge, self._teacher_on(batch))
+        parts = self.loss_of(scores, batch.knowledge, taught)
         (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
         return parts
 
@@ -137,7 +175,7 @@ class Trainer:
 
     def _meta(self) -> dict[str, Any]:
         scaler = None if self.scaler is None else self.scaler.state_dict()
-        return {"step": self.step, "steps": self.pace.steps, "scaler": scaler}
+        return {"step": self.step, "skipped": self.skipped, "steps": self.pace.steps, "scaler": scaler}
 
     def _go_back_to_checkpoint(self) -> int | None:
         """Put everything back as it was; the number of steps that was fixed then, if it was."""
@@ -155,7 +193,7 @@ class Trainer:
         )
         if self.scaler is not None and meta["scaler"]:
             self.scaler.load_state_dict(meta["scaler"])
-        self.step = meta["step"]
+        self.step, self.skipped = meta["step"], meta.get("skipped", 0)
         return meta["steps"]
 
     def _own_tensors(self) -> dict[str, torch.Tensor]:

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from DGSTSegmentLib.cli.progress import clock
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.catalogue import STARTER
 from DGSTSegmentLib.training.case_files import COMPLETENESS
+from DGSTSegmentLib.training.devices import why_no_gpu
 from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .circumstances import usable_cores
@@ -178,7 +177,7 @@ def _source(options: argparse.Namespace) -> str | None:
 
 
 def _uses_gpu(device: str) -> bool:
-    return device != "cpu" and torch.cuda.is_available()
+    return device != "cpu" and why_no_gpu() is None
 
 
 def _minutes(options: argparse.Namespace) -> float | None:

@@ -65,10 +65,10 @@ class ScoredDGST(DGST):
         self._direction, self._moments = DIRECTIONS[direction], Moments()
         self._scales = {member.name: _row_rms(member) if scale == "row" else 1.0 for member in self.rows}
 
-    def _select(self, member: Member):
+    def _select(self, member: Member, norm: Tensor, remembers: bool):
         rows, weights = (member.layout.to_rows(t) for t in (member.parameter.grad, member.parameter.detach()))
         self.selector.seen = seen = self._moments.note(member.name, rows, weights)
-        chosen = super()._select(member)
+        chosen = super()._select(member, norm, remembers)
         moves = self._direction(seen.at(self.selector.columns[member.name]))
         return replace(chosen, values=moves * self._scales[member.name])
 

@@ -173,9 +173,9 @@ def _variants(benchmark: Benchmark, piece: Piece, tuned: Tuned) -> dict[str, Any
     if tuned.mean_change is None:
         return {}
     base, pool = benchmark.model.network().state_dict(), benchmark.pool
-    measured = {}
+    measured, finished = {}, tuned.network.cpu()  # measuring has left it on the device
     for variant in benchmark.entrants[piece.cell.entrant].variants:
-        predictor = _predictor(benchmark, varied(tuned.network, base, tuned.mean_change, variant))
+        predictor = _predictor(benchmark, varied(finished, base, tuned.mean_change, variant))
         measured[variant.name] = {
             "target": measure(predictor, pool.validation),
             "source": measure(predictor, pool.source_validation),

@@ -14,7 +14,7 @@ import torch
 from quality.circumstances import usable_cores
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.training.devices import choose_device, choose_precision
+from DGSTSegmentLib.training.devices import choose_device, choose_precision, why_no_gpu
 from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .journal import Journal, made_by
@@ -70,9 +70,10 @@ def _devices(asked: str) -> list[str]:
     """
     if asked != "auto":
         return [choose_device(asked).type]
-    if torch.cuda.is_available():
+    reason = why_no_gpu()
+    if reason is None:
         return ["cpu", "cuda"]
-    _say("skipped: everything on a GPU, since there is none that torch can use")
+    _say(f"skipped: everything on a GPU, since there is none to compute on ({reason})")
     return ["cpu"]
 
 

@@ -166,6 +166,26 @@ def test_variants_of_one_training_leave_unmoved_weights_alone(small_benchmark, k
     assert all(torch.allclose(halved[name], (base[name] + finished[name]) / 2) for name in base)
 
 
+def test_variants_are_made_of_a_network_that_measuring_had_taken_to_the_device(small_benchmark, monkeypatch):
+    last_move, made_of = {}, []
+    for name in ("to", "cpu"):
+        plain = getattr(torch.nn.Module, name)
+
+        def moved(module, *arguments, name=name, plain=plain):
+            last_move[id(module)] = name
+            return plain(module, *arguments)
+
+        monkeypatch.setattr(torch.nn.Module, name, moved)
+
+    def noted(network, *arguments):
+        made_of.append(last_move[id(network)])
+        return varied(network, *arguments)
+
+    monkeypatch.setattr(work_module, "varied", noted)
+    work(small_benchmark(idea({"lr": 0.01}, make=make_strategy, variants=(Variant(),)), **ONLY_VALIDATION))
+    assert made_of == ["cpu"]
+
+
 def stepped(strategy, steps):
     """The flattened weights after each step on batches that follow from the step's number."""
     weights = []

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from DGSTSegmentLib.dgst import DGST, make_strategy, optimizer
 
@@ -102,6 +103,34 @@ def test_a_gradient_that_is_not_finite_stays_out_of_the_running_mean():
     dgst.step()
     assert dgst.report.skipped
     assert torch.equal(dgst.state[network[0].weight]["mean"], mean)
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often the values of tensors are asked for, for which a GPU has to be waited."""
+
+    def __init__(self, but_for):
+        super().__init__()
+        self.count, self._but_for = 0, {tensor.data_ptr() for tensor in but_for}
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if function is torch.ops.aten._local_scalar_dense.default:
+            self.count += arguments[0].data_ptr() not in self._but_for
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("update", ["adam", "rms", "sgd"])
+def test_a_step_waits_for_a_gpu_no_more_often_in_a_larger_network(update):
+    counts = []
+    for layers in (2, 6):
+        torch.manual_seed(0)
+        network = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(layers)))
+        dgst = DGST(network, update=update, head=["0"])
+        loss_of(network, 0).backward()
+        on_the_cpu = [state["step"] for state in dgst.state.values() if "step" in state]
+        with Waits(on_the_cpu) as waits:
+            dgst.step()
+        counts.append(waits.count)
+    assert counts[0] == counts[1] > 0
 
 
 def test_a_running_mean_that_a_changing_loss_scale_would_distort_is_refused():
@@ -256,6 +285,17 @@ def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_b
     assert strategy.step(scaler=scaler).skipped
     assert scaler.get_scale() == 512.0
     assert all(torch.equal(now, before[name]) for name, now in snapshot(network).items())
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+def test_a_scale_that_has_fallen_to_nothing_skips_the_step(in_backward):
+    network = small_network()
+    strategy = make_strategy("dgst", network, head=["3"], update="rms", in_backward=in_backward)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1e-45)
+    for _ in range(3):
+        scaler.scale(loss_of(network, 0) * float("inf")).backward()
+        assert strategy.step(scaler=scaler).skipped
+    assert scaler.get_scale() == 0
 
 
 def test_a_scaler_that_cannot_see_the_freed_gradients_is_refused():

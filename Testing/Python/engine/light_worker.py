@@ -1,9 +1,12 @@
 """The worker with requests that need no network, so that what surrounds them is tested within moments."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -46,6 +49,36 @@ def fault(context):
     raise ZeroDivisionError("a bug")
 
 
+def gpu_fails(context):
+    until_stopped(context, seconds=0.2)
+    raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be")
+
+
+class Network:
+    """Refers to itself, as networks with hooks do, so that it goes only when garbage is collected."""
+
+    alive = weakref.WeakSet()
+
+    def __init__(self):
+        self.itself = self
+        self.alive.add(self)
+
+
+class Cuda:
+    emptied = 0
+
+    def empty_cache(self):
+        Cuda.emptied += len(Network.alive) == 0
+
+
+def uses_gpu(context):
+    gc.disable()
+    sys.modules["torch"] = SimpleNamespace(cuda=Cuda())
+    before = {"left": len(Network.alive), "emptied": Cuda.emptied}
+    Network()
+    return before
+
+
 def dies(context):
     print("the last words", file=sys.stderr, flush=True)
     os._exit(3)
@@ -65,6 +98,8 @@ KINDS = {
     "bad input": bad_input,
     "memory": too_much_memory,
     "fault": fault,
+    "gpu fails": gpu_fails,
+    "uses gpu": uses_gpu,
     "dies": dies,
     "child": leaves_a_child,
     "stubborn": lambda context: time.sleep(60),

@@ -101,6 +101,30 @@ def test_a_fault_of_the_program_is_a_sentence_with_the_traceback_in_the_log(ligh
     assert any("Traceback" in line for line in light_client.log)
 
 
+def test_after_a_gpu_that_failed_for_good_the_next_request_gets_a_fresh_engine(light_client, is_running, wait_until):
+    pid = light_client.describe("quick")["pid"]
+    with pytest.raises(EngineError, match="illegal memory access") as told:
+        light_client.describe("gpu fails")
+    assert told.value.kind == "internal" and light_client.engine is None
+    assert light_client.describe("quick")["pid"] != pid
+    wait_until(lambda: not is_running(pid))
+
+
+def test_requests_that_wait_while_the_gpu_fails_are_answered_by_the_next_engine(light_client):
+    pid = light_client.describe("quick")["pid"]
+    jobs = [light_client.submit("describe", {"model": kind}) for kind in ("gpu fails", "quick", "slow")]
+    with pytest.raises(EngineError, match="illegal memory access"):
+        jobs[0].result(10)
+    assert jobs[1].result(10)["pid"] not in (pid, None)
+    light_client.stop()
+    assert jobs[2].result(10) == {"stopped": True}
+
+
+def test_after_each_request_the_gpus_memory_is_there_for_others(light_client):
+    answers = [light_client.describe("uses gpu") for _ in range(3)]
+    assert answers == [{"left": 0, "emptied": n} for n in range(3)]
+
+
 def test_what_libraries_print_goes_to_the_log_and_spoils_no_message(light_client, wait_until):
     assert light_client.describe("noise") == {"said": "much"}
     wait_until(lambda: len([line for line in light_client.log if "print" in line]) == 3)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from DGSTSegmentLib.engine.protocol import EngineError
+from DGSTSegmentLib.engine.session import Session
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume
 from DGSTSegmentLib.networks.architectures import build, plain_unet
@@ -31,6 +31,12 @@ def prediction(tiny_model, tiny_study, tmp_path):
 
 
 @pytest.fixture
+def session():
+    with Session() as session:
+        yield session
+
+
+@pytest.fixture
 def finetuning(tiny_model, tiny_study, tmp_path):
     cases = [{"image": str(image), "annotation": str(annotation)} for image, annotation in tiny_study[:2]]
     return {
@@ -44,13 +50,12 @@ def finetuning(tiny_model, tiny_study, tmp_path):
     }
 
 
-def test_describe_gives_card_devices_and_memory(engine, tiny_model):
+def test_describe_gives_card_and_devices(engine, tiny_model):
     described = engine.describe(str(tiny_model))
     assert described["card"]["labels"] == {"background": 0, "lymph node": 1}
     assert described["title"] == "tiny (demonstration, trained on phantoms)"
     assert described["devices"][0]["name"] == "cpu"
     assert 0 < described["devices"][0]["free_mb"] <= described["devices"][0]["memory_mb"]
-    assert described["memory"]["engine_mb"] > 50
 
 
 def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, tmp_path):
@@ -64,16 +69,17 @@ def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, t
     assert steps == sorted(steps) and steps[-1] > 1
 
 
-def test_a_volume_in_memory_gets_the_same_answer_as_its_file(engine, prediction, tmp_path):
+def test_a_volume_in_memory_gets_the_same_answer_as_its_file(engine, prediction, session):
     engine.predict(prediction)
     ct = read_ct(prediction["image"])
-    options = {"device": "cpu", "precision": "fp32"}
-    answer = engine.predict_volume(prediction["model"], ct, probability=True, **options)
-    np.testing.assert_array_equal(answer.segmentation.array, read_segmentation(prediction["out"]).array)
-    np.testing.assert_array_equal(answer.segmentation.geometry.ijk_to_world, ct.geometry.ijk_to_world)
-    assert answer.probability.array.dtype == np.float32
-    folder = engine._session.folder
-    assert not list(folder.glob("*.npy"))
+    image, parts = session.put(ct), {name: session.path(name) for name in ("out", "probability")}
+    result = engine.predict({**prediction, "image": image, **parts})
+    segmentation, probability = session.take(result["out"]), session.take(result["probability"])
+    np.testing.assert_array_equal(segmentation.array, read_segmentation(prediction["out"]).array)
+    np.testing.assert_array_equal(segmentation.geometry.ijk_to_world, ct.geometry.ijk_to_world)
+    assert probability.array.dtype == np.float32
+    np.testing.assert_array_equal(session.take(image).array, ct.array)
+    assert not list(session.folder.glob("*.npy"))
 
 
 def test_findings_come_measured_on_the_prediction_they_belong_to(engine, prediction, tmp_path):
@@ -108,21 +114,21 @@ def test_each_connected_part_is_a_finding_though_the_model_tells_structures_apar
         assert set(values[inside]) == {item["label"]}
 
 
-def test_voxels_that_are_no_numbers_are_refused_though_they_never_were_in_a_file(engine, prediction):
+def test_voxels_that_are_no_numbers_are_refused_though_they_never_were_in_a_file(engine, prediction, session):
     ct = read_ct(prediction["image"])
     array = ct.array.astype(np.float32)
     array[3, 4, 5] = np.nan
     with pytest.raises(InputError, match="1 voxels that are infinite or no numbers"):
-        engine.predict_volume(prediction["model"], ct.with_array(array))
+        engine.predict({**prediction, "image": session.put(ct.with_array(array))})
 
 
-def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction):
+def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction, session):
     ct = read_ct(prediction["image"])
     picture = ct.with_array(((ct.array + 1000) / 8).clip(0, 255).astype(np.uint8))
     heard = []
-    answer = engine.predict_volume(prediction["model"], picture, on_event=heard.append)
-    assert any("255" in note or "picture" in note for note in answer.notes)
-    assert [event["message"] for event in heard if event["event"] == "note"] == list(answer.notes)
+    notes = engine.predict({**prediction, "image": session.put(picture)}, heard.append)["notes"]
+    assert any("255" in note or "picture" in note for note in notes)
+    assert [event["message"] for event in heard if event["event"] == "note"] == notes
 
 
 @pytest.mark.parametrize(
@@ -204,13 +210,6 @@ def test_predict_stopped_writes_nothing(engine, prediction, tmp_path):
     job = engine.submit("predict", prediction, lambda event: engine.stop())
     assert job.result(60) == {"stopped": True}
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_stopped_prediction_of_a_volume_in_memory_is_an_error(engine, prediction):
-    with pytest.raises(EngineError, match="stopped"):
-        engine.predict_volume(
-            prediction["model"], read_ct(prediction["image"]), device="cpu", on_event=lambda event: engine.stop()
-        )
 
 
 def test_a_run_is_never_begun_over_another_one(engine, finetuning, tmp_path):

@@ -82,6 +82,16 @@ def test_it_ends_by_itself_even_in_the_middle_of_a_request(worker, end):
     assert worker.wait(10) == 0
 
 
+def test_it_ends_once_it_has_said_that_the_gpu_failed_for_good(worker):
+    send(worker, describe("1", "fault"), describe("2", "gpu fails"), describe("3", "quick"))
+    finals = [reply for reply in replies_until_the_end(worker) if reply.is_final]
+    assert [(reply.id, reply.event, reply.fields["ending"]) for reply in finals] == [
+        ("1", "error", False),
+        ("2", "error", True),
+    ]
+    assert worker.wait(10) == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 def test_ctrl_c_in_the_terminal_does_not_end_it(worker):
     send(worker, describe("1", "slow"))

@@ -1,3 +1,4 @@
+import gc
 import json
 import shutil
 from dataclasses import replace
@@ -189,6 +190,20 @@ def test_only_held_out_scans_are_predicted_once_before_training_and_once_after(r
     before = [event["phase"] for event in heard[:first_step] if event.get("step") == 0]
     assert (before.count("predict"), phases.count("predict")) == (1, 2)
     assert [event["step"] for event in heard if event.get("phase") == "prepare"] == [0, 1, 2]
+
+
+def test_what_only_training_needed_is_gone_when_the_new_model_is_measured(request_for, study):
+    gc.collect()
+    alive = []
+
+    def hear(event):
+        if event.get("phase") in ("train", "predict") and event["step"]:
+            optimizers = [one for one in gc.get_objects() if issubclass(type(one), torch.optim.Optimizer)]
+            alive.append((event["phase"], len(optimizers) > 0))
+
+    finetune(request_for(cases=study[:3], holdout=1, steps=1), on_event=hear)
+    phases = [moment for n, moment in enumerate(alive) if n == 0 or moment != alive[n - 1]]
+    assert phases == [("predict", False), ("train", True), ("predict", False)]
 
 
 def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(request_for, study, tmp_path):

@@ -84,7 +84,7 @@ def test_a_run_that_was_begun_on_a_gpu_does_not_go_on_without_one_and_says_what_
     begun.write_text(
         begun.read_text().replace('"device": "cpu",\n    "precision"', '"device": "cuda",\n    "precision"')
     )
-    with pytest.raises(InputError, match="was begun on a GPU, and PyTorch finds none now"):
+    with pytest.raises(InputError, match="was begun on a GPU, and now there is none to compute on"):
         finetune(stopped_run, resume=True)
 
 

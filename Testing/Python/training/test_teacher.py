@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
 from DGSTSegmentLib.networks.foundation import open_model
@@ -46,3 +47,42 @@ def test_a_run_with_unknown_voxels_resumes_to_the_very_delta_of_an_uninterrupted
     request = request_for(cases=open_cases, steps=5)
     assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).stopped
     assert_same_delta(whole, finetune(request, resume=True))
+
+
+@pytest.fixture
+def passes():
+    """Whether each pass through a network was one of training, in order."""
+    noted = []
+
+    def note(module, inputs):
+        if isinstance(module, PlainConvUNet):
+            noted.append(module.training)
+
+    watch = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    yield noted
+    watch.remove()
+
+
+def test_it_is_asked_before_the_network_in_training_keeps_its_activations(request_for, open_cases, passes):
+    finetune(request_for(cases=open_cases, steps=2))
+    assert passes == [False, True] * 2
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_during_training_it_stays_on_the_device_only_where_it_is_asked(
+    request_for, study, open_cases, monkeypatch, asked
+):
+    moves = []
+    for name in ("to", "cpu"):
+        plain = getattr(nn.Module, name)
+        monkeypatch.setattr(nn.Module, name, lambda m, *a, n=name, p=plain: (moves.append((id(m), n)), p(m, *a))[1])
+    before_training = []
+
+    def hear(event):
+        if event.get("phase") == "train" and not before_training:
+            before_training.extend(moves)
+
+    cases = [*(open_cases if asked else study[:2]), study[2]]
+    finetune(request_for(cases=cases, holdout=1, steps=1), on_event=hear)
+    measured = before_training[0][0]
+    assert [name for module, name in before_training if module == measured] == ["to", "cpu", *(["to"] * asked)]

@@ -6,10 +6,14 @@ import torch
 from torch import nn
 
 from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.training.events import Reporter, Stopped
 from DGSTSegmentLib.training.memory import OutOfMemory
+from DGSTSegmentLib.training.predict import Predictor
 from DGSTSegmentLib.training.scores import Means, window_scores
 from DGSTSegmentLib.training.windows import gaussian_weights, window_starts
+
+from .conftest import PLAN
 
 CPU = Means.most(torch.device("cpu"), "fp32")
 WINDOW = (8, 12, 12)
@@ -28,6 +32,10 @@ class PlaceInWindow(nn.Module):
     def forward(self, x):
         ramp = torch.arange(x.shape[-1], dtype=x.dtype).expand(x.shape)
         return torch.cat([ramp, -ramp], 1)
+
+
+def scores_of(*arguments):
+    return window_scores(*arguments)[0]
 
 
 def volume(*shape):
@@ -51,13 +59,13 @@ class Broken(Local):
 def test_values_that_are_no_numbers_are_computed_anew_or_refused():
     array, heard = volume(8, 12, 12), []
     half = replace(CPU, precision="bf16")
-    scores = window_scores([Overflowing()], array, WINDOW, half, Reporter(heard.append))
-    np.testing.assert_allclose(scores, window_scores([Local()], array, WINDOW, CPU), rtol=1e-5)
+    scores = scores_of([Overflowing()], array, WINDOW, half, Reporter(heard.append))
+    np.testing.assert_allclose(scores, scores_of([Local()], array, WINDOW, CPU), rtol=1e-5)
     assert [e["message"] for e in heard if e["event"] == "note"] == [
         "The network's values went beyond what its number format holds: computed anew in fp32."
     ]
     with pytest.raises(InputError, match="values that are no numbers"):
-        window_scores([Broken()], array, WINDOW, half)
+        scores_of([Broken()], array, WINDOW, half)
 
 
 @pytest.mark.parametrize("size", [8, 9, 12, 13, 31])
@@ -75,12 +83,12 @@ def test_weights_are_highest_in_the_middle_and_nowhere_zero():
 def test_windows_of_a_local_network_give_what_one_pass_gives():
     array = volume(21, 25, 30)
     expected = np.concatenate([array * 2, 1 - array])
-    np.testing.assert_allclose(window_scores([Local()], array, WINDOW, CPU), expected, atol=1e-5)
+    np.testing.assert_allclose(scores_of([Local()], array, WINDOW, CPU), expected, atol=1e-5)
 
 
 def test_overlapping_windows_are_weighted_means():
     array = volume(8, 12, 18)
-    scores = window_scores([PlaceInWindow()], array, WINDOW, CPU)
+    scores = scores_of([PlaceInWindow()], array, WINDOW, CPU)
     weights = gaussian_weights(WINDOW)[4, 6]
     first, last = np.zeros(18), np.zeros(18)
     first[:12], last[6:] = weights, weights
@@ -111,7 +119,7 @@ def body_in_air(noise):
 @pytest.mark.parametrize(("precision", "noise"), [("fp32", 0.0), ("bf16", 1e-6)])
 def test_air_is_computed_once_and_gives_what_computing_it_again_gives(precision, noise):
     array, network, means = body_in_air(noise), Counting(), Means.most(torch.device("cpu"), precision)
-    scores = window_scores([network], array, WINDOW, means)
+    scores = scores_of([network], array, WINDOW, means)
     starts = [start[2] for start in window_starts(array.shape[1:], WINDOW)]
     in_air = sum(start + WINDOW[2] <= 40 for start in starts)
     assert in_air > 2 and network.windows == len(starts) - in_air + 1
@@ -127,29 +135,29 @@ def test_air_is_computed_once_and_gives_what_computing_it_again_gives(precision,
 
 def test_air_that_varies_is_computed_window_by_window():
     network, array = Counting(), body_in_air(1e-3)
-    window_scores([network], array, WINDOW, CPU)
+    scores_of([network], array, WINDOW, CPU)
     assert network.windows == len(window_starts(array.shape[1:], WINDOW))
 
 
 def test_an_ensemble_averages_its_networks():
     array = volume(8, 12, 12)
-    both = window_scores([Local(), PlaceInWindow()], array, WINDOW, CPU)
-    single = [window_scores([network], array, WINDOW, CPU) for network in (Local(), PlaceInWindow())]
+    both = scores_of([Local(), PlaceInWindow()], array, WINDOW, CPU)
+    single = [scores_of([network], array, WINDOW, CPU) for network in (Local(), PlaceInWindow())]
     np.testing.assert_allclose(both, sum(single) / 2, atol=1e-5)
 
 
 def test_a_volume_smaller_than_a_window_keeps_its_size():
     array = volume(3, 12, 5)
-    np.testing.assert_allclose(window_scores([Local()], array, WINDOW, CPU)[0], array[0] * 2, atol=1e-5)
+    np.testing.assert_allclose(scores_of([Local()], array, WINDOW, CPU)[0], array[0] * 2, atol=1e-5)
 
 
 def test_every_way_of_saving_memory_gives_the_same_answer():
     torch.manual_seed(0)
     network, array = nn.Conv3d(1, 2, 3, padding=1), volume(20, 20, 20)
-    expected = window_scores([network], array, WINDOW, CPU)
+    expected = scores_of([network], array, WINDOW, CPU)
     for tile_batch, keep_sum in ((3, "memory"), (1, "disk"), (2, "device")):
         means = Means(torch.device("cpu"), "fp32", tile_batch, keep_sum)
-        np.testing.assert_allclose(window_scores([network], array, WINDOW, means), expected, atol=1e-5)
+        np.testing.assert_allclose(scores_of([network], array, WINDOW, means), expected, atol=1e-5)
 
 
 class Greedy(nn.Module):
@@ -169,19 +177,46 @@ class Greedy(nn.Module):
 def test_running_out_of_memory_takes_less_and_says_so():
     heard = []
     array = volume(10, 12, 12)
-    scores = window_scores([Greedy(1)], array, WINDOW, CPU, Reporter(heard.append))
+    scores = scores_of([Greedy(1)], array, WINDOW, CPU, Reporter(heard.append))
     np.testing.assert_allclose(scores[0], array[0] * 2, atol=1e-5)
     assert ["on disk" in event["message"] for event in heard if event["event"] == "note"] == [True]
 
 
+def test_the_next_scan_begins_with_the_means_that_sufficed():
+    heard, network = [], Greedy(1)
+    predictor = Predictor([network], PLAN, "cpu", "fp32", Reporter(heard.append))
+    geometry = Geometry.from_parts((16, 24, 24), (2.0, 2.0, 3.0))
+    for failures in (1, 0):
+        network.failures = failures
+        predictor.segment(Volume(np.zeros(geometry.shape, np.int16), geometry))
+    assert predictor.means.keep_sum == "disk"
+    assert len([event for event in heard if "on disk" in event.get("message", "")]) == 1
+
+
+class Elsewhere(nn.Conv3d):
+    """A network whose parameters are new tensors once it was moved, as on another device."""
+
+    def to(self, device):
+        for parameter in self.parameters():
+            parameter.data = parameter.data.clone()
+        return self
+
+
+def test_a_network_that_was_moved_to_predict_can_be_trained_afterwards():
+    network = Elsewhere(1, 2, 3, padding=1)
+    scores_of([network], volume(8, 12, 12), WINDOW, CPU)
+    assert not any(parameter.is_inference() for parameter in network.parameters())
+    network(torch.zeros(1, 1, 4, 4, 4, requires_grad=True)).sum().backward()
+
+
 def test_when_nothing_smaller_is_left_one_sentence_says_what_to_do():
     with pytest.raises(OutOfMemory, match="Memory ran out while predicting a volume of 12 x 12 x 10 voxels; close"):
-        window_scores([Greedy(99)], volume(10, 12, 12), WINDOW, CPU)
+        scores_of([Greedy(99)], volume(10, 12, 12), WINDOW, CPU)
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory():
     with pytest.raises(RuntimeError, match="channels"):
-        window_scores([nn.Conv3d(3, 2, 1)], volume(8, 12, 12), WINDOW, CPU)
+        scores_of([nn.Conv3d(3, 2, 1)], volume(8, 12, 12), WINDOW, CPU)
 
 
 def test_less_memory_never_means_another_window_and_ends():
@@ -190,10 +225,10 @@ def test_less_memory_never_means_another_window_and_ends():
         means, note = smaller
         kinds.append((means.device.type, means.tile_batch, means.keep_sum))
         assert note.endswith(".")
-    assert kinds == [("cuda", 4, "memory"), ("cuda", 1, "memory"), ("cpu", 1, "memory"), ("cpu", 1, "disk")]
+    assert kinds == [("cuda", 1, "device"), ("cuda", 1, "memory"), ("cpu", 1, "memory"), ("cpu", 1, "disk")]
 
 
 def test_prediction_stops_between_windows():
     asked = iter([False, False, True])
     with pytest.raises(Stopped):
-        window_scores([Local()], volume(30, 30, 30), WINDOW, CPU, Reporter(should_stop=lambda: next(asked)))
+        scores_of([Local()], volume(30, 30, 30), WINDOW, CPU, Reporter(should_stop=lambda: next(asked)))

@@ -54,6 +54,8 @@ def main(dataset_id: str, plans_path: str, device_name: str, workers: str) -> No
     device = torch.device(device_name)
     plans, dataset = preprocess(int(dataset_id), Path(plans_path))
     os.environ["nnUNet_n_proc_DA"] = workers  # noqa: SIM112  (only now: preprocessing wants at least 1)
+    if device.type == "cuda":  # as nnU-Net's own run_training.py does
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
     trainer = begun(plans, dataset, device)
 
     def steps(count: int, precision: str | None = None) -> float:
