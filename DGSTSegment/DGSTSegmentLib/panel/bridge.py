@@ -5,6 +5,8 @@ World coordinates are RAS in MRML and LPS in a ``Volume``; arrays are ``[k, j, i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import vtk
@@ -74,17 +76,24 @@ def addVolume(volume: Volume, name: str):
     return node
 
 
-def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dict[int, str]:
-    """Make each number above 0 of ``numbers`` a segment; returns the segments' ids by number."""
+def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode, present: Sequence[int]) -> dict[int, str]:
+    """Make each number of ``numbers`` a segment; returns the segments' ids by number.
+
+    Args:
+        numbers: labelmap of numbers from 1, else 0.
+        segmentationNode: takes the segments.
+        referenceVolumeNode: whose grid the segmentation gets.
+        present: the numbers that are there; looking for them in every voxel of a large scan takes seconds.
+    """
     segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(referenceVolumeNode)
-    if not numbers.array.any():
+    if not present:
         return {}
     before = set(segmentIds(segmentationNode))
     image = orientedImage(numbers.array.astype(np.int16), numbers.geometry)
     slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(image, segmentationNode)
     new = [id_ for id_ in segmentIds(segmentationNode) if id_ not in before]
     # They come in the order of the numbers; their own label values depend on how this version of Slicer stores them.
-    return dict(zip((int(n) for n in np.unique(numbers.array) if n), new, strict=True))
+    return dict(zip(sorted(present), new, strict=True))
 
 
 def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None):

@@ -128,7 +128,8 @@ class DGSTSegmentCore:
         old = roles.nodeOf(scan, role)
         token = uuid.uuid4().hex[:12]
         items = result["findings"]["items"]
-        prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
+        with slicer.util.WaitCursor():
+            prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
         if old is not None:
             slicer.mrmlScene.RemoveNode(old)
         self.predicted(prediction)

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
+from .surfaces import makeSurfaces
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
 ANNOTATED, REFUSED = "annotated", "refused"
@@ -168,7 +169,8 @@ def makePrediction(
     """
     name = _("{scan}: found by {model}").format(scan=scan.GetName(), model=title)
     node = roles.makeNode(scan, role, name)
-    segments = bridge.importNumbers(numbers, node, scan)
+    findings = [Finding.from_json(item) for item in items]
+    segments = bridge.importNumbers(numbers, node, scan, [finding.number for finding in findings])
     for number, id_ in segments.items():
         lymphnode.describe(node.GetSegmentation().GetSegment(id_), _("Finding {number}").format(number=number), role)
     described = [{**item, "segment": segments[item["number"]]} for item in items]
@@ -180,11 +182,11 @@ def makePrediction(
         (_TOKEN, token),
     ):
         node.SetAttribute(key, value)
-    if segments:
-        node.CreateClosedSurfaceRepresentation()
+    masks = {finding.number: inBox(numbers.array, finding.box) == finding.number for finding in findings}
+    boxes = {segments[finding.number]: finding.box for finding in findings}
+    makeSurfaces(node, {segments[number]: mask for number, mask in masks.items()}, boxes, numbers.geometry)
     made = Prediction(node)
-    boxes = {finding.number: finding.box for finding in map(Finding.from_json, items)}
-    _remember(made, {number: inBox(numbers.array, box) == number for number, box in boxes.items()})
+    _remember(made, masks)
     return made
 
 

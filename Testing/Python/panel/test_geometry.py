@@ -81,6 +81,29 @@ def test_findings_become_segments_voxel_for_voxel(widget, volume, nodes):
         np.testing.assert_array_equal(mask, found.instances.array == item.number)
 
 
+def test_findings_are_seen_in_3d_by_the_surfaces_that_slicer_would_make(widget, volume, nodes):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge, prediction, roles
+
+    def surfaces(node):
+        name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        ids = bridge.segmentIds(node)
+        return [node.GetSegmentation().GetSegment(id_).GetRepresentation(name) for id_ in ids]
+
+    scan = bridge.addVolume(volume, "scan")
+    found = measure(nodes, volume)
+    items = [item.to_json() for item in found.items]
+    made = prediction.makePrediction(scan, roles.BEFORE, found.instances, items, "starter", "Starter", "x")
+    ours = surfaces(made.node)
+    alike = roles.makeNode(scan, roles.AFTER, "by Slicer")
+    bridge.importNumbers(found.instances, alike, scan, [item.number for item in found.items])
+    alike.CreateClosedSurfaceRepresentation()
+    for one, other in zip(ours, surfaces(alike), strict=True):
+        assert one.GetNumberOfPolys() == other.GetNumberOfPolys() > 0
+        np.testing.assert_allclose(one.GetBounds(), other.GetBounds(), atol=1e-3)
+
+
 def test_looking_at_segments_leaves_nothing_in_the_scene(logic, volume, nodes):
     import slicer
 
@@ -95,7 +118,7 @@ def test_looking_at_segments_leaves_nothing_in_the_scene(logic, volume, nodes):
     np.testing.assert_array_equal(bridge.numbersOf(annotation, ids[::-1], scan) == 1, nodes.array == 2)
     bridge.segmentMask(annotation, ids[0], scan)
     bridge.unionMask(annotation, scan)
-    bridge.importNumbers(nodes, roles.makeNode(scan, roles.REJECTED, "x"), scan)
+    bridge.importNumbers(nodes, roles.makeNode(scan, roles.REJECTED, "x"), scan, [1, 2, 3])
     assert slicer.mrmlScene.GetNumberOfNodes() <= before + 2, "the new segmentation and its display, nothing else"
 
 
