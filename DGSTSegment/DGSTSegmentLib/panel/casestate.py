@@ -18,11 +18,9 @@ def digestOf(scan) -> str:
     place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
     digest = hashlib.sha256(repr((roles.completenessOf(annotation), _box(annotation), place)).encode())
     for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
-        for id_ in bridge.segmentIds(node) if node is not None else []:
-            mask, first = bridge.tightMask(node, id_, scan)
-            if mask.any():
-                digest.update(repr((first, mask.shape)).encode())
-                digest.update(np.packbits(mask).tobytes())
+        for _id, mask, first in bridge.tightMasks(node, scan) if node is not None else ():
+            digest.update(repr((first, mask.shape)).encode())
+            digest.update(np.packbits(mask).tobytes())
     return digest.hexdigest()
 
 
