@@ -13,6 +13,7 @@ from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
 from .comparison import comparison, recommended
+from .endnow import EndNow
 from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
@@ -62,6 +63,7 @@ class FinetuneSection:
         self.finishedRun: Path | None = None
         self.improved: bool | None = None
         self.plot: TrainingPlot | None = None
+        self.endNow = EndNow(ui.cancelButton, self.logic.engine)
         self._last = qt.QElapsedTimer()
         self._last.start()
         self._setUpSelectors()
@@ -296,24 +298,36 @@ class FinetuneSection:
 
     def onStopAndKeep(self) -> None:
         self.ui.stopAndKeepButton.setEnabled(False)
-        self.ui.cancelButton.setEnabled(False)
+        self.endNow.wait(self.task)
         self.ui.trainingLabel.setText(_("Stopping, and keeping what was learned ..."))
         self.logic.stopAndKeep()
 
     def onCancel(self) -> None:
+        if self.endNow.isOffered:
+            self._onEndNow()
+            return
         question = _("End this fine-tuning and drop what it has learned?")
         if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Cancel fine-tuning")):
             return
         if self.task is not None:
             self.ui.stopAndKeepButton.setEnabled(False)
-            self.ui.cancelButton.setEnabled(False)
+            self.endNow.wait(self.task)
             self.ui.trainingLabel.setText(_("Cancelling ..."))
             self.logic.cancel(self.task)
+
+    def _onEndNow(self) -> None:
+        """The engine was asked to stop and has not; measuring what is kept may take long, so that is asked about."""
+        question = _("The engine is not done yet. End it now, and keep only what the run had saved?")
+        mayEnd = self.task.dropped or slicer.util.confirmYesNoDisplay(question, windowTitle=_("End now"))
+        if mayEnd and self.task is not None:  # it may have ended meanwhile
+            self.ui.trainingLabel.setText(_("Ending the engine ..."))
+            self.endNow.end()
 
     # -------------------------------------------------------------------------------------------------------- ending
 
     def _onFinished(self, result: dict) -> None:
         task, self.task = self.task, None
+        self.endNow.forget()
         self.plot.draw()
         if result.get("model") and not task.dropped:
             self.finishedRun = task.folder
@@ -337,14 +351,21 @@ class FinetuneSection:
 
     def _onFailed(self, error: Exception) -> None:
         task, self.task = self.task, None
-        if self.logic.engine.closing or task.dropped:
+        wasEnded = self.endNow.forget()
+        if self.logic.engine.closing or (task.dropped and not wasEnded):
             return  # as the user wished
         self.refresh()
         self.state.stepChanged()
+        if task.dropped:
+            ended = _("The engine was ended. What this fine-tuning had learned was dropped; all else is kept.")
+            slicer.util.infoDisplay(ended)
+            return
         resumable = None
         with tell(_("The study folder could not be read.")):
             resumable = self.logic.resumableRun() if isinstance(error, EngineError) else None
         hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
+        if wasEnded:
+            error = _("The engine was ended.") + ("" if resumable else " " + _("The run had not saved anything yet."))
         slicer.util.errorDisplay(f"{error}{hint}")
 
     def onUseModel(self) -> None:

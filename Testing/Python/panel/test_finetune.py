@@ -238,6 +238,61 @@ def test_cancel_asks_and_leaves_nothing(host, panel, ui, logic, cases, tiny_base
     assert ui.startButton.isVisibleTo(ui.finetuneSection)
 
 
+@pytest.fixture
+def stuck(host, logic, monkeypatch):
+    """Call it, and the engine hears nothing any more; a user waits for it a moment only."""
+    import os
+    import signal
+
+    from DGSTSegmentLib.panel import endnow
+
+    if not hasattr(signal, "SIGSTOP"):
+        pytest.skip("processes are not stopped on this system")
+    monkeypatch.setattr(endnow, "PATIENCE_MSEC", 50)
+    return lambda: os.kill(logic.engine.pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("way", ["cancelButton", "stopAndKeepButton"])
+def test_an_engine_that_does_not_listen_can_be_ended(host, panel, ui, logic, cases, tiny_base, stuck, way):
+    from preview_host import answers
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 3 and any((logic.study.folder / "runs" / "0001").glob("checkpoint*")))
+    usual = ui.cancelButton.text
+    stuck()
+    answers.give("Yes")
+    getattr(ui, way).click()
+    assert not ui.cancelButton.enabled
+    until(host, lambda: ui.cancelButton.enabled)
+    assert ui.cancelButton.text == "End now" and logic.engine.busy
+    if way == "stopAndKeepButton":
+        assert not answers.asked
+    else:
+        assert len(answers.asked) == 1
+    ui.cancelButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert len(answers.asked) == len(answers.shown) == 1 and "The engine was ended" in answers.shown[0]
+    assert ("dropped" in answers.shown[0], len(logic.study.runs())) == (
+        (True, 0) if way == "cancelButton" else (False, 1)
+    )
+    assert ("Resume" in answers.shown[0]) == (way == "stopAndKeepButton")
+    assert ui.cancelButton.text == usual and ui.startButton.isVisibleTo(ui.finetuneSection)
+
+
+def test_a_search_by_an_engine_that_does_not_listen_can_be_ended(host, panel, ui, logic, scan, tiny_models, stuck):
+    from preview_host import answers
+
+    logic.describe(logic.models.current.spec).wait(60)
+    ui.findButton.click()
+    stuck()
+    ui.stopFindingButton.click()
+    until(host, lambda: ui.stopFindingButton.text == "End now" or not logic.engine.busy)
+    ui.stopFindingButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert "The engine was ended; nothing was changed" in answers.shown[0] and ui.findButton.enabled
+    assert not ui.findProgressWidget.isVisibleTo(ui.scanSection) and ui.stopFindingButton.text != "End now"
+
+
 def test_resuming_a_kept_run_makes_a_new_version_and_leaves_the_kept_one_as_it_is(
     host, panel, ui, logic, cases, tiny_base
 ):
