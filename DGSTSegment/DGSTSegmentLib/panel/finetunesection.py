@@ -332,6 +332,7 @@ class FinetuneSection:
         if result.get("model") and not task.dropped:
             self.finishedRun = task.folder
             self._showResult(result)
+            slicer.util.showStatusMessage(_("DGSTSegment: the fine-tuning has ended; choose the model there."))
         else:
             self.ui.plotFrame.hide()
             if not task.dropped:

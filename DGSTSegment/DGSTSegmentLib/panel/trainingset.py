@@ -191,6 +191,11 @@ class TrainingSet:
         case = self.caseOf(scan)
         return 0 if case is None else max(0, case.marked - bridge.countMarked(roles.nodeOf(scan, roles.ANNOTATION)))
 
+    def isOtherImage(self, scan) -> bool:
+        """Whether ``save`` would put other voxels in the place of the stored case's image."""
+        case = self.caseOf(scan)
+        return bool(case and case.image) and not self._isImageSaved(scan) and imageDigest(scan) != case.image
+
     def isOpenAndOlder(self, id_: str) -> bool:
         """Whether the case is open as it was before another scene changed it."""
         scan = roles.scanOfCase(self._place, id_)

@@ -59,6 +59,7 @@ class Panel:
         self._setIcons()
         self._connect()
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
+        slicer.app.layoutManager().connect("layoutChanged(int)", self.onLayoutChanged)
         self._onStudyChanged()
 
     def _setIcons(self) -> None:
@@ -153,6 +154,18 @@ class Panel:
             self.bind()
         self.refresh()
 
+    def onSceneStartImport(self) -> None:
+        """Selectors are empty for a moment while nodes come, which would be taken for the user's choice."""
+        self.unbind()
+
+    def onLayoutChanged(self, _layout: int) -> None:
+        """Views that a new layout brings are empty, and the segment editor does not fill them here."""
+        scan = self.state.scan
+        for widget in _sliceWidgets() if scan is not None else []:
+            if not widget.mrmlSliceCompositeNode().GetBackgroundVolumeID():
+                widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
+                widget.sliceLogic().FitSliceToAll()
+
     def onSceneEndImport(self, shown: bool) -> None:
         """A saved scene was loaded: show what it holds."""
         if shown:
@@ -188,6 +201,8 @@ class Panel:
 
     def cleanup(self) -> None:
         """The panel ends: the module is reloaded, or Slicer quits. A run in its middle can be resumed."""
+        if slicer.app.layoutManager() is not None:  # it goes first when Slicer quits
+            slicer.app.layoutManager().disconnect("layoutChanged(int)", self.onLayoutChanged)
         self.shortcuts.disable()
         self.annotate.release()
         self.unbind()
@@ -284,14 +299,26 @@ class Panel:
         self.refresh()
 
 
-def _isInViews(scan) -> bool:
-    """Whether every slice view of the layout shows it."""
+def _sliceWidgets() -> list:
+    """Those of the layout; the manager keeps what earlier layouts had."""
     manager = slicer.app.layoutManager()
-    composites = [manager.sliceWidget(name).mrmlSliceCompositeNode() for name in manager.sliceViewNames()]
-    return all(composite.GetBackgroundVolumeID() == scan.GetID() for composite in composites)
+    widgets = [manager.sliceWidget(name) for name in manager.sliceViewNames()]
+    return [widget for widget in widgets if widget.mrmlSliceNode().IsMappedInLayout()]
+
+
+def _isInViews(scan) -> bool:
+    """Whether a slice view of the layout shows it; what the others show, the user may have put there."""
+    composites = [widget.mrmlSliceCompositeNode() for widget in _sliceWidgets()]
+    return any(
+        scan.GetID() in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
+        for composite in composites
+    )
 
 
 def _firstScan():
-    """The first scalar volume of the scene; labelmaps are scalar volumes too, but no scans."""
-    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return next((node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
+    """What the red view shows, else the first scalar volume of the scene, which may be a scout or a PET."""
+    red = slicer.app.layoutManager().sliceWidget("Red")
+    shown = red.mrmlSliceCompositeNode().GetBackgroundVolumeID() if red is not None else None
+    volumes = [slicer.mrmlScene.GetNodeByID(shown or ""), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    # Labelmaps are scalar volumes too, but no scans.
+    return next((node for node in volumes if node and node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)

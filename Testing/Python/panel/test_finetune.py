@@ -425,6 +425,17 @@ def test_the_scan_may_go_and_the_scene_close_while_the_model_learns(host, panel,
     assert len(logic.study.runs()) == 1
 
 
+def test_the_end_of_a_run_is_told_while_another_module_is_shown(host, panel, ui, logic, cases, tiny_base, monkeypatch):
+    import slicer
+
+    said = []
+    start(ui, 3)
+    host.leave()
+    monkeypatch.setattr(slicer.util, "showStatusMessage", lambda message, duration=0: said.append(message))
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert any("the fine-tuning has ended" in message for message in said)
+
+
 def test_a_module_reloaded_during_a_run_offers_to_resume_it(host, panel, ui, logic, cases, tiny_base):
     start(ui, 100000)
     until(host, lambda: any((logic.study.folder / "runs" / "0001").glob("checkpoint*")))

@@ -167,3 +167,65 @@ def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, s
     annotation.SetAndObserveTransformNodeID(None)
     mark(logic, panel.state.scan, np.roll(ball(), 6, axis=0))
     assert logic.trainingSet.hasChanges(panel.state.scan)
+
+
+def test_the_scan_in_the_red_view_is_taken_first_not_the_first_of_the_scene(host, panel, ui):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+
+    host.leave()
+    bridge.addVolume(tiny_case(0)[0], "Scout")
+    ct = bridge.addVolume(tiny_case(1)[0], "CT")
+    slicer.util.setSliceViewerLayers(background=ct)
+    host.enter()
+    assert panel.state.scan is ct
+
+
+def test_a_view_that_the_user_gave_another_volume_keeps_it_when_the_module_is_entered_again(host, panel, ui, scan):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+
+    ui.newNodeButton.click()
+    host.leave()
+    pet = bridge.addVolume(tiny_case(1)[0], "PET")
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    green.SetBackgroundVolumeID(pet.GetID())
+    host.enter()
+    host.process_events()
+    assert panel.state.scan is scan and green.GetBackgroundVolumeID() == pet.GetID()
+
+
+def test_views_that_a_new_layout_brings_show_the_scan(host, panel, ui, scan):
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    old = manager.layout
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
+    host.process_events()
+    shown = {
+        manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in manager.sliceViewNames()
+    }
+    manager.setLayout(old)
+    assert len(manager.sliceViewNames()) > 3 and shown == {scan.GetID()}
+
+
+def test_a_scene_that_is_added_takes_no_choice_from_the_panel(host, panel, ui, logic, scan, tmp_path, monkeypatch):
+    """While nodes come, Slicer's selectors show nothing; what they say then is not the user's word."""
+    import slicer
+
+    path = str(tmp_path / "other.mrb")
+    other = slicer.vtkMRMLScene()
+    node = slicer.vtkMRMLTextNode()
+    other.AddNode(node)
+    assert other.WriteToMRB(path, None, None)
+
+    def emptied(*_event):
+        ui.inputVolumeSelector.setCurrentNode(None)
+
+    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartImportEvent, emptied, -1.0)
+    slicer.util.loadScene(path, {"clear": False})
+    slicer.mrmlScene.RemoveObserver(tag)
+    host.process_events()
+    assert panel.state.scan is scan and ui.inputVolumeSelector.currentNode() is scan
