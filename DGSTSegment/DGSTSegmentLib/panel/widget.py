@@ -38,7 +38,7 @@ class Panel:
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.state = PanelState(logic)
         self._guiTag = self._observer = None
-        self._scanId = ""
+        self._scanId = self._scanBefore = ""
         self._looking = self._measuring = False
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.scan = ScanSection(self.ui, self.state)
@@ -148,14 +148,16 @@ class Panel:
 
     def onSceneEndClose(self, shown: bool) -> None:
         """A new scene; ``shown`` says whether the module is the one on the screen."""
-        self._scanId = ""
+        self._scanId = self._scanBefore = ""
         if shown:
             self.annotate.editor.takeUp()
             self.bind()
         self.refresh()
 
     def onSceneStartImport(self) -> None:
-        """Selectors are empty for a moment while nodes come, which would be taken for the user's choice."""
+        """While nodes come, selectors list none of them, and parameters may be half read."""
+        scan = self.state.scan
+        self._scanBefore = scan.GetID() if scan is not None else ""
         self.unbind()
 
     def onLayoutChanged(self, _layout: int) -> None:
@@ -169,7 +171,7 @@ class Panel:
     def onSceneEndImport(self, shown: bool) -> None:
         """A saved scene was loaded: show what it holds."""
         if shown:
-            self.unbind()
+            self._keepScan()
             self.bind(isLoaded=True)
             if self.state.scan is not None:  # a scene may have been added to another one, with its overlays
                 roles.showOnly(self.state.scan)
@@ -177,6 +179,13 @@ class Panel:
             # The editor's selectors follow the scene only after this event, and then may choose by themselves.
             qt.QTimer.singleShot(0, self._editAgain)
         self.refresh()
+
+    def _keepScan(self) -> None:
+        """A scene that was added to another one, and in which no CT was chosen, takes no choice away."""
+        parameters = DGSTSegmentParameters(self.logic.getParameterNode())
+        before = slicer.mrmlScene.GetNodeByID(self._scanBefore)
+        if parameters.inputVolume is None and before is not None:
+            parameters.inputVolume = before
 
     def _editAgain(self) -> None:
         if self.state.parameters is not None:

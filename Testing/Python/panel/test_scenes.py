@@ -211,21 +211,23 @@ def test_views_that_a_new_layout_brings_show_the_scan(host, panel, ui, scan):
     assert len(manager.sliceViewNames()) > 3 and shown == {scan.GetID()}
 
 
-def test_a_scene_that_is_added_takes_no_choice_from_the_panel(host, panel, ui, logic, scan, tmp_path, monkeypatch):
-    """While nodes come, Slicer's selectors show nothing; what they say then is not the user's word."""
+@pytest.mark.parametrize("saved", ["a choice", "no choice", "no parameters"])
+def test_a_scene_that_is_added_leaves_the_panel_with_a_choice_of_the_users(host, panel, ui, logic, tmp_path, saved):
     import slicer
 
-    path = str(tmp_path / "other.mrb")
-    other = slicer.vtkMRMLScene()
-    node = slicer.vtkMRMLTextNode()
-    other.AddNode(node)
-    assert other.WriteToMRB(path, None, None)
-
-    def emptied(*_event):
-        ui.inputVolumeSelector.setCurrentNode(None)
-
-    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartImportEvent, emptied, -1.0)
+    if saved == "a choice":
+        open_scan(panel, host, tiny_case(0)[0], "Scout")
+        open_scan(panel, host, tiny_case(1)[0], "Chosen in the scene")
+    path = str(tmp_path / "scene.mrb")
+    if saved == "no parameters":
+        slicer.mrmlScene.RemoveNode(logic.getParameterNode())
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    open_scan(panel, host, tiny_case(0)[0], "First")
+    chosen = open_scan(panel, host, tiny_case(1)[0], "Chosen here")
+    slicer.util.setSliceViewerLayers(background=slicer.util.getNode("First"))
+    assert panel.state.scan is chosen
     slicer.util.loadScene(path, {"clear": False})
-    slicer.mrmlScene.RemoveObserver(tag)
     host.process_events()
-    assert panel.state.scan is scan and ui.inputVolumeSelector.currentNode() is scan
+    wanted = "Chosen in the scene" if saved == "a choice" else "Chosen here"
+    assert panel.state.scan.GetName() == wanted and ui.inputVolumeSelector.currentNode() is panel.state.scan
