@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import numpy as np
 import slicer
@@ -43,12 +42,6 @@ def imageState(scan) -> tuple:
     matrix = vtk.vtkMatrix4x4()
     scan.GetIJKToRASMatrix(matrix)
     return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
-
-
-def byStudy(scan, attribute: str) -> dict[str, str]:
-    """What an attribute of the scan holds for each study, by the study's key; scenes of old hold one plain text."""
-    text = scan.GetAttribute(attribute) or "{}"
-    return json.loads(text) if text.startswith("{") else {}
 
 
 def imageDigest(scan) -> str:

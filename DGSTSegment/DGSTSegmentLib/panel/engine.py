@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from ..engine.conversation import Conversation
 from ..engine.session import Session
 from ..engine.transport import Transport, end_process_tree
@@ -56,13 +58,21 @@ class EngineSession:
         Raises:
             InputError: another task is not finished yet.
         """
-        if self.task is not None:
-            raise InputError(f"{self.task.title} is still going on; wait until it is done, or stop it.")
+        self.refuseWhileBusy()
         task = self.task = Task(title)
         self._conversation.ask(name, fields, lambda outcome: self._end(task, outcome), task.hear)
         if not task.done:
             self.changed()
         return task
+
+    def refuseWhileBusy(self) -> None:
+        """Raises:
+        InputError: a task is not finished yet.
+        """
+        if self.task is not None:
+            raise InputError(
+                _("{task} is still going on; wait until it is done, or stop it.").format(task=self.task.title)
+            )
 
     def askAside(self, title: str, name: str, fields: Fields) -> Task:
         """Ask a small thing that keeps nobody waiting: the engine answers it before the task that comes next."""

@@ -31,7 +31,7 @@ LAYERS = {
     "early": _("first two stages of the encoder"),
 }
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
-METHODS = {
+IN_SHORT = {
     "dgst": _(
         "At each step only the few weights that matter most for your scans move, and scaling, offsets and last layer."
     ),
@@ -44,7 +44,7 @@ METHODS = {
     "decoder": _("The second half of the model moves, the first half stays."),
     "lora": _("A small correction is learned for every layer and added at the end."),
 }
-"""What each method does, in the words of the panel; the exact ones are the tool tip."""
+"""What each strategy does, in the words of the panel; the exact ones are the tool tip."""
 
 _LEAST_MSEC_BETWEEN_UPDATES = 200
 
@@ -103,7 +103,7 @@ class FinetuneSection:
     # ------------------------------------------------------------------------------------------------------ showing
 
     def showParameters(self) -> None:
-        """Show the method, rule and layers that the scene holds; the other fields follow by themselves."""
+        """Show the strategy, rule and layers that the scene holds; the other fields follow by themselves."""
         parameters = self.state.parameters
         for selector, name in (
             (self.ui.strategySelector, parameters.strategy),
@@ -141,7 +141,7 @@ class FinetuneSection:
 
     def _showStrategy(self) -> None:
         info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
-        self.ui.strategyLabel.setText(METHODS.get(info.name, info.description))
+        self.ui.strategyLabel.setText(IN_SHORT.get(info.name, info.description))
         self.ui.strategyLabel.setToolTip(info.description)
         for widget in (self.ui.gammaSpinBox, self.ui.layersSelector, self.ui.updateSelector):
             widget.setEnabled(info.uses_gamma)
@@ -158,7 +158,7 @@ class FinetuneSection:
         self._choose("update", self.ui.updateSelector.itemData(index))
 
     def _choose(self, name: str, value: str) -> None:
-        """Keep a choice of method or rule. A learning rate that was meant for another one is given up."""
+        """Keep a choice of strategy or rule. A learning rate that was meant for another one is given up."""
         parameters = self.state.parameters
         if parameters is not None and getattr(parameters, name) != value:
             setattr(parameters, name, value)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from slicer.i18n import tr as _
 
 from ..imaging.finding import Box
 from . import bridge, lymphnode, roles
@@ -204,7 +203,7 @@ class Review:
     def _rejectedNode(self):
         node = roles.nodeOf(self.scan, roles.REJECTED)
         if node is None:
-            name = _("{scan}: no lymph nodes").format(scan=self.scan.GetName())
+            name = roles.nameOf(self.scan.GetName(), roles.REJECTED)
             node = roles.makeNode(self.scan, roles.REJECTED, name)
             node.GetDisplayNode().SetVisibility(False)
         return node

@@ -16,7 +16,7 @@ from .report import writeReport
 from .review import Review
 from .state import PanelState, allow, attempt, tell
 
-SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
+SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), (roles.BOTH, _("Both")))
 _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
     REJECTED: _("Finding {number} is rejected; X again takes it back."),
@@ -148,7 +148,7 @@ class ReviewSection:
             prediction = self.logic.prediction(scan, role) if scan is not None else None
             if prediction is not None:
                 alone = self.review is not None and prediction.node is self.review.prediction.node
-                visible = parameters.shown == "both" or alone
+                visible = parameters.shown == roles.BOTH or alone
                 prediction.show(visible, parameters.leastShortAxis, parameters.outlineOnly, parameters.opacity)
 
     def refresh(self) -> None:

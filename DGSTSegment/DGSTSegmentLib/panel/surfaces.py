@@ -6,6 +6,8 @@ for forty findings in a large CT. Its joint smoothing takes half of that, and le
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import slicer
 
@@ -14,13 +16,12 @@ from ..imaging.geometry import Geometry
 from . import bridge
 
 
-def makeSurfaces(segmentationNode, masks: dict[str, np.ndarray], boxes: dict[str, Box], geometry: Geometry) -> None:
+def makeSurfaces(segmentationNode, placed: Iterable[tuple[str, np.ndarray, Box]], geometry: Geometry) -> None:
     """Give segments the closed surfaces that Slicer would make of them.
 
     Args:
         segmentationNode: holds the segments.
-        masks: bool, the voxels of each segment's box, by its id.
-        boxes: where each box lies in a grid of ``geometry``, by the segment's id.
+        placed: each segment's id, the bool voxels of its box, and where the box lies in a grid of ``geometry``.
         geometry: of the grid.
     """
     names = slicer.vtkSegmentationConverter
@@ -30,12 +31,12 @@ def makeSurfaces(segmentationNode, masks: dict[str, np.ndarray], boxes: dict[str
     )
     alone = slicer.vtkSegmentation()
     alone.SetSourceRepresentationName(labelmap)
-    for id_, mask in masks.items():
+    for id_, mask, box in placed:
         segment = slicer.vtkSegment()
-        segment.AddRepresentation(labelmap, bridge.orientedImage(mask.astype(np.uint8), geometry, boxes[id_]))
+        segment.AddRepresentation(labelmap, bridge.orientedImage(mask.astype(np.uint8), geometry, box))
         alone.AddSegment(segment, id_)
     alone.CreateRepresentation(surface)
     segmentation = segmentationNode.GetSegmentation()
-    for id_ in masks:
+    for id_ in (alone.GetNthSegmentID(n) for n in range(alone.GetNumberOfSegments())):
         segmentation.GetSegment(id_).AddRepresentation(surface, alone.GetSegment(id_).GetRepresentation(surface))
     segmentation.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)

@@ -59,7 +59,8 @@ class Panel:
         self._setIcons()
         self._connect()
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
-        slicer.app.layoutManager().connect("layoutChanged(int)", self.onLayoutChanged)
+        if slicer.app.layoutManager() is not None:
+            slicer.app.layoutManager().connect("layoutChanged(int)", self.onLayoutChanged)
         self._onStudyChanged()
 
     def _setIcons(self) -> None:
@@ -266,7 +267,7 @@ class Panel:
         if prediction.scan is not parameters.inputVolume:
             prediction.node.GetDisplayNode().SetVisibility(False)
             return
-        if parameters.shown != "both":
+        if parameters.shown != roles.BOTH:
             parameters.shown = prediction.role
         if self.state.parameters is None:
             return  # another module is on the screen; this is shown when the user comes back
@@ -326,7 +327,8 @@ def _isInViews(scan) -> bool:
 
 def _firstScan():
     """What the red view shows, else the first scalar volume of the scene, which may be a scout or a PET."""
-    red = slicer.app.layoutManager().sliceWidget("Red")
+    manager = slicer.app.layoutManager()  # None where Slicer runs without a window
+    red = manager.sliceWidget("Red") if manager is not None else None
     shown = red.mrmlSliceCompositeNode().GetBackgroundVolumeID() if red is not None else None
     volumes = [slicer.mrmlScene.GetNodeByID(shown or ""), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
     # Labelmaps are scalar volumes too, but no scans.
