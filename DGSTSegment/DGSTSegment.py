@@ -61,6 +61,7 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = Panel(uiWidget, self.logic)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.panel.bind()
@@ -94,6 +95,9 @@ class DGSTSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller, event):
         self.panel.onSceneEndClose(self.parent.isEntered)
+
+    def onSceneStartImport(self, caller, event):
+        self.panel.onSceneStartImport()
 
     def onSceneEndImport(self, caller, event):
         self.panel.onSceneEndImport(self.parent.isEntered)

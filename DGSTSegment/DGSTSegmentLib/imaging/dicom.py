@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from . import itk
+from . import itk, itk_paths
 from .geometry import Geometry
 from .volume import Volume
 
@@ -26,8 +26,8 @@ def read_series(folder: Path) -> Volume:
         InputError: no CT series or several, unreadable slices, or slices that do not make a regular grid: missing,
             doubled, unevenly spaced or taken with a tilted gantry.
     """
-    with itk.no_warnings():
-        files = _files_of_the_ct_series(folder)
+    with itk.no_warnings(), itk_paths.to_read(folder) as openable:
+        files = _files_of_the_ct_series(folder, openable)
         if len(files) < 2:
             raise InputError(f"The DICOM series in {folder} is a single file; give the folder of a whole CT series.")
         volume, positions = _read_slices(folder, files)
@@ -75,10 +75,11 @@ def _refuse_mixed_slices(folder: Path, reader: sitk.ImageSeriesReader, count: in
             )
 
 
-def _files_of_the_ct_series(folder: Path) -> tuple[str, ...]:
+def _files_of_the_ct_series(folder: Path, openable: Path) -> tuple[str, ...]:
+    """The slices in ``folder``, which ITK opens as ``openable``."""
     every = {
-        uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(openable), uid)
+        for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(openable))
     }
     headers = {uid: _header(files[0]) for uid, files in every.items()}
     of_ct = [uid for uid, header in headers.items() if header.get(_MODALITY) == "CT"]

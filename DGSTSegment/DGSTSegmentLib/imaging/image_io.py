@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from ..atomic import atomic_path
 from ..errors import InputError
-from . import itk, nifti
+from . import itk, itk_paths, nifti
 from .volume import count_not_finite
 
 _IMAGE_IO = {
@@ -34,8 +34,8 @@ def read_image(path: Path) -> sitk.Image:
     """
     image_io = _image_io_of(path)
     try:
-        with itk.no_warnings():
-            return _read_three_dimensional(path, image_io)
+        with itk.no_warnings(), itk_paths.to_read(path) as openable:
+            return _read_three_dimensional(path, openable, image_io)
     except RuntimeError as error:
         raise InputError(
             f"{path} could not be read as a volume ({_reason(error, path)}); it is damaged or not what its name says."
@@ -61,8 +61,9 @@ def write_image(image: sitk.Image, path: Path) -> None:
         raise InputError(f"{path} cannot hold this volume's axes, which are not perpendicular; name it .nrrd.")
     with atomic_path(path) as partial:
         try:
-            sitk.WriteImage(image, str(partial), ending != ".nii", _FAST_COMPRESSION)
-            complete = nifti.inspect(partial).complete if is_nifti else _holds(partial, image)
+            with itk_paths.to_write(partial) as openable:
+                sitk.WriteImage(image, str(openable), ending != ".nii", _FAST_COMPRESSION)
+                complete = nifti.inspect(openable).complete if is_nifti else _holds(openable, image)
         except RuntimeError as error:
             raise OSError(_reason(error, partial)) from error
         if not complete:
@@ -76,14 +77,15 @@ def _holds(path: Path, image: sitk.Image) -> bool:
     return np.array_equal(there, here, equal_nan=here.dtype.kind == "f")
 
 
-def _read_three_dimensional(path: Path, image_io: str) -> sitk.Image:
+def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> sitk.Image:
+    """The image in ``path``, which ITK opens as ``openable``."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(openable))
     reader.ReadImageInformation()
     _refuse_unless_three_dimensional(path, reader.GetSize())
     if image_io == "NiftiImageIO":
-        _refuse_damaged(path, nifti.inspect(path))
+        _refuse_damaged(path, nifti.inspect(openable))
     image = reader.Execute()
     _refuse_without_place(path, image)
     refuse_not_finite(path, count_not_finite(sitk.GetArrayViewFromImage(image)))

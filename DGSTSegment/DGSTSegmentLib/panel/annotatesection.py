@@ -153,13 +153,14 @@ class AnnotateSection:
             self.state.stepChanged()
 
     def onPlaceBox(self) -> None:
+        annotation = self._annotation()
+        old = roles.regionOf(annotation) if annotation is not None else None
+        question = _("Replace the box by a new one around what is marked now?")
+        if old is not None and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Place box")):
+            return
         with attempt(_("The box was not placed.")):
             annotation = self.logic.annotation(self.state.scan)
-            old = roles.regionOf(annotation)
-            question = _("Replace the box by a new one around what is marked now?")
             if old is not None:
-                if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Place box")):
-                    return
                 slicer.mrmlScene.RemoveNode(old)
             roles.setRegion(annotation, makeRegion(self.state.scan.GetName(), self._boxAroundMarks(annotation)))
             self._observe(annotation)

@@ -5,6 +5,10 @@ World coordinates are RAS in MRML and LPS in a ``Volume``; arrays are ``[k, j, i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import slicer
 import vtk
@@ -74,17 +78,24 @@ def addVolume(volume: Volume, name: str):
     return node
 
 
-def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode) -> dict[int, str]:
-    """Make each number above 0 of ``numbers`` a segment; returns the segments' ids by number."""
+def importNumbers(numbers: Volume, segmentationNode, referenceVolumeNode, present: Sequence[int]) -> dict[int, str]:
+    """Make each number of ``numbers`` a segment; returns the segments' ids by number.
+
+    Args:
+        numbers: labelmap of numbers from 1, else 0.
+        segmentationNode: takes the segments.
+        referenceVolumeNode: whose grid the segmentation gets.
+        present: the numbers that are there; looking for them in every voxel of a large scan takes seconds.
+    """
     segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(referenceVolumeNode)
-    if not numbers.array.any():
+    if not present:
         return {}
     before = set(segmentIds(segmentationNode))
     image = orientedImage(numbers.array.astype(np.int16), numbers.geometry)
     slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(image, segmentationNode)
     new = [id_ for id_ in segmentIds(segmentationNode) if id_ not in before]
     # They come in the order of the numbers; their own label values depend on how this version of Slicer stores them.
-    return dict(zip((int(n) for n in np.unique(numbers.array) if n), new, strict=True))
+    return dict(zip(sorted(present), new, strict=True))
 
 
 def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None):
@@ -122,34 +133,75 @@ def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
     return numbersOf(segmentationNode, [segmentId], volumeNode) > 0
 
 
-def tightMask(segmentationNode, segmentId: str, volumeNode) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Where the segment lies: the bool voxels of the smallest box around it on the volume's grid, and that box's first
-    voxel (k, j, i). Much faster than ``segmentMask`` where the segment is stored on that grid."""
-    mask, first = _storedMask(segmentationNode, segmentId, geometryOf(volumeNode))
-    if mask is None:
-        mask, first = segmentMask(segmentationNode, segmentId, volumeNode), (0, 0, 0)
-    if not mask.any():
-        return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
-    spans = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    tight = mask[tuple(slice(span[0], span[-1] + 1) for span in spans)]
-    return tight, tuple(int(low + span[0]) for low, span in zip(first, spans, strict=True))
+def tightMasks(segmentationNode, volumeNode) -> Iterator[tuple[str, np.ndarray, tuple[int, ...]]]:
+    """Where each segment that holds a voxel lies: its id, the bool voxels of the smallest box around it on the volume's
+    grid, and that box's first voxel (k, j, i). Much faster than ``segmentMask`` where they are stored on that grid."""
+    geometry = geometryOf(volumeNode)
+    stored = {} if segmentationNode.GetParentTransformNode() is not None else storedParts(segmentationNode)
+    for id_ in segmentIds(segmentationNode):
+        if id_ in stored and _isInside(stored[id_], geometry):
+            yield id_, stored[id_].mask, stored[id_].first
+        elif id_ in stored or segmentationNode.GetParentTransformNode() is not None:
+            mask = segmentMask(segmentationNode, id_, volumeNode)
+            if mask.any():
+                spans = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+                tight = mask[tuple(slice(span[0], span[-1] + 1) for span in spans)]
+                yield id_, tight, tuple(int(span[0]) for span in spans)
 
 
-def _storedMask(segmentationNode, segmentId: str, geometry: Geometry) -> tuple[np.ndarray | None, tuple[int, ...]]:
-    """The segment's own labelmap and the voxel of the grid where it begins; None where it lies on another grid, reaches
-    over that one's end, or is moved by a transform."""
-    if segmentationNode.GetParentTransformNode() is not None:
-        return None, (0, 0, 0)
-    labelmap = slicer.vtkOrientedImageData()
-    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
+@dataclass(frozen=True)
+class _StoredPart:
+    """A segment as it is stored.
+
+    Args:
+        labelmap: of the layer that it shares with others.
+        mask: bool, the voxels of the smallest box around it.
+        first: the box's first voxel (k, j, i) on the labelmap's grid.
+    """
+
+    labelmap: Any
+    mask: np.ndarray
+    first: tuple[int, ...]
+
+
+def storedParts(segmentationNode) -> dict[str, _StoredPart]:
+    """The segments that hold a voxel, by their ids. Each layer is gone through once, however many segments share it."""
+    from scipy import ndimage  # Slicer has it, but starting the module does not wait for it
+
+    segmentation, parts = segmentationNode.GetSegmentation(), {}
+    for labelmap, ids in _layers(segmentation):
+        whole, first = _voxelsOf(labelmap)
+        boxes = ndimage.find_objects(whole) if whole.size else []
+        for id_ in ids:
+            value = segmentation.GetSegment(id_).GetLabelValue()
+            box = boxes[value - 1] if value <= len(boxes) else None
+            if box is not None:
+                start = tuple(low + part.start for low, part in zip(first, box, strict=True))
+                parts[id_] = _StoredPart(labelmap, whole[box] == value, start)
+    return parts
+
+
+def _isInside(part: _StoredPart, geometry: Geometry) -> bool:
+    """Whether a segment is stored on the grid and does not reach over its end."""
+    ends = [first + n for first, n in zip(part.first, part.mask.shape, strict=True)]
+    reaches = min(part.first) < 0 or any(end > n for end, n in zip(ends, geometry.shape, strict=True))
+    return not reaches and _liesOn(part.labelmap, geometry)
+
+
+def _layers(segmentation) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The labelmaps that segments share, and the ids of those in each."""
+    name = _labelmapName()
+    for layer in range(segmentation.GetNumberOfLayers(name)):
+        yield segmentation.GetLayerDataObject(layer, name), segmentation.GetSegmentIDsForLayer(layer, name)
+
+
+def _voxelsOf(labelmap) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Values [k, j, i] of a labelmap, its own memory, and its first voxel (k, j, i)."""
     scalars, extent = labelmap.GetPointData().GetScalars(), labelmap.GetExtent()
+    first = (extent[4], extent[2], extent[0])
     if scalars is None or not scalars.GetNumberOfTuples():
-        return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
-    first, ends = (extent[4], extent[2], extent[0]), (extent[5], extent[3], extent[1])
-    inside = min(first) >= 0 and all(end < n for end, n in zip(ends, geometry.shape, strict=True))
-    if not inside or not _liesOn(labelmap, geometry):
-        return None, first
-    return vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1]) > 0, first
+        return np.zeros((0, 0, 0), dtype=np.uint8), first
+    return vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1]), first
 
 
 def unionMask(segmentationNode, volumeNode) -> np.ndarray:
@@ -158,7 +210,8 @@ def unionMask(segmentationNode, volumeNode) -> np.ndarray:
     union = _unionOfLayers(segmentationNode, geometry)
     if union is not None:
         return union
-    filled = [id_ for id_ in segmentIds(segmentationNode) if not isEmpty(segmentationNode, id_)]
+    stored = storedParts(segmentationNode)
+    filled = [id_ for id_ in segmentIds(segmentationNode) if id_ in stored]
     return numbersOf(segmentationNode, filled, volumeNode) > 0 if filled else np.zeros(geometry.shape, dtype=bool)
 
 
@@ -181,11 +234,9 @@ def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
     if segmentationNode.GetParentTransformNode() is not None or not segmentation.ContainsRepresentation(name):
         return None
     union = np.zeros(geometry.shape, dtype=bool)
-    for layer in range(segmentation.GetNumberOfLayers(name)):
-        labelmap = segmentation.GetLayerDataObject(layer, name)
+    for labelmap, ids in _layers(segmentation):
         if not _liesOn(labelmap, geometry):
             return None
-        ids = segmentation.GetSegmentIDsForLayer(layer, name)
         values = [segmentation.GetSegment(id_).GetLabelValue() for id_ in ids]
         _mark(union, labelmap, values)
     return union
@@ -200,15 +251,15 @@ def _liesOn(labelmap, geometry: Geometry) -> bool:
 
 def _mark(union: np.ndarray, labelmap, values: list[int]) -> None:
     """Set ``union`` where a labelmap, which may reach over its borders, has one of the values."""
-    scalars, extent = labelmap.GetPointData().GetScalars(), labelmap.GetExtent()
-    if scalars is None or not scalars.GetNumberOfTuples():
-        return
-    whole = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
-    firsts, shape = (extent[4], extent[2], extent[0]), union.shape
-    inner = [(max(first, 0), min(first + n, end)) for first, n, end in zip(firsts, whole.shape, shape, strict=True)]
+    whole, firsts = _voxelsOf(labelmap)
+    inner = [
+        (max(first, 0), min(first + n, end)) for first, n, end in zip(firsts, whole.shape, union.shape, strict=True)
+    ]
     if all(low < high for low, high in inner):
         part = whole[tuple(slice(low - first, high - first) for (low, high), first in zip(inner, firsts, strict=True))]
-        union[tuple(slice(low, high) for low, high in inner)] |= np.isin(part, values)
+        union[tuple(slice(low, high) for low, high in inner)] |= np.isin(
+            part, np.asarray(values, dtype=np.int64), kind="table"
+        )
 
 
 def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:
@@ -227,19 +278,9 @@ def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:
     return vtk_to_numpy(scalars).reshape(shape).copy()
 
 
-def isEmpty(segmentationNode, segmentId: str) -> bool:
-    """Whether nothing is painted in the segment."""
-    labelmap = slicer.vtkOrientedImageData()
-    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap)
-    scalars = labelmap.GetPointData().GetScalars()
-    return scalars is None or not vtk_to_numpy(scalars).any()
-
-
 def countMarked(node) -> int:
     """How many segments hold a voxel; 0 of None."""
-    if node is None:
-        return 0
-    return sum(not isEmpty(node, id_) for id_ in segmentIds(node))
+    return 0 if node is None else len(storedParts(node))
 
 
 def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box, geometry: Geometry) -> None:

@@ -33,6 +33,7 @@ class LymphNodeEditor:
         widget.setSourceVolumeNodeSelectorVisible(False)
         widget.setSwitchToSegmentationsButtonVisible(False)
         widget.setMaximumNumberOfUndoStates(20)
+        widget.setAutoShowSourceVolumeNode(False)  # the panel itself shows the scan, where the user wants that
         widget.setEffectNameOrder(["Paint", "Erase", "Draw", "Threshold", "Islands", "Smoothing", "Scissors"])
         widget.unorderedEffectsVisible = False
         self.effectChanged = Signal()
@@ -125,6 +126,7 @@ class LymphNodeEditor:
     def letGo(self) -> None:
         """Before the scene goes or the panel is left."""
         self.putDown()
+        self.widget.uninstallKeyboardShortcuts()
         self.widget.removeViewObservations()
         self._unobserve()
         self.node = None
@@ -133,3 +135,4 @@ class LymphNodeEditor:
         self.widget.setMRMLScene(slicer.mrmlScene)
         self._bindNode()
         self.widget.setupViewObservations()
+        self.widget.installKeyboardShortcuts()

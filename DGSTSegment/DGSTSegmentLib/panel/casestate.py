@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import numpy as np
 import slicer
@@ -18,11 +17,9 @@ def digestOf(scan) -> str:
     place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
     digest = hashlib.sha256(repr((roles.completenessOf(annotation), _box(annotation), place)).encode())
     for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
-        for id_ in bridge.segmentIds(node) if node is not None else []:
-            mask, first = bridge.tightMask(node, id_, scan)
-            if mask.any():
-                digest.update(repr((first, mask.shape)).encode())
-                digest.update(np.packbits(mask).tobytes())
+        for _id, mask, first in bridge.tightMasks(node, scan) if node is not None else ():
+            digest.update(repr((first, mask.shape)).encode())
+            digest.update(np.packbits(mask).tobytes())
     return digest.hexdigest()
 
 
@@ -45,12 +42,6 @@ def imageState(scan) -> tuple:
     matrix = vtk.vtkMatrix4x4()
     scan.GetIJKToRASMatrix(matrix)
     return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
-
-
-def byStudy(scan, attribute: str) -> dict[str, str]:
-    """What an attribute of the scan holds for each study, by the study's key; scenes of old hold one plain text."""
-    text = scan.GetAttribute(attribute) or "{}"
-    return json.loads(text) if text.startswith("{") else {}
 
 
 def imageDigest(scan) -> str:

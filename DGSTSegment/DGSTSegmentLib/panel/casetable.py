@@ -73,12 +73,17 @@ class CaseTable:
             "{name} is open as it was before the training set was changed from another scene. Replace the open marks "
             "by the newer ones?"
         )
+        isOlder = None
         with attempt(_("The scan was not opened.")):
             isOlder = self.logic.trainingSet.isOpenAndOlder(case.id)
-            if isOlder and not slicer.util.confirmOkCancelDisplay(
+        if isOlder is None or (
+            isOlder
+            and not slicer.util.confirmOkCancelDisplay(
                 question.format(name=case.name), windowTitle=_("Open the newer state?")
-            ):
-                return
+            )
+        ):
+            return
+        with attempt(_("The scan was not opened.")):
             self._onOpened(self.logic.trainingSet.open(case.id, replaceOlder=isOlder))
 
     def onRemove(self) -> None:

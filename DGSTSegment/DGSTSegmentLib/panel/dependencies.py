@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import platform
 import re
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def ensure() -> bool:
     wanted = missing()
     if not wanted:
         return True
+    if any(_name(line) == "torch" for line in wanted) and _isIntelOnMac():
+        slicer.util.errorDisplay(
+            _(
+                "This Slicer is the macOS package for Intel processors, for which there is no PyTorch as new as "
+                "{torch}: lymph nodes can be marked and kept in the training set here, but finding them and "
+                "fine-tuning need the engine from a terminal, in a Python for Apple silicon (arm64)."
+            ).format(torch=next(line for line in wanted if _name(line) == "torch").replace("torch>=", ""))
+        )
+        return False
     if not slicer.util.confirmOkCancelDisplay(
         _(
             "To find lymph nodes, DGSTSegment needs Python packages that are not installed yet: {packages}.\n\n"
@@ -49,6 +59,12 @@ def ensure() -> bool:
     with attempt(_("The packages could not be installed.")):
         _install(wanted)
     return not missing()
+
+
+def _isIntelOnMac() -> bool:
+    """Whether this is a program for Intel processors on macOS, also where Apple silicon runs it by Rosetta: PyTorch's
+    newest wheel for it is 2.2.2."""
+    return platform.system() == "Darwin" and platform.machine() == "x86_64"
 
 
 def _install(wanted: list[str]) -> None:

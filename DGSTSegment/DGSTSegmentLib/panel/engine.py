@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from ..engine.conversation import Conversation
 from ..engine.session import Session
 from ..engine.transport import Transport, end_process_tree
@@ -27,7 +29,9 @@ class EngineSession:
     """
 
     def __init__(self, makeTransport: Callable[[], Transport]):
-        self._conversation = Conversation(makeTransport)
+        self._makeTransport = makeTransport
+        self._transport: Transport | None = None
+        self._conversation = Conversation(self._newTransport)
         self._session: Session | None = None
         self.task: Task | None = None
         self.changed = Signal()
@@ -54,13 +58,21 @@ class EngineSession:
         Raises:
             InputError: another task is not finished yet.
         """
-        if self.task is not None:
-            raise InputError(f"{self.task.title} is still going on; wait until it is done, or stop it.")
+        self.refuseWhileBusy()
         task = self.task = Task(title)
         self._conversation.ask(name, fields, lambda outcome: self._end(task, outcome), task.hear)
         if not task.done:
             self.changed()
         return task
+
+    def refuseWhileBusy(self) -> None:
+        """Raises:
+        InputError: a task is not finished yet.
+        """
+        if self.task is not None:
+            raise InputError(
+                _("{task} is still going on; wait until it is done, or stop it.").format(task=self.task.title)
+            )
 
     def askAside(self, title: str, name: str, fields: Fields) -> Task:
         """Ask a small thing that keeps nobody waiting: the engine answers it before the task that comes next."""
@@ -96,6 +108,8 @@ class EngineSession:
         """End the engine's process at once; its task fails, saying so."""
         if self.pid is not None:
             end_process_tree(self.pid)
+        elif self._transport is not None:  # it has not said yet that it is there
+            self._transport.kill()
 
     def close(self, seconds: float = 3.0) -> None:
         """End the engine and remove the session's files. A task in its middle fails, with ``closing`` true."""
@@ -105,6 +119,10 @@ class EngineSession:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _newTransport(self) -> Transport:
+        self._transport = self._makeTransport()
+        return self._transport
 
     def _files(self) -> Session:
         if self._session is None:

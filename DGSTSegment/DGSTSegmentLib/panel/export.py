@@ -23,6 +23,16 @@ from .prediction import Prediction, ReviewedFinding
 ENDINGS = (".seg.nrrd", ".nii.gz", ".dcm")
 
 
+def withEnding(path: Path, ending: str) -> Path:
+    """``path`` named by that ending, in the place of another format's or of the part of it that a dialog put there."""
+    name = path.name
+    for known in (ending, *ENDINGS, ending[ending.rindex(".") :]):
+        if name.lower().endswith(known) and len(name) > len(known):
+            name = name[: -len(known)]
+            break
+    return path.with_name(name + ending)
+
+
 def proposedName(scanName: str, name: str) -> str:
     """A name for a file of a scan's findings that every system takes; a series may be called "4: Thorax/Abdomen"."""
     return re.sub(r'[\\/:*?"<>|\s]+', "-", f"{scanName}-{name}")

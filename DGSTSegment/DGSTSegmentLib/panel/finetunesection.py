@@ -13,6 +13,7 @@ from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
 from .comparison import comparison, recommended
+from .endnow import EndNow
 from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
@@ -30,7 +31,7 @@ LAYERS = {
     "early": _("first two stages of the encoder"),
 }
 DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
-METHODS = {
+IN_SHORT = {
     "dgst": _(
         "At each step only the few weights that matter most for your scans move, and scaling, offsets and last layer."
     ),
@@ -43,7 +44,7 @@ METHODS = {
     "decoder": _("The second half of the model moves, the first half stays."),
     "lora": _("A small correction is learned for every layer and added at the end."),
 }
-"""What each method does, in the words of the panel; the exact ones are the tool tip."""
+"""What each strategy does, in the words of the panel; the exact ones are the tool tip."""
 
 _LEAST_MSEC_BETWEEN_UPDATES = 200
 
@@ -62,6 +63,7 @@ class FinetuneSection:
         self.finishedRun: Path | None = None
         self.improved: bool | None = None
         self.plot: TrainingPlot | None = None
+        self.endNow = EndNow(ui.cancelButton, self.logic.engine)
         self._last = qt.QElapsedTimer()
         self._last.start()
         self._setUpSelectors()
@@ -101,7 +103,7 @@ class FinetuneSection:
     # ------------------------------------------------------------------------------------------------------ showing
 
     def showParameters(self) -> None:
-        """Show the method, rule and layers that the scene holds; the other fields follow by themselves."""
+        """Show the strategy, rule and layers that the scene holds; the other fields follow by themselves."""
         parameters = self.state.parameters
         for selector, name in (
             (self.ui.strategySelector, parameters.strategy),
@@ -139,7 +141,7 @@ class FinetuneSection:
 
     def _showStrategy(self) -> None:
         info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
-        self.ui.strategyLabel.setText(METHODS.get(info.name, info.description))
+        self.ui.strategyLabel.setText(IN_SHORT.get(info.name, info.description))
         self.ui.strategyLabel.setToolTip(info.description)
         for widget in (self.ui.gammaSpinBox, self.ui.layersSelector, self.ui.updateSelector):
             widget.setEnabled(info.uses_gamma)
@@ -156,7 +158,7 @@ class FinetuneSection:
         self._choose("update", self.ui.updateSelector.itemData(index))
 
     def _choose(self, name: str, value: str) -> None:
-        """Keep a choice of method or rule. A learning rate that was meant for another one is given up."""
+        """Keep a choice of strategy or rule. A learning rate that was meant for another one is given up."""
         parameters = self.state.parameters
         if parameters is not None and getattr(parameters, name) != value:
             setattr(parameters, name, value)
@@ -296,28 +298,41 @@ class FinetuneSection:
 
     def onStopAndKeep(self) -> None:
         self.ui.stopAndKeepButton.setEnabled(False)
-        self.ui.cancelButton.setEnabled(False)
+        self.endNow.wait(self.task)
         self.ui.trainingLabel.setText(_("Stopping, and keeping what was learned ..."))
         self.logic.stopAndKeep()
 
     def onCancel(self) -> None:
+        if self.endNow.isOffered:
+            self._onEndNow()
+            return
         question = _("End this fine-tuning and drop what it has learned?")
         if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Cancel fine-tuning")):
             return
         if self.task is not None:
             self.ui.stopAndKeepButton.setEnabled(False)
-            self.ui.cancelButton.setEnabled(False)
+            self.endNow.wait(self.task)
             self.ui.trainingLabel.setText(_("Cancelling ..."))
             self.logic.cancel(self.task)
+
+    def _onEndNow(self) -> None:
+        """The engine was asked to stop and has not; measuring what is kept may take long, so that is asked about."""
+        question = _("The engine is not done yet. End it now, and keep only what the run had saved?")
+        mayEnd = self.task.dropped or slicer.util.confirmYesNoDisplay(question, windowTitle=_("End now"))
+        if mayEnd and self.task is not None:  # it may have ended meanwhile
+            self.ui.trainingLabel.setText(_("Ending the engine ..."))
+            self.endNow.end()
 
     # -------------------------------------------------------------------------------------------------------- ending
 
     def _onFinished(self, result: dict) -> None:
         task, self.task = self.task, None
+        self.endNow.forget()
         self.plot.draw()
         if result.get("model") and not task.dropped:
             self.finishedRun = task.folder
             self._showResult(result)
+            slicer.util.showStatusMessage(_("DGSTSegment: the fine-tuning has ended; choose the model there."))
         else:
             self.ui.plotFrame.hide()
             if not task.dropped:
@@ -337,14 +352,21 @@ class FinetuneSection:
 
     def _onFailed(self, error: Exception) -> None:
         task, self.task = self.task, None
-        if self.logic.engine.closing or task.dropped:
+        wasEnded = self.endNow.forget()
+        if self.logic.engine.closing or (task.dropped and not wasEnded):
             return  # as the user wished
         self.refresh()
         self.state.stepChanged()
+        if task.dropped:
+            ended = _("The engine was ended. What this fine-tuning had learned was dropped; all else is kept.")
+            slicer.util.infoDisplay(ended)
+            return
         resumable = None
         with tell(_("The study folder could not be read.")):
             resumable = self.logic.resumableRun() if isinstance(error, EngineError) else None
         hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
+        if wasEnded:
+            error = _("The engine was ended.") + ("" if resumable else " " + _("The run had not saved anything yet."))
         slicer.util.errorDisplay(f"{error}{hint}")
 
     def onUseModel(self) -> None:

@@ -16,17 +16,23 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
 
     None where the user does not want that, or where the study folder cannot be read.
     """
-    isOlder, lost = False, None
+    isOlder, lost, isOther = False, None, False
     with attempt(_("The study folder could not be read.")):
-        isOlder, lost = trainingSet.isOlder(scan), trainingSet.marksLost(scan)
-    name, agreed = scan.GetName(), lost == 0 and not isOlder
+        isOlder, isOther = trainingSet.isOlder(scan), trainingSet.isOtherImage(scan)
+        lost = trainingSet.marksLost(scan)
+    if lost is None:
+        return None
+    name, questions = scan.GetName(), []
     if isOlder:
         question = _("The training set has a newer state of {scan}, saved from another scene. Replace it by this?")
-        agreed = _agreed(question.format(scan=name), _("Replace what is newer?"))
+        questions.append((question.format(scan=name), _("Replace what is newer?")))
     elif lost:
         question = _("The training set has more marked lymph nodes of {scan} than there are now: {lost} would go.")
-        agreed = _agreed(question.format(scan=name, lost=lost), _("Update with fewer marks?"))
-    return {"replaceNewer": isOlder} if agreed else None
+        questions.append((question.format(scan=name, lost=lost), _("Update with fewer marks?")))
+    if isOther:
+        question = _("The voxels of {scan} are others than in the training set. Replace the stored scan by this one?")
+        questions.append((question.format(scan=name), _("Replace the scan?")))
+    return {"replaceNewer": isOlder} if all(_agreed(*question) for question in questions) else None
 
 
 def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:

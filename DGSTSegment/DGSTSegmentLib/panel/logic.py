@@ -60,7 +60,7 @@ class DGSTSegmentCore:
         Raises:
             InputError: the folder cannot be read, or the engine is at work on this one.
         """
-        self._refuseWhileBusy()
+        self.engine.refuseWhileBusy()
         study = Study(_place(folder))
         study.cases()
         self.settings.studyFolder = folder
@@ -101,7 +101,7 @@ class DGSTSegmentCore:
         Raises:
             InputError: the scan cannot be used, or the engine is at work.
         """
-        self._refuseWhileBusy()
+        self.engine.refuseWhileBusy()
         model = model or self.models.chosen
         volume = bridge.volumeOf(scan)
         fields = {
@@ -128,7 +128,8 @@ class DGSTSegmentCore:
         old = roles.nodeOf(scan, role)
         token = uuid.uuid4().hex[:12]
         items = result["findings"]["items"]
-        prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
+        with slicer.util.WaitCursor():
+            prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
         if old is not None:
             slicer.mrmlScene.RemoveNode(old)
         self.predicted(prediction)
@@ -176,7 +177,7 @@ class DGSTSegmentCore:
         Raises:
             InputError: the training set is empty, an option is none, or the engine is at work.
         """
-        self._refuseWhileBusy()
+        self.engine.refuseWhileBusy()
         cases = self.study.case_files()
         if not cases:
             raise InputError(_("The training set is empty; mark lymph nodes in a scan and add it first."))
@@ -211,7 +212,7 @@ class DGSTSegmentCore:
         Raises:
             InputError: no run can be resumed, or the engine is at work.
         """
-        self._refuseWhileBusy()
+        self.engine.refuseWhileBusy()
         run = self.resumableRun()
         if run is None:
             raise InputError(_("No fine-tuning was left unfinished; start a new one."))
@@ -248,12 +249,6 @@ class DGSTSegmentCore:
     def close(self) -> None:
         """End the engine. A run in its middle can be resumed next time."""
         self.engine.close()
-
-    def _refuseWhileBusy(self) -> None:
-        if self.engine.busy:
-            raise InputError(
-                _("{task} is still going on; wait until it is done, or stop it.").format(task=self.engine.task.title)
-            )
 
     def _then(self, task: Task, convert: Callable[[dict[str, Any]], Any]) -> Task:
         """A task whose result is what ``convert`` makes of the other's."""

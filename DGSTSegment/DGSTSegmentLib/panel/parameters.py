@@ -8,6 +8,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES
+from . import roles
 
 
 @parameterNodeWrapper
@@ -34,7 +35,7 @@ class DGSTSegmentParameters:
     steps: Annotated[int, WithinRange(0, 100000), Default(0)]
     heldOut: Annotated[int, WithinRange(-1, 100), Default(-1)]
     seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
-    shown: Annotated[str, Choice(["after", "before", "both"]), Default("after")]
+    shown: Annotated[str, Choice([roles.AFTER, roles.BEFORE, roles.BOTH]), Default(roles.AFTER)]
     leastShortAxis: Annotated[float, WithinRange(0, 50), Default(5.0)]
     outlineOnly: Annotated[bool, Default(False)]
     opacity: Annotated[float, WithinRange(0, 1), Default(0.4)]

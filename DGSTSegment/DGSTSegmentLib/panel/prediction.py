@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
+from .surfaces import makeSurfaces
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
 ANNOTATED, REFUSED = "annotated", "refused"
@@ -166,25 +167,20 @@ def makePrediction(
         token: tells this prediction from every other one.
         notes: sentences on what makes the findings less certain than others.
     """
-    name = _("{scan}: found by {model}").format(scan=scan.GetName(), model=title)
-    node = roles.makeNode(scan, role, name)
-    segments = bridge.importNumbers(numbers, node, scan)
+    node = roles.makeNode(scan, role, _("{scan}: found by {model}").format(scan=scan.GetName(), model=title))
+    findings = [Finding.from_json(item) for item in items]
+    segments = bridge.importNumbers(numbers, node, scan, [finding.number for finding in findings])
     for number, id_ in segments.items():
         lymphnode.describe(node.GetSegmentation().GetSegment(id_), _("Finding {number}").format(number=number), role)
-    described = [{**item, "segment": segments[item["number"]]} for item in items]
-    for key, value in (
-        (_FINDINGS, json.dumps(described)),
-        (_MODEL, model),
-        (_TITLE, title),
-        (_NOTES, json.dumps(list(notes))),
-        (_TOKEN, token),
-    ):
+    described = json.dumps([{**item, "segment": segments[item["number"]]} for item in items])
+    masks = {finding.number: inBox(numbers.array, finding.box) == finding.number for finding in findings}
+    keys, values = (_FINDINGS, _MODEL, _TITLE, _NOTES, _TOKEN), (described, model, title, json.dumps([*notes]), token)
+    for key, value in zip(keys, values, strict=True):
         node.SetAttribute(key, value)
-    if segments:
-        node.CreateClosedSurfaceRepresentation()
+    placed = [(segments[finding.number], masks[finding.number], finding.box) for finding in findings]
+    makeSurfaces(node, placed, numbers.geometry)
     made = Prediction(node)
-    boxes = {finding.number: finding.box for finding in map(Finding.from_json, items)}
-    _remember(made, {number: inBox(numbers.array, box) == number for number, box in boxes.items()})
+    _remember(made, masks)
     return made
 
 

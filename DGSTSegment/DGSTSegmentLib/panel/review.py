@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from slicer.i18n import tr as _
 
 from ..imaging.finding import Box
 from . import bridge, lymphnode, roles
@@ -155,11 +154,13 @@ class Review:
         bridge.refuseMoved(node)
         item = self.prediction.finding(number)
         mask = self.prediction.masksOf([item])[number]
-        for id_ in bridge.segmentIds(node):
-            rejected = bridge.segmentMask(node, id_, self.scan)
-            inside = int(inBox(rejected, item.finding.box)[mask].sum())
-            if inside >= HALF * min(int(rejected.sum()), int(mask.sum())) and inside:
-                node.GetSegmentation().RemoveSegment(id_)
+        taken = [
+            id_
+            for id_, rejected, first in bridge.tightMasks(node, self.scan)
+            if _isAtSamePlace(mask, item.finding.box, rejected, first)
+        ]
+        for id_ in taken:
+            node.GetSegmentation().RemoveSegment(id_)
         self.changed()
 
     def jump(self, number: int) -> None:
@@ -202,7 +203,7 @@ class Review:
     def _rejectedNode(self):
         node = roles.nodeOf(self.scan, roles.REJECTED)
         if node is None:
-            name = _("{scan}: no lymph nodes").format(scan=self.scan.GetName())
+            name = roles.nameOf(self.scan.GetName(), roles.REJECTED)
             node = roles.makeNode(self.scan, roles.REJECTED, name)
             node.GetDisplayNode().SetVisibility(False)
         return node
@@ -223,6 +224,18 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
     """Most of the finding is decided on already, and what is left is a rim, or too little for another lymph node."""
     isLittle = (1 - share) * item.finding.volume_ml < MOST_LEFT_ML
     return share >= NEARLY_ALL or (share >= HALF and isLittle)
+
+
+def _isAtSamePlace(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> bool:
+    """Whether half of the smaller one of two masks, each with its place on the scan's grid, lies in the other."""
+    spans = zip(box, otherFirst, other.shape, strict=True)
+    shared = [(max(low, first), min(high, first + n)) for (low, high), first, n in spans]
+    if any(low >= high for low, high in shared):
+        return False
+    inMask = mask[tuple(slice(low - b[0], high - b[0]) for (low, high), b in zip(shared, box, strict=True))]
+    inOther = other[tuple(slice(low - f, high - f) for (low, high), f in zip(shared, otherFirst, strict=True))]
+    both = int(np.count_nonzero(inMask & inOther))
+    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
 
 
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:

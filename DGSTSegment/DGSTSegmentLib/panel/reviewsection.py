@@ -16,7 +16,7 @@ from .report import writeReport
 from .review import Review
 from .state import PanelState, allow, attempt, tell
 
-SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), ("both", _("Both")))
+SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), (roles.BOTH, _("Both")))
 _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
     REJECTED: _("Finding {number} is rejected; X again takes it back."),
@@ -49,12 +49,12 @@ class ReviewSection:
             (ui.editButton, self.onEditFinding),
             (ui.nextButton, self.onNext),
             (ui.applyButton, self.onApply),
-            (ui.exportSegmentationButton, self.onExportSegmentation),
             (ui.exportFindingsButton, self.onExportFindings),
             (ui.exportReportButton, self.onExportReport),
         ):
             button.connect("clicked()", handler)
         self._shownSettings: tuple | None = None
+        self._setUpSegmentationMenu()
 
     # ------------------------------------------------------------------------------------------------------ showing
 
@@ -148,7 +148,7 @@ class ReviewSection:
             prediction = self.logic.prediction(scan, role) if scan is not None else None
             if prediction is not None:
                 alone = self.review is not None and prediction.node is self.review.prediction.node
-                visible = parameters.shown == "both" or alone
+                visible = parameters.shown == roles.BOTH or alone
                 prediction.show(visible, parameters.leastShortAxis, parameters.outlineOnly, parameters.opacity)
 
     def refresh(self) -> None:
@@ -187,6 +187,7 @@ class ReviewSection:
             (ui.exportReportButton, _("Save a page with pictures and measurements (HTML).")),
         ):
             allow(button, none, toolTip)
+        self._formats[".dcm"].setVisible(export.canWriteDicom())
         self._offerShown()
 
     def _offerShown(self) -> None:
@@ -283,16 +284,24 @@ class ReviewSection:
             message = _("Added to the case: {annotated} as annotation, {rejected} as known background.").format(
                 annotated=applied.annotated, rejected=applied.rejected
             )
-        with attempt(_("The training set was not updated.")):
-            if message and self.logic.trainingSet.caseOf(self.state.scan) is not None:
-                how = howToSave(self.logic.trainingSet, self.state.scan)
-                if how is not None:
-                    self.logic.trainingSet.save(self.state.scan, **how)
-                    message += " " + _("The training set is up to date.")
-            elif message:
-                message += " " + _("Add the scan to the training set, so that the next fine-tuning learns from it.")
+        if message:
+            message += self._updateCase()
         slicer.util.showStatusMessage(message, 5000)
         self.state.stepChanged()
+
+    def _updateCase(self) -> str:
+        """Bring the scan's case up to date; returns what to add to the message."""
+        case = None
+        with attempt(_("The training set was not updated.")):
+            case = self.logic.trainingSet.caseOf(self.state.scan)
+            if case is None:
+                return " " + _("Add the scan to the training set, so that the next fine-tuning learns from it.")
+        how = None if case is None else howToSave(self.logic.trainingSet, self.state.scan)
+        if how is not None:
+            with attempt(_("The training set was not updated.")):
+                self.logic.trainingSet.save(self.state.scan, **how)
+                return " " + _("The training set is up to date.")
+        return ""
 
     def onReviewChanged(self) -> None:
         chosen = self.table.chosen
@@ -309,29 +318,48 @@ class ReviewSection:
 
     # ------------------------------------------------------------------------------------------------------- exports
 
-    def onExportSegmentation(self) -> None:
-        filters = ["Slicer (*.seg.nrrd)", "NIfTI (*.nii.gz)"]
-        if export.canWriteDicom():
-            filters.append(_("DICOM segmentation (*.dcm)"))
-        path = self._askPath(_("Save the findings"), "findings.seg.nrrd", ";;".join(filters))
-        if path:
+    def _setUpSegmentationMenu(self) -> None:
+        """An entry for each format: a dialog with several filters replaces but the last part of an ending."""
+        self._menu = qt.QMenu(self.ui.exportSegmentationButton)
+        self._formats = {}
+        for ending, title, handler in (
+            (".seg.nrrd", "Slicer (.seg.nrrd)...", self.onExportSegNrrd),
+            (".nii.gz", "NIfTI (.nii.gz)...", self.onExportNifti),
+            (".dcm", _("DICOM segmentation (.dcm)..."), self.onExportDicom),
+        ):
+            self._formats[ending] = self._menu.addAction(title)
+            self._formats[ending].connect("triggered()", handler)
+        self.ui.exportSegmentationButton.setMenu(self._menu)
+
+    def onExportSegNrrd(self) -> None:
+        self._exportSegmentation("Slicer", ".seg.nrrd")
+
+    def onExportNifti(self) -> None:
+        self._exportSegmentation("NIfTI", ".nii.gz")
+
+    def onExportDicom(self) -> None:
+        self._exportSegmentation(_("DICOM segmentation"), ".dcm")
+
+    def _exportSegmentation(self, title: str, ending: str) -> None:
+        path = self._askPath(_("Save the findings"), f"findings{ending}", title, ending)
+        if path is not None:
             with attempt(_("The findings were not saved.")):
-                export.saveSegmentation(self.review.prediction, self._notRejected(), Path(path))
+                export.saveSegmentation(self.review.prediction, self._notRejected(), path)
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def onExportFindings(self) -> None:
-        path = self._askPath(_("Save the measurements"), "findings.csv", "CSV (*.csv)")
-        if path:
+        path = self._askPath(_("Save the measurements"), "findings.csv", "CSV", ".csv")
+        if path is not None:
             with attempt(_("The measurements were not saved.")):
-                export.saveFindings(self.review.prediction, self._chosenNumbers(), self._overlaps, Path(path))
+                export.saveFindings(self.review.prediction, self._chosenNumbers(), self._overlaps, path)
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
 
     def onExportReport(self) -> None:
-        path = self._askPath(_("Save the report"), "report.html", "HTML (*.html)")
-        if path:
+        path = self._askPath(_("Save the report"), "report.html", "HTML", ".html")
+        if path is not None:
             with attempt(_("The report was not saved.")):
                 writeReport(
-                    self.review, self._chosenNumbers(), self._overlaps, Path(path), self.state.parameters.leastShortAxis
+                    self.review, self._chosenNumbers(), self._overlaps, path, self.state.parameters.leastShortAxis
                 )
                 if self.table.chosen:  # the views went to each picture; the keys decide on the chosen one
                     self.review.jump(self.table.chosen)
@@ -346,6 +374,14 @@ class ReviewSection:
         refused = {i.number for i in self.review.prediction.findings() if i.state in (REJECTED, REFUSED)}
         return [number for number in self._chosenNumbers() if number not in refused]
 
-    def _askPath(self, title: str, name: str, filters: str) -> str:
+    def _askPath(self, title: str, name: str, kind: str, ending: str) -> Path | None:
+        """Where to save a file of one kind; None where the user does not want to."""
         proposed = Path(self.logic.study.folder).parent / export.proposedName(self.state.scan.GetName(), name)
-        return qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, str(proposed), filters)
+        chosen = qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, str(proposed), f"{kind} (*{ending})")
+        if not chosen:
+            return None
+        path = export.withEnding(Path(chosen), ending)
+        if path == Path(chosen) or not path.exists():
+            return path
+        question = _("{path} exists already. Replace it?").format(path=path)  # the dialog has asked of another name
+        return path if slicer.util.confirmOkCancelDisplay(question, windowTitle=title) else None

@@ -9,6 +9,9 @@ from slicer.i18n import tr as _
 
 ANNOTATION, REJECTED, BEFORE, AFTER = "annotation", "rejected", "before", "after"
 PREDICTIONS = (BEFORE, AFTER)
+BOTH = "both"
+"""Not a role: both predictions, where the user chooses what is shown."""
+_NAMES = {ANNOTATION: _("{scan}: lymph nodes"), REJECTED: _("{scan}: no lymph nodes")}
 _ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
 _COMPLETENESS, _SELF = "DGSTSegment.Completeness", "DGSTSegment.Self"
 """A reference of a scan with cases to itself, and an attribute that says that there is one."""
@@ -33,8 +36,12 @@ def makeNode(scan, role: str, name: str):
 
 def annotationOf(scan):
     """The scan's annotation node, made when there is none."""
-    name = _("{scan}: lymph nodes").format(scan=scan.GetName())
-    return nodeOf(scan, ANNOTATION) or makeNode(scan, ANNOTATION, name)
+    return nodeOf(scan, ANNOTATION) or makeNode(scan, ANNOTATION, nameOf(scan.GetName(), ANNOTATION))
+
+
+def nameOf(scan: str, role: str) -> str:
+    """What the annotation or the rejected findings of a scan of that name are called."""
+    return _NAMES[role].format(scan=scan)
 
 
 def claim(node, scan, role: str) -> None:
@@ -77,13 +84,26 @@ def caseOf(scan, study: str) -> str:
 
 def setCase(scan, study: str, id_: str) -> None:
     """A scan may be in the training sets of several studies."""
-    scan.SetAttribute(_CASES, json.dumps({**_casesOf(scan), study: id_}))
+    if _isCopy(scan):
+        scan.RemoveAttribute(_CASES)
+    setByStudy(scan, _CASES, study, id_)
     scan.SetAttribute(_SELF, "referenced")
     scan.SetNodeReferenceID(_SELF, scan.GetID())
 
 
 def _casesOf(scan) -> dict[str, str]:
-    return {} if _isCopy(scan) else json.loads(scan.GetAttribute(_CASES) or "{}")
+    return {} if _isCopy(scan) else byStudy(scan, _CASES)
+
+
+def byStudy(scan, attribute: str) -> dict[str, str]:
+    """What an attribute of the scan holds for each study, by the study's key; scenes of old hold one plain text."""
+    text = scan.GetAttribute(attribute) or "{}"
+    return json.loads(text) if text.startswith("{") else {}
+
+
+def setByStudy(scan, attribute: str, study: str, value: str) -> None:
+    """Keep what an attribute of the scan holds for the study of that key, beside what it holds for others."""
+    scan.SetAttribute(attribute, json.dumps({**byStudy(scan, attribute), study: value}))
 
 
 def _isCopy(scan) -> bool:

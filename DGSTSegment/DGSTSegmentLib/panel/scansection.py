@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from ..engine.protocol import EngineError
 from . import dependencies, roles
+from .endnow import EndNow
 from .keeping import mayGoOn
 from .models import ModelEntry
 from .prediction import Prediction
@@ -27,6 +28,7 @@ class ScanSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self.task: Task | None = None
         self._described = False
+        self.endNow = EndNow(ui.stopFindingButton, self.logic.engine)
         self._setUpModelMenu()
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
         ui.removeModelButton.connect("clicked()", self.onRemoveModel)
@@ -169,7 +171,12 @@ class ScanSection:
         return mayGoOn(reviews, question, _("Keep your decisions?"), _("The decisions were not added."))
 
     def onStop(self) -> None:
+        if self.endNow.isOffered:
+            self.ui.findProgressBar.setFormat(_("Ending the engine ..."))
+            self.endNow.end()
+            return
         self.ui.findProgressBar.setFormat(_("Stopping ..."))
+        self.endNow.wait(self.task)
         self.logic.engine.stop()
 
     def _follow(self, task: Task) -> None:
@@ -180,11 +187,14 @@ class ScanSection:
         task.progressed.connect(self._onProgress)
         task.noted.connect(slicer.util.showStatusMessage)
 
-    def _unfollow(self) -> None:
+    def _unfollow(self) -> bool:
+        """The task is over; returns whether the user ended the engine."""
         self.task = None
+        wasEnded = self.endNow.forget()
         self.ui.findProgressWidget.hide()
         self.state.sought = None
         self.state.reviewChanged()
+        return wasEnded
 
     def _onProgress(self, event: dict) -> None:
         bar, steps = self.ui.findProgressBar, event.get("steps")
@@ -204,8 +214,13 @@ class ScanSection:
             slicer.util.showStatusMessage(found, 10000)
 
     def _onFailed(self, error: Exception) -> None:
-        self._unfollow()
+        wasEnded = self._unfollow()
         if self.logic.engine.closing:
+            return
+        if wasEnded:
+            slicer.util.infoDisplay(
+                _("The engine was ended; nothing was changed. It starts again with the next request.")
+            )
             return
         hint = _(" It starts again with the next request.") if isinstance(error, EngineError) else ""
         slicer.util.errorDisplay(f"{error}{hint}")

@@ -9,7 +9,8 @@ import slicer
 
 
 class Shortcuts:
-    """Keys and what they do. A key that is alive here reaches nobody else, so R, which resets a view, is none of them.
+    """Keys and what they do. A key that is alive here reaches nobody else, so R, which resets a view, is none of them,
+    nor is a key of the segment editor (digits, Z, Y, Q, W, I, Space, Escape and some signs): two for one key are none.
 
     Args:
         actions: what each key calls.

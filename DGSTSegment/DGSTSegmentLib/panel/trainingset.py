@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, roles
 from .casefiles import readInto, removedOnFailure, writeSegmentation, writeVolume
-from .casestate import byStudy, digestOf, imageDigest, imageState, stateOf
+from .casestate import digestOf, imageDigest, imageState, stateOf
 from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
 
@@ -50,7 +49,7 @@ class TrainingSet:
         Raises:
             InputError: the study folder cannot be read.
         """
-        return self.study.case(roles.caseOf(scan, self._place))
+        return self.study.case(roles.caseOf(scan, self._studyKey))
 
     def save(self, scan, replaceNewer: bool = False) -> StudyCase:
         """Add a scan with its annotation to the training set, or bring its case up to date.
@@ -66,7 +65,7 @@ class TrainingSet:
         case = self._described(scan, old, replaceNewer)
         writers = self._writers(scan, case)
         saved = self.study.update(case, writers) if old else self.study.add(case, writers)
-        roles.setCase(scan, self._place, saved.id)
+        roles.setCase(scan, self._studyKey, saved.id)
         self._remember(scan, saved)
         self.changed()
         return saved
@@ -136,7 +135,7 @@ class TrainingSet:
         return self._isOlderThan(scan, self.caseOf(scan))
 
     def _isOlderThan(self, scan, case: StudyCase | None) -> bool:
-        known = byStudy(scan, _SAVED_AT).get(self._place)
+        known = roles.byStudy(scan, _SAVED_AT).get(self._studyKey)
         return case is not None and known is not None and known != case.changed
 
     def hasChanges(self, scan) -> bool:
@@ -148,7 +147,7 @@ class TrainingSet:
         """Whether the scan's marks are others than this scene last saved or opened."""
         here = self._here(scan)
         if here not in self._savedAt:  # it came with a saved scene
-            isSaved = byStudy(scan, _SAVED).get(self._place) == digestOf(scan)
+            isSaved = roles.byStudy(scan, _SAVED).get(self._studyKey) == digestOf(scan)
             self._savedAt[here] = stateOf(scan) if isSaved else ()
         return stateOf(scan) != self._savedAt[here]
 
@@ -182,7 +181,7 @@ class TrainingSet:
 
     def _remember(self, scan, case: StudyCase) -> None:
         for attribute, value in ((_SAVED, digestOf(scan)), (_SAVED_AT, case.changed)):
-            scan.SetAttribute(attribute, json.dumps({**byStudy(scan, attribute), self._place: value}))
+            roles.setByStudy(scan, attribute, self._studyKey, value)
         self._savedAt[self._here(scan)] = stateOf(scan)
         self._images[self._here(scan)] = imageState(scan)
 
@@ -191,9 +190,14 @@ class TrainingSet:
         case = self.caseOf(scan)
         return 0 if case is None else max(0, case.marked - bridge.countMarked(roles.nodeOf(scan, roles.ANNOTATION)))
 
+    def isOtherImage(self, scan) -> bool:
+        """Whether ``save`` would put other voxels in the place of the stored case's image."""
+        case = self.caseOf(scan)
+        return bool(case and case.image) and not self._isImageSaved(scan) and imageDigest(scan) != case.image
+
     def isOpenAndOlder(self, id_: str) -> bool:
         """Whether the case is open as it was before another scene changed it."""
-        scan = roles.scanOfCase(self._place, id_)
+        scan = roles.scanOfCase(self._studyKey, id_)
         return scan is not None and self._isOlderThan(scan, self.study.case(id_))
 
     def open(self, id_: str, replaceOlder: bool = False):
@@ -207,7 +211,7 @@ class TrainingSet:
         Raises:
             InputError: a file of the case is missing or damaged, or an older state of the case is open.
         """
-        scan, case = roles.scanOfCase(self._place, id_), self.study.case(id_)
+        scan, case = roles.scanOfCase(self._studyKey, id_), self.study.case(id_)
         if case is None:
             raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
         if scan is None:
@@ -260,7 +264,7 @@ class TrainingSet:
         with removedOnFailure() as made:
             scan = readInto("vtkMRMLScalarVolumeNode", case.name, self._imageFile(case), made)
             self._loadMarks(case, scan, made)
-        roles.setCase(scan, self._place, case.id)
+        roles.setCase(scan, self._studyKey, case.id)
         self._remember(scan, case)
         return scan
 
@@ -271,12 +275,12 @@ class TrainingSet:
             anew: also the rejected findings that are open already.
         """
         folder = self.study.case_folder(case.id)
-        name = _("{scan}: lymph nodes").format(scan=case.name)
+        name = roles.nameOf(case.name, roles.ANNOTATION)
         annotation = readInto("vtkMRMLSegmentationNode", name, folder / ANNOTATION_FILE, made)
         roles.claim(annotation, scan, roles.ANNOTATION)
         annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
         if case.rejected and (anew or roles.nodeOf(scan, roles.REJECTED) is None):
-            name = _("{scan}: no lymph nodes").format(scan=case.name)
+            name = roles.nameOf(case.name, roles.REJECTED)
             rejected = readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
             roles.claim(rejected, scan, roles.REJECTED)
             rejected.GetDisplayNode().SetVisibility(False)
@@ -291,12 +295,12 @@ class TrainingSet:
             InputError: the study folder cannot be written to.
         """
         place = self.study.remove(id_)
-        scan = roles.scanOfCase(self._place, id_)
+        scan = roles.scanOfCase(self._studyKey, id_)
         if scan is not None:
-            roles.setCase(scan, self._place, "")
+            roles.setCase(scan, self._studyKey, "")
         self.changed()
         return place
 
     @property
-    def _place(self) -> str:
+    def _studyKey(self) -> str:
         return self.study.key

@@ -38,7 +38,7 @@ class Panel:
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.state = PanelState(logic)
         self._guiTag = self._observer = None
-        self._scanId = ""
+        self._scanId = self._scanBefore = ""
         self._looking = self._measuring = False
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.scan = ScanSection(self.ui, self.state)
@@ -59,6 +59,8 @@ class Panel:
         self._setIcons()
         self._connect()
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
+        if slicer.app.layoutManager() is not None:
+            slicer.app.layoutManager().connect("layoutChanged(int)", self.onLayoutChanged)
         self._onStudyChanged()
 
     def _setIcons(self) -> None:
@@ -147,16 +149,30 @@ class Panel:
 
     def onSceneEndClose(self, shown: bool) -> None:
         """A new scene; ``shown`` says whether the module is the one on the screen."""
-        self._scanId = ""
+        self._scanId = self._scanBefore = ""
         if shown:
             self.annotate.editor.takeUp()
             self.bind()
         self.refresh()
 
+    def onSceneStartImport(self) -> None:
+        """While nodes come, selectors list none of them, and parameters may be half read."""
+        scan = self.state.scan
+        self._scanBefore = scan.GetID() if scan is not None else ""
+        self.unbind()
+
+    def onLayoutChanged(self, _layout: int) -> None:
+        """Views that a new layout brings are empty, and the segment editor does not fill them here."""
+        scan = self.state.scan
+        for widget in _sliceWidgets() if scan is not None else []:
+            if not widget.mrmlSliceCompositeNode().GetBackgroundVolumeID():
+                widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
+                widget.sliceLogic().FitSliceToAll()
+
     def onSceneEndImport(self, shown: bool) -> None:
         """A saved scene was loaded: show what it holds."""
         if shown:
-            self.unbind()
+            self._keepScan()
             self.bind(isLoaded=True)
             if self.state.scan is not None:  # a scene may have been added to another one, with its overlays
                 roles.showOnly(self.state.scan)
@@ -164,6 +180,13 @@ class Panel:
             # The editor's selectors follow the scene only after this event, and then may choose by themselves.
             qt.QTimer.singleShot(0, self._editAgain)
         self.refresh()
+
+    def _keepScan(self) -> None:
+        """A scene that was added to another one, and in which no CT was chosen, takes no choice away."""
+        parameters = DGSTSegmentParameters(self.logic.getParameterNode())
+        before = slicer.mrmlScene.GetNodeByID(self._scanBefore)
+        if parameters.inputVolume is None and before is not None:
+            parameters.inputVolume = before
 
     def _editAgain(self) -> None:
         if self.state.parameters is not None:
@@ -188,6 +211,8 @@ class Panel:
 
     def cleanup(self) -> None:
         """The panel ends: the module is reloaded, or Slicer quits. A run in its middle can be resumed."""
+        if slicer.app.layoutManager() is not None:  # it goes first when Slicer quits
+            slicer.app.layoutManager().disconnect("layoutChanged(int)", self.onLayoutChanged)
         self.shortcuts.disable()
         self.annotate.release()
         self.unbind()
@@ -242,7 +267,7 @@ class Panel:
         if prediction.scan is not parameters.inputVolume:
             prediction.node.GetDisplayNode().SetVisibility(False)
             return
-        if parameters.shown != "both":
+        if parameters.shown != roles.BOTH:
             parameters.shown = prediction.role
         if self.state.parameters is None:
             return  # another module is on the screen; this is shown when the user comes back
@@ -284,14 +309,27 @@ class Panel:
         self.refresh()
 
 
-def _isInViews(scan) -> bool:
-    """Whether every slice view of the layout shows it."""
+def _sliceWidgets() -> list:
+    """Those of the layout; the manager keeps what earlier layouts had."""
     manager = slicer.app.layoutManager()
-    composites = [manager.sliceWidget(name).mrmlSliceCompositeNode() for name in manager.sliceViewNames()]
-    return all(composite.GetBackgroundVolumeID() == scan.GetID() for composite in composites)
+    widgets = [manager.sliceWidget(name) for name in manager.sliceViewNames()]
+    return [widget for widget in widgets if widget.mrmlSliceNode().IsMappedInLayout()]
+
+
+def _isInViews(scan) -> bool:
+    """Whether a slice view of the layout shows it; what the others show, the user may have put there."""
+    composites = [widget.mrmlSliceCompositeNode() for widget in _sliceWidgets()]
+    return any(
+        scan.GetID() in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
+        for composite in composites
+    )
 
 
 def _firstScan():
-    """The first scalar volume of the scene; labelmaps are scalar volumes too, but no scans."""
-    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return next((node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
+    """What the red view shows, else the first scalar volume of the scene, which may be a scout or a PET."""
+    manager = slicer.app.layoutManager()  # None where Slicer runs without a window
+    red = manager.sliceWidget("Red") if manager is not None else None
+    shown = red.mrmlSliceCompositeNode().GetBackgroundVolumeID() if red is not None else None
+    volumes = [slicer.mrmlScene.GetNodeByID(shown or ""), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    # Labelmaps are scalar volumes too, but no scans.
+    return next((node for node in volumes if node and node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)

@@ -48,6 +48,8 @@ def _set_exec(cls: type, function: Callable) -> None:
 def _answered_box(box: Box, show: Callable):
     """What was pressed: a member of StandardButton where it is one of those."""
     text = "\n".join(part for part in (box.text, box.informativeText) if part)
+    if QtGui.QGuiApplication.overrideCursor() is not None:
+        raise answers.UnexpectedQuestion(f"asked under an hourglass: {text!r}")
     choices = [b for b in box.buttons() if box.buttonRole(b) != Box.ButtonRole.ActionRole]
     if len(choices) <= 1 and not by_hand():
         answers.tell(text)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 from . import answers
@@ -23,6 +24,8 @@ def install(slicer, qt, ctk) -> None:
     WIDGET_CLASSES.update({name: cls for name, cls in vars(ctk).items() if isinstance(cls, type)})
     for name in ("infoDisplay", "warningDisplay", "errorDisplay"):
         setattr(util, name, _recorded(getattr(util, name)))
+    if hasattr(util, "_temporaryNormalCursor"):  # of July 2026: older ones ask under the hourglass that a module set
+        util._temporaryNormalCursor = contextlib.nullcontext
     util.pip_install = util.pip_uninstall = _install_nothing
 
 

@@ -135,8 +135,10 @@ class qMRMLLayoutManager(qt.QObject):
         self._arrangement = splitter = qt.QSplitter()
         splitter.addWidget(self._built(description))
         self._column.addWidget(splitter)
-        for widget in self._widgets.values():
-            widget.setVisible(widget.parent() is not self._viewport)
+        for node_id, widget in self._widgets.items():
+            is_shown = widget.parent() is not self._viewport
+            widget.setVisible(is_shown)
+            self._scene.GetNodeByID(node_id).SetMappedInLayout(is_shown)
         self.layoutChanged.emit({"int": self._shown, "": None})
 
     def _built(self, element):

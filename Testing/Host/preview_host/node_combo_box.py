@@ -63,7 +63,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._scene_tags: list[int] = []
         self._named: list[tuple[object, int]] = []
         self._attributes: dict[str, dict[str, str | None]] = {}
-        self._current_id = ""
+        self._current_id, self._listed = "", []
         self._combo = qt.QComboBox(self)
         self._combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
         self._combo.connect("activated(int)", self._chosen)
@@ -95,8 +95,9 @@ class qMRMLNodeComboBox(qt.QWidget):
         self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node else "")
 
     def setCurrentNodeID(self, nodeID: str) -> None:
-        """Select by ID; what is not listed selects nothing."""
-        listed = [node.GetID() for node in self._nodes()]
+        """Select by ID; what is not listed selects nothing, as a node that comes while a scene is imported."""
+        isImporting = self._scene is not None and self._scene.IsImporting()
+        listed = self._listed if isImporting else [node.GetID() for node in self._nodes()]
         self._select(nodeID if nodeID in listed else "")
 
     currentNodeID = property(lambda self: self._current_id, setCurrentNodeID)
@@ -170,7 +171,7 @@ class qMRMLNodeComboBox(qt.QWidget):
             node.RemoveObserver(tag)
         self._named = [(node, observe(self, node, "ModifiedEvent", self._show_names)) for node in nodes]
         self.setEnabled(self._scene is not None)
-        listed = [node.GetID() for node in nodes]
+        listed = self._listed = [node.GetID() for node in nodes]
         if self._current_id in listed or (self.noneEnabled and not self._current_id):
             self._show(nodes)
         else:

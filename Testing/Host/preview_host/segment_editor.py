@@ -14,6 +14,7 @@ from .effects import EFFECTS, Effect
 from .observing import observe
 from .pythonqt_signals import HostSignal
 from .segment_editor_form import SegmentEditorForm
+from .segment_editor_keys import SegmentEditorKeys
 from .segment_editor_options import SegmentEditorOptions
 from .view_observations import ViewObservations
 
@@ -39,6 +40,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._order, self._unordered, self._columns, self._read_only = list(EFFECT_ORDER), True, 2, False
         self._auto_show = True
         self._observations = ViewObservations(self._handle)
+        self._keys = SegmentEditorKeys(self)
         self._updating = False
         self._form = SegmentEditorForm(self)
         self._connect_form()
@@ -218,10 +220,12 @@ class qMRMLSegmentEditorWidget(SegmentEditorOptions):
         self._logic.Redo()
 
     def installKeyboardShortcuts(self, parent=None) -> None:
-        """Nothing here: the keys of effects stay Slicer's."""
+        """Give the editor its keys; for the ``enter`` of a module."""
+        self._keys.install(parent)
 
     def uninstallKeyboardShortcuts(self) -> None:
-        """Nothing here."""
+        """Take them away; for the ``exit`` of a module."""
+        self._keys.uninstall()
 
     # looks
 

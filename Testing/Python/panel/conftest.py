@@ -148,6 +148,12 @@ def mark(logic, scan, mask):
     return id_
 
 
+def save_as(ui, kind):
+    """Save the findings by the entry of the button's menu that begins so."""
+    actions = [action for action in ui.exportSegmentationButton.menu().actions() if action.visible]
+    next(action for action in actions if action.text.startswith(kind)).trigger()
+
+
 def stored_marks(logic):
     """How many nodes are marked in each case of the training set."""
     return [case.marked for case in logic.trainingSet.cases()]

@@ -8,7 +8,7 @@ import pytest
 from DGSTSegmentLib.training.case import read_case
 
 from ..conftest import tiny_case
-from .conftest import ball, mark, open_scan, until
+from .conftest import ball, mark, open_scan, press, until
 
 
 def test_a_new_lymph_node_has_the_terminology_and_arms_a_ball_that_sticks_to_soft_tissue(ui, panel, scan):
@@ -229,3 +229,21 @@ def test_a_box_is_seen_again_with_its_scan_and_not_replaced_unasked(host, panel,
     answers.give("OK")
     ui.placeBoxButton.click()
     assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is not first
+
+
+def test_keys_undo_while_the_module_is_shown_and_clash_with_no_key_of_the_review(host, panel, ui, logic, scan):
+    from preview_host import segment_editor_keys as keys
+
+    from DGSTSegmentLib.panel import bridge, roles
+
+    ui.newNodeButton.click()
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    host.leave()
+    press(host, "z")
+    assert len(bridge.segmentIds(annotation)) == 1
+    host.enter()
+    press(host, "z")
+    assert bridge.segmentIds(annotation) == []
+    press(host, "y")
+    assert len(bridge.segmentIds(annotation)) == 1
+    assert not set(panel.shortcuts._shortcuts) & {*keys.UNDO, *keys.REDO, *keys.SEGMENTS, "I"}

@@ -110,3 +110,24 @@ def test_without_that_extension_the_user_is_told_to_install_it(wanted, installed
     answers.give("OK")
     assert not dependencies.ensure()
     assert any("extension PyTorch" in text for text in answers.shown)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "arm64"])
+def test_slicers_mac_package_for_intel_says_what_it_cannot_do_before_it_asks_anything(
+    wanted, installed, monkeypatch, machine
+):
+    import platform
+
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import dependencies
+
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    wanted("torch>=99", "no-such-package>=1")
+    if machine == "arm64":
+        answers.give("Cancel")
+    assert not dependencies.ensure()
+    assert installed == [] and bool(answers.asked) == (machine == "arm64")
+    said = [text for text in answers.shown if "Intel" in text and "99" in text and "arm64" in text]
+    assert bool(said) == (machine == "x86_64")

@@ -12,7 +12,7 @@ import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 
-from .conftest import balls, predicted
+from .conftest import balls, predicted, save_as
 
 
 @pytest.fixture
@@ -73,27 +73,25 @@ def test_the_findings_shown_go_into_the_file_that_was_asked_for(found, panel, ui
     ui.rejectButton.click()
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     answers.give(str(tmp_path / "mine.dcm"))
-    ui.exportSegmentationButton.click()
+    save_as(ui, "DICOM")
     assert (tmp_path / "mine.dcm").read_bytes() == b"DICM"
     assert plugin == [2], "three findings, one of them rejected"
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
 
 
-def test_a_scan_that_did_not_come_from_dicom_is_refused_in_a_sentence(found, ui, plugin, tmp_path):
+def test_a_scan_that_did_not_come_from_dicom_is_refused_in_a_sentence(plugin, found, ui, tmp_path):
     from preview_host import answers
 
-    answers.give(str(tmp_path / "mine.dcm"))
-    ui.exportSegmentationButton.click()
+    answers.give(str(tmp_path / "mine"))
+    save_as(ui, "DICOM")
     assert any("was not loaded from DICOM" in text for text in answers.shown)
     assert list(tmp_path.glob("*.dcm")) == []
 
 
-def test_without_the_plugin_dicom_is_neither_offered_nor_written(found, ui, tmp_path):
-    from preview_host import answers
-
+def test_without_the_plugin_dicom_is_neither_offered_nor_written(found, panel, ui, tmp_path, refusal):
     from DGSTSegmentLib.panel import export
 
     assert not export.canWriteDicom()
-    answers.give(str(tmp_path / "mine.dcm"))
-    ui.exportSegmentationButton.click()
-    assert any("no segmentation that can be written" in text for text in answers.shown)
+    assert [a.text for a in ui.exportSegmentationButton.menu().actions() if a.visible and "DICOM" in a.text] == []
+    with pytest.raises(refusal, match="no segmentation that can be written"):
+        export.saveSegmentation(panel.review.review.prediction, [1], tmp_path / "mine.dcm")

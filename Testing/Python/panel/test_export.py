@@ -9,7 +9,7 @@ import pytest
 
 from DGSTSegmentLib.imaging.files import read_segmentation
 
-from .conftest import press
+from .conftest import press, save_as
 
 
 def test_a_proposed_name_is_one_that_every_system_takes():
@@ -18,14 +18,14 @@ def test_a_proposed_name_is_one_that_every_system_takes():
     assert proposedName("4: Thorax/Abdomen 1.0", "findings.csv") == "4-Thorax-Abdomen-1.0-findings.csv"
 
 
-@pytest.mark.parametrize("name", ["found.seg.nrrd", "found.nii.gz"])
-def test_findings_are_saved_where_they_lie(review, ui, tmp_path, name):
+@pytest.mark.parametrize(("kind", "name"), [("Slicer", "found.seg.nrrd"), ("NIfTI", "found.nii.gz")])
+def test_findings_are_saved_where_they_lie(review, ui, tmp_path, kind, name):
     from preview_host import answers
 
     from DGSTSegmentLib.panel import bridge
 
     answers.give(str(tmp_path / name))
-    ui.exportSegmentationButton.click()
+    save_as(ui, kind)
     saved = read_segmentation(tmp_path / name)
     scan = review.review.scan
     geometry = bridge.geometryOf(scan)
@@ -76,9 +76,40 @@ def test_the_table_is_saved_with_units_and_decisions(host, review, ui, tmp_path)
 def test_a_file_that_cannot_be_written_is_said_in_a_sentence(review, ui, tmp_path):
     from preview_host import answers
 
-    answers.give(str(tmp_path / "nowhere" / "t.csv"), str(tmp_path / "t.stl"))
+    answers.give(str(tmp_path / "nowhere" / "t.csv"), str(tmp_path / "no" / "t.seg.nrrd"))
     ui.exportFindingsButton.click()
-    ui.exportSegmentationButton.click()
-    assert any("could not be written" in text for text in answers.shown)
-    assert any("no segmentation that can be written" in text for text in answers.shown)
+    save_as(ui, "Slicer")
+    assert sum("could not be written" in text for text in answers.shown) == 2
     assert list(tmp_path.glob("t*")) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "ending", "saved"),
+    [
+        ("x", ".seg.nrrd", "x.seg.nrrd"),
+        ("x.nrrd", ".seg.nrrd", "x.seg.nrrd"),
+        ("x.SEG.NRRD", ".seg.nrrd", "x.seg.nrrd"),
+        ("x.seg.nrrd", ".nii.gz", "x.nii.gz"),
+        ("x.gz", ".nii.gz", "x.nii.gz"),
+        ("CT 1.2", ".nii.gz", "CT 1.2.nii.gz"),
+        ("x.nii.gz", ".dcm", "x.dcm"),
+        ("x.html", ".html", "x.html"),
+    ],
+)
+def test_a_file_has_the_ending_of_the_format_that_was_chosen(typed, ending, saved):
+    from pathlib import Path
+
+    from DGSTSegmentLib.panel.export import withEnding
+
+    assert withEnding(Path("folder") / typed, ending) == Path("folder") / saved
+
+
+def test_a_file_that_the_dialog_did_not_ask_about_is_not_replaced_unasked(review, ui, tmp_path):
+    from preview_host import answers
+
+    there = tmp_path / "found.nii.gz"
+    there.write_bytes(b"mine")
+    for answer in ("Cancel", "OK"):
+        answers.give(str(tmp_path / "found"), answer)
+        save_as(ui, "NIfTI")
+        assert "exists already" in answers.asked[-1] and (there.read_bytes() == b"mine") == (answer == "Cancel")

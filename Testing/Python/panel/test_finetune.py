@@ -238,6 +238,61 @@ def test_cancel_asks_and_leaves_nothing(host, panel, ui, logic, cases, tiny_base
     assert ui.startButton.isVisibleTo(ui.finetuneSection)
 
 
+@pytest.fixture
+def stuck(host, logic, monkeypatch):
+    """Call it, and the engine hears nothing any more; a user waits for it a moment only."""
+    import os
+    import signal
+
+    from DGSTSegmentLib.panel import endnow
+
+    if not hasattr(signal, "SIGSTOP"):
+        pytest.skip("processes are not stopped on this system")
+    monkeypatch.setattr(endnow, "PATIENCE_MSEC", 50)
+    return lambda: os.kill(logic.engine.pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("way", ["cancelButton", "stopAndKeepButton"])
+def test_an_engine_that_does_not_listen_can_be_ended(host, panel, ui, logic, cases, tiny_base, stuck, way):
+    from preview_host import answers
+
+    start(ui, 100000)
+    until(host, lambda: trained(panel) >= 3 and any((logic.study.folder / "runs" / "0001").glob("checkpoint*")))
+    usual = ui.cancelButton.text
+    stuck()
+    answers.give("Yes")
+    getattr(ui, way).click()
+    assert not ui.cancelButton.enabled
+    until(host, lambda: ui.cancelButton.enabled)
+    assert ui.cancelButton.text == "End now" and logic.engine.busy
+    if way == "stopAndKeepButton":
+        assert not answers.asked
+    else:
+        assert len(answers.asked) == 1
+    ui.cancelButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert len(answers.asked) == len(answers.shown) == 1 and "The engine was ended" in answers.shown[0]
+    assert ("dropped" in answers.shown[0], len(logic.study.runs())) == (
+        (True, 0) if way == "cancelButton" else (False, 1)
+    )
+    assert ("Resume" in answers.shown[0]) == (way == "stopAndKeepButton")
+    assert ui.cancelButton.text == usual and ui.startButton.isVisibleTo(ui.finetuneSection)
+
+
+def test_a_search_by_an_engine_that_does_not_listen_can_be_ended(host, panel, ui, logic, scan, tiny_models, stuck):
+    from preview_host import answers
+
+    logic.describe(logic.models.current.spec).wait(60)
+    ui.findButton.click()
+    stuck()
+    ui.stopFindingButton.click()
+    until(host, lambda: ui.stopFindingButton.text == "End now" or not logic.engine.busy)
+    ui.stopFindingButton.click()
+    until(host, lambda: not logic.engine.busy)
+    assert "The engine was ended; nothing was changed" in answers.shown[0] and ui.findButton.enabled
+    assert not ui.findProgressWidget.isVisibleTo(ui.scanSection) and ui.stopFindingButton.text != "End now"
+
+
 def test_resuming_a_kept_run_makes_a_new_version_and_leaves_the_kept_one_as_it_is(
     host, panel, ui, logic, cases, tiny_base
 ):
@@ -368,6 +423,17 @@ def test_the_scan_may_go_and_the_scene_close_while_the_model_learns(host, panel,
     until(host, lambda: panel.finetune.finishedRun is not None)
     assert ui.resultFrame.isVisibleTo(ui.finetuneSection)
     assert len(logic.study.runs()) == 1
+
+
+def test_the_end_of_a_run_is_told_while_another_module_is_shown(host, panel, ui, logic, cases, tiny_base, monkeypatch):
+    import slicer
+
+    said = []
+    start(ui, 3)
+    host.leave()
+    monkeypatch.setattr(slicer.util, "showStatusMessage", lambda message, duration=0: said.append(message))
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    assert any("the fine-tuning has ended" in message for message in said)
 
 
 def test_a_module_reloaded_during_a_run_offers_to_resume_it(host, panel, ui, logic, cases, tiny_base):

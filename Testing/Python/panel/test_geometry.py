@@ -69,6 +69,34 @@ def test_what_is_marked_is_read_from_shared_labelmaps_as_from_single_segments(wi
     np.testing.assert_array_equal(bridge.unionMask(annotation, cut), rest[2:12, 2:16, 3:20])
 
 
+def test_each_labelmap_is_gone_through_once_however_many_nodes_are_marked_in_it(logic, volume, monkeypatch):
+    from scipy import ndimage
+
+    from DGSTSegmentLib.panel import bridge, casestate, roles
+
+    scan = bridge.addVolume(volume, "scan")
+    masks = []
+    for first in range(1, 11):
+        mask = np.zeros(SHAPE, bool)
+        mask[first : first + 2, first : first + 3, 2 * first : 2 * first + 2] = True
+        masks.append(mask)
+    ids = [mark(logic, scan, mask) for mask in [*masks, np.zeros(SHAPE, bool)]]
+    annotation, passes, finding = roles.nodeOf(scan, roles.ANNOTATION), [], ndimage.find_objects
+    monkeypatch.setattr(ndimage, "find_objects", lambda *args: passes.append(1) or finding(*args))
+    name = "Binary labelmap"
+    layers = annotation.GetSegmentation().GetNumberOfLayers(name)
+    assert bridge.countMarked(annotation) == 10
+    casestate.digestOf(scan)
+    assert len(passes) <= 2 * layers < 2 * len(masks)
+    found = {}
+    for id_, tight, first in bridge.tightMasks(annotation, scan):
+        found[id_] = np.zeros(SHAPE, bool)
+        found[id_][tuple(slice(low, low + n) for low, n in zip(first, tight.shape, strict=True))] = tight
+    assert list(found) == ids[:10]
+    for id_, mask in zip(ids, masks, strict=False):
+        np.testing.assert_array_equal(found[id_], mask)
+
+
 def test_findings_become_segments_voxel_for_voxel(widget, volume, nodes):
     from DGSTSegmentLib.panel import bridge, prediction, roles
 
@@ -79,6 +107,29 @@ def test_findings_become_segments_voxel_for_voxel(widget, volume, nodes):
     for item in made.findings():
         mask = bridge.segmentMask(made.node, item.segmentId, scan)
         np.testing.assert_array_equal(mask, found.instances.array == item.number)
+
+
+def test_findings_are_seen_in_3d_by_the_surfaces_that_slicer_would_make(widget, volume, nodes):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge, prediction, roles
+
+    def surfaces(node):
+        name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        ids = bridge.segmentIds(node)
+        return [node.GetSegmentation().GetSegment(id_).GetRepresentation(name) for id_ in ids]
+
+    scan = bridge.addVolume(volume, "scan")
+    found = measure(nodes, volume)
+    items = [item.to_json() for item in found.items]
+    made = prediction.makePrediction(scan, roles.BEFORE, found.instances, items, "starter", "Starter", "x")
+    ours = surfaces(made.node)
+    alike = roles.makeNode(scan, roles.AFTER, "by Slicer")
+    bridge.importNumbers(found.instances, alike, scan, [item.number for item in found.items])
+    alike.CreateClosedSurfaceRepresentation()
+    for one, other in zip(ours, surfaces(alike), strict=True):
+        assert one.GetNumberOfPolys() == other.GetNumberOfPolys() > 0
+        np.testing.assert_allclose(one.GetBounds(), other.GetBounds(), atol=1e-3)
 
 
 def test_looking_at_segments_leaves_nothing_in_the_scene(logic, volume, nodes):
@@ -95,7 +146,7 @@ def test_looking_at_segments_leaves_nothing_in_the_scene(logic, volume, nodes):
     np.testing.assert_array_equal(bridge.numbersOf(annotation, ids[::-1], scan) == 1, nodes.array == 2)
     bridge.segmentMask(annotation, ids[0], scan)
     bridge.unionMask(annotation, scan)
-    bridge.importNumbers(nodes, roles.makeNode(scan, roles.REJECTED, "x"), scan)
+    bridge.importNumbers(nodes, roles.makeNode(scan, roles.REJECTED, "x"), scan, [1, 2, 3])
     assert slicer.mrmlScene.GetNumberOfNodes() <= before + 2, "the new segmentation and its display, nothing else"
 
 

@@ -145,6 +145,28 @@ def test_taking_a_rejection_back_leaves_its_neighbours_rejected(host, panel, rev
     assert bridge.segmentMask(node, left, again.scan).sum() >= 15
 
 
+@pytest.mark.parametrize("answer", ["Cancel", "OK"])
+def test_other_voxels_than_the_stored_ones_are_asked_about(ui, logic, scan, answer):
+    """As where a sequence shows another frame in the volume's place, or a filter wrote into it."""
+    import slicer
+    from preview_host import answers
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    stored = logic.trainingSet.cases()[0].image
+    scan.GetImageData().Modified()
+    assert not logic.trainingSet.isOtherImage(scan), "touched, and the same"
+    slicer.util.arrayFromVolume(scan)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(scan)
+    mark(logic, scan, ball())
+    answers.give(answer)
+    ui.addCaseButton.setEnabled(True)
+    ui.addCaseButton.click()
+    assert "voxels of Tiny scan are others" in answers.asked[0]
+    assert (logic.trainingSet.cases()[0].image == stored) == (answer == "Cancel")
+    assert stored_marks(logic) == ([1] if answer == "Cancel" else [2])
+
+
 def test_a_run_that_has_ended_is_not_cancelled_away(host, logic, scan, tiny_models):
     mark(logic, scan, ball())
     logic.addToTrainingSet(scan)

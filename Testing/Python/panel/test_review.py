@@ -357,6 +357,20 @@ def test_the_overlay_is_seen_and_outline_only_leaves_the_inside_free(host, revie
     assert ((picture[..., 0] - picture[..., 2]) > 60).any(), "the outline itself is there"
 
 
+def test_findings_are_seen_in_the_3d_view(host, review):
+    import slicer
+    from preview_host.probes import pixels
+
+    def orange():
+        slicer.app.layoutManager().resetThreeDViews()
+        picture = pixels("3D").astype(int)
+        return int((picture[..., 0] - picture[..., 2] > 60).sum())
+
+    assert orange() > 100
+    review.review.prediction.node.GetDisplayNode().SetVisibility(False)
+    assert orange() < 10
+
+
 def test_the_opacity_slider_dims_the_fill(host, review, ui):
     display = review.review.prediction.node.GetDisplayNode()
     ui.opacitySlider.value = 0.8

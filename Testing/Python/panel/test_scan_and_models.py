@@ -72,6 +72,22 @@ def test_before_and_after_are_kept_side_by_side_and_shown_as_chosen(host, panel,
     assert shown == {"after": (True, False), "before": (False, True), "both": (True, True)}
 
 
+def test_slicer_says_that_it_is_busy_while_findings_are_put_into_the_scene(host, panel, scan, tiny_models, monkeypatch):
+    import qt
+
+    from DGSTSegmentLib.panel import logic, prediction
+
+    cursors = []
+
+    def made(*args):
+        cursors.append(qt.QApplication.overrideCursor())
+        return prediction.makePrediction(*args)
+
+    monkeypatch.setattr(logic, "makePrediction", made)
+    find(host, panel)
+    assert cursors[0] is not None and qt.QApplication.overrideCursor() is None
+
+
 def test_two_scans_keep_their_own_predictions(host, panel, ui, scan, tiny_models):
     first = find(host, panel)
     other = open_scan(panel, host, tiny_case(1)[0], "Other scan")

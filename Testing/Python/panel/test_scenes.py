@@ -167,3 +167,67 @@ def test_what_is_saved_is_known_again_in_another_scene(host, panel, ui, logic, s
     annotation.SetAndObserveTransformNodeID(None)
     mark(logic, panel.state.scan, np.roll(ball(), 6, axis=0))
     assert logic.trainingSet.hasChanges(panel.state.scan)
+
+
+def test_the_scan_in_the_red_view_is_taken_first_not_the_first_of_the_scene(host, panel, ui):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+
+    host.leave()
+    bridge.addVolume(tiny_case(0)[0], "Scout")
+    ct = bridge.addVolume(tiny_case(1)[0], "CT")
+    slicer.util.setSliceViewerLayers(background=ct)
+    host.enter()
+    assert panel.state.scan is ct
+
+
+def test_a_view_that_the_user_gave_another_volume_keeps_it_when_the_module_is_entered_again(host, panel, ui, scan):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge
+
+    ui.newNodeButton.click()
+    host.leave()
+    pet = bridge.addVolume(tiny_case(1)[0], "PET")
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    green.SetBackgroundVolumeID(pet.GetID())
+    host.enter()
+    host.process_events()
+    assert panel.state.scan is scan and green.GetBackgroundVolumeID() == pet.GetID()
+
+
+def test_views_that_a_new_layout_brings_show_the_scan(host, panel, ui, scan):
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    old = manager.layout
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
+    host.process_events()
+    shown = {
+        manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in manager.sliceViewNames()
+    }
+    manager.setLayout(old)
+    assert len(manager.sliceViewNames()) > 3 and shown == {scan.GetID()}
+
+
+@pytest.mark.parametrize("saved", ["a choice", "no choice", "no parameters"])
+def test_a_scene_that_is_added_leaves_the_panel_with_a_choice_of_the_users(host, panel, ui, logic, tmp_path, saved):
+    import slicer
+
+    if saved == "a choice":
+        open_scan(panel, host, tiny_case(0)[0], "Scout")
+        open_scan(panel, host, tiny_case(1)[0], "Chosen in the scene")
+    path = str(tmp_path / "scene.mrb")
+    if saved == "no parameters":
+        slicer.mrmlScene.RemoveNode(logic.getParameterNode())
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    open_scan(panel, host, tiny_case(0)[0], "First")
+    chosen = open_scan(panel, host, tiny_case(1)[0], "Chosen here")
+    slicer.util.setSliceViewerLayers(background=slicer.util.getNode("First"))
+    assert panel.state.scan is chosen
+    slicer.util.loadScene(path, {"clear": False})
+    host.process_events()
+    wanted = "Chosen in the scene" if saved == "a choice" else "Chosen here"
+    assert panel.state.scan.GetName() == wanted and ui.inputVolumeSelector.currentNode() is panel.state.scan

@@ -10,7 +10,7 @@ import pytest
 from DGSTSegmentLib.imaging.files import read_segmentation
 from DGSTSegmentLib.imaging.phantoms import make_phantom
 
-from .conftest import find, press, until
+from .conftest import find, press, save_as, until
 
 SEED = 7
 STEPS = 4
@@ -113,7 +113,7 @@ def test_from_an_open_ct_to_reviewed_findings(host, panel, ui, logic, phantom, t
 
     # 7. findings are saved
     answers.give(str(tmp_path / "found.seg.nrrd"), str(tmp_path / "found.csv"), str(tmp_path / "report.html"))
-    ui.exportSegmentationButton.click()
+    save_as(ui, "Slicer")
     ui.exportFindingsButton.click()
     ui.exportReportButton.click()
     numbers = panel.review.table.numbers

@@ -1,0 +1,42 @@
+"""Surfaces of findings for the 3D view, made one by one from the few voxels around each.
+
+Slicer's own conversion walks through the whole labelmap that all segments share, once for each of them: half a minute
+for forty findings in a large CT. Its joint smoothing takes half of that, and leaves points without polygons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import slicer
+
+from ..imaging.finding import Box
+from ..imaging.geometry import Geometry
+from . import bridge
+
+
+def makeSurfaces(segmentationNode, placed: Iterable[tuple[str, np.ndarray, Box]], geometry: Geometry) -> None:
+    """Give segments the closed surfaces that Slicer would make of them.
+
+    Args:
+        segmentationNode: holds the segments.
+        placed: each segment's id, the bool voxels of its box, and where the box lies in a grid of ``geometry``.
+        geometry: of the grid.
+    """
+    names = slicer.vtkSegmentationConverter
+    labelmap, surface = (
+        names.GetSegmentationBinaryLabelmapRepresentationName(),
+        names.GetSegmentationClosedSurfaceRepresentationName(),
+    )
+    alone = slicer.vtkSegmentation()
+    alone.SetSourceRepresentationName(labelmap)
+    for id_, mask, box in placed:
+        segment = slicer.vtkSegment()
+        segment.AddRepresentation(labelmap, bridge.orientedImage(mask.astype(np.uint8), geometry, box))
+        alone.AddSegment(segment, id_)
+    alone.CreateRepresentation(surface)
+    segmentation = segmentationNode.GetSegmentation()
+    for id_ in (alone.GetNthSegmentID(n) for n in range(alone.GetNumberOfSegments())):
+        segmentation.GetSegment(id_).AddRepresentation(surface, alone.GetSegment(id_).GetRepresentation(surface))
+    segmentation.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)
