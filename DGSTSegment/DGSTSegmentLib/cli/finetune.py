@@ -9,7 +9,7 @@ from typing import Any
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles
-from ..training.request import REQUEST_FILE, stored_request
+from ..training.request import REQUEST_FILE, stored_request, stored_settings
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
 from .describe import measured_line
 from .engine import ask
@@ -113,7 +113,7 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
         InputError: there is no run, or an option says something else than the run's request.
     """
     try:
-        stored = stored_request(options.out)
+        stored, settings = stored_request(options.out), stored_settings(options.out)
     except FileNotFoundError as error:
         raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
     asked = given_fields(options)
@@ -126,10 +126,11 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
             "the cases to go on with it, or begin a new run in another folder."
         )
     for name, value in asked.items():
-        if stored.get(name) != value:
+        now = settings.get(name, stored.get(name))
+        if value not in (now, stored.get(name)):
             raise InputError(
-                f"The run in {options.out} has {name} {stored.get(name)}, not {value}; leave out the option to go on "
-                "with it, or begin a new run in another folder."
+                f"The run in {options.out} has {name} {now}, not {value}; leave out the option to go on with it, or "
+                "begin a new run in another folder."
             )
     return {**stored, "out": str(Path(options.out).absolute())}
 

@@ -86,10 +86,7 @@ class Conversation:
                 failed = self._pending.pop(request.id)
                 problem = _unreachable(error)
             else:
-                if self._transport is not None:  # else its end, which came at once, has been reported
-                    # A process that takes no more is ending: its end, once heard, fails this request and says why.
-                    with contextlib.suppress(OSError):
-                        self._transport.send(request.to_line())
+                self._send(request)
                 return request.id
         failed.on_done(problem)
         return request.id
@@ -176,12 +173,19 @@ class Conversation:
                 return
             try:
                 self._start()
-                for request in waiting:
-                    self._transport.send(request.to_line())
-                return
             except OSError as error:
                 problem = _unreachable(error)
+            else:
+                for request in waiting:
+                    self._send(request)
+                return
         self._fail_all(problem)
+
+    def _send(self, request: Request) -> None:
+        """Send to the engine that was just started, or to one that may be ending: its end, once heard, says why."""
+        if self._transport is not None:  # else its end, which came at once, has been reported
+            with contextlib.suppress(OSError):
+                self._transport.send(request.to_line())
 
     def _hear_end(self, transport: Transport, end: Exit) -> None:
         with self._lock:

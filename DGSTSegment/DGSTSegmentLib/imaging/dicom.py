@@ -81,7 +81,7 @@ def _files_of_the_ct_series(folder: Path, openable: Path) -> tuple[str, ...]:
         uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(openable), uid)
         for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(openable))
     }
-    headers = {uid: _header(files[0]) for uid, files in every.items()}
+    headers = {uid: _header(folder, files[0]) for uid, files in every.items()}
     of_ct = [uid for uid, header in headers.items() if header.get(_MODALITY) == "CT"]
     if not of_ct:
         others = sorted({header.get(_MODALITY, "unknown") for header in headers.values()})
@@ -93,14 +93,16 @@ def _files_of_the_ct_series(folder: Path, openable: Path) -> tuple[str, ...]:
     return every[of_ct[0]]
 
 
-def _header(file: str) -> dict[str, str]:
+def _header(folder: Path, file: str) -> dict[str, str]:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(file)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError(f"{file} is no readable DICOM ({itk.reason(error)}); export the series again.") from error
+        raise InputError(
+            f"{folder} holds a file that is no readable DICOM ({itk.reason(error)}); export the series again."
+        ) from error
     return {tag: reader.GetMetaData(tag).strip() for tag in reader.GetMetaDataKeys()}
 
 

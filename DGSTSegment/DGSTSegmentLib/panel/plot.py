@@ -43,6 +43,9 @@ class TrainingPlot:
         The loss of single patches jumps, so the curve shows its running mean.
         """
         if event.get("loss") is not None:
+            if self._points[LOSS] and event["step"] <= self._points[LOSS][-1][0]:  # the training began anew
+                self._points[LOSS], self._smoothed = [], None
+                self._tables[LOSS].GetTable().SetNumberOfRows(0)
             loss, old = float(event["loss"]), self._smoothed
             self._smoothed = loss if old is None else old + _SMOOTHING * (loss - old)
             self._points[LOSS].append((float(event["step"]), self._smoothed))

@@ -172,6 +172,7 @@ class Panel:
     def onSceneEndImport(self, shown: bool) -> None:
         """A saved scene was loaded: show what it holds."""
         if shown:
+            self.unbind()  # the module may have been entered while nodes came
             self._keepScan()
             self.bind(isLoaded=True)
             if self.state.scan is not None:  # a scene may have been added to another one, with its overlays

@@ -184,9 +184,23 @@ def stored_request(folder: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: no run was begun there.
         InputError: its request cannot be read.
     """
+    return _stored_run(folder)["request"]
+
+
+def stored_settings(folder: str | os.PathLike) -> dict[str, Any]:
+    """What every resume of the run in ``folder`` uses, such as the precision that ``auto`` came to.
+
+    Raises:
+        FileNotFoundError, InputError: as ``stored_request``.
+    """
+    return _stored_run(folder)["fixed"]
+
+
+def _stored_run(folder: str | os.PathLike) -> dict[str, Any]:
     path = Path(folder) / REQUEST_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["request"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {"request": stored["request"], "fixed": stored["fixed"]}
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

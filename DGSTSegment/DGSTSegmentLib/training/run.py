@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,7 +101,9 @@ class Run:
         """
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # first: it does not fit the new settings
         self.fixed.update(settings)
+        began = (self.folder / REQUEST_FILE).stat()
         self._write_request()
+        os.utime(self.folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))  # it learns what it read then
 
     def _write_request(self) -> None:
         begun = {"request": self.request.to_json(), "fixed": self.fixed, "inputs": self.inputs}

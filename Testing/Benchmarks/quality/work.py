@@ -12,6 +12,7 @@ import torch
 
 from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.training.predict import Predictor
+from DGSTSegmentLib.training.trainer import NothingMoved
 
 from .circumstances import processor_name, training_code
 from .data import Pool
@@ -153,7 +154,7 @@ def do(benchmark: Benchmark, piece: Piece) -> Row:
         else:
             benchmark.rows.append(_tried(benchmark, piece))
         return benchmark.rows.get(piece.key)
-    except Refused as reason:
+    except (Refused, NothingMoved) as reason:
         key = piece.key if piece.key not in benchmark.rows.read() else f"refused/{piece.key}"
         row = {**piece.described(), "key": key, "refused": str(reason), **_circumstances(benchmark)}
         benchmark.rows.append(row)

@@ -79,6 +79,11 @@ def test_resume_needs_no_more_than_the_folder_and_refuses_other_options(dgst, re
     assert "gamma 16, not 5" in sentence
     for more in (["--case", *finetune[4:6]], ["--completeness", "all"]):
         assert "begun with other cases" in refused(*finetune, *more, "--resume")
+    file = tmp_path / "run" / "request.json"
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps({**stored, "fixed": {**stored["fixed"], "batch_size": 1}}))  # as after lack of memory
+    assert dgst(*finetune, "--resume", "--batch-size", "1", "--json").json == first
+    assert "batch_size 1, not 3" in refused(*finetune, "--resume", "--batch-size", "3")
 
 
 @pytest.mark.parametrize(

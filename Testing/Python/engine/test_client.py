@@ -10,7 +10,7 @@ import pytest
 
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.protocol import EngineError
-from DGSTSegmentLib.engine.transport import SubprocessTransport
+from DGSTSegmentLib.engine.transport import Exit, SubprocessTransport
 from DGSTSegmentLib.errors import InputError
 
 PARENT = """
@@ -118,6 +118,27 @@ def test_requests_that_wait_while_the_gpu_fails_are_answered_by_the_next_engine(
     assert jobs[1].result(10)["pid"] not in (pid, None)
     light_client.stop()
     assert jobs[2].result(10) == {"stopped": True}
+
+
+def test_where_no_engine_can_follow_one_whose_gpu_failed_every_request_hears_of_it(light_worker):
+    class Once(SubprocessTransport):
+        """Starts one process; what follows ends before it has begun, as Qt tells of a program that is not there."""
+
+        started = 0
+
+        def start(self, on_line, on_log, on_exit):
+            Once.started += 1
+            if Once.started == 1:
+                super().start(on_line, on_log, on_exit)
+            else:
+                on_exit(Exit(code=1))
+
+    with EngineClient(lambda: Once(light_worker)) as client:
+        jobs = [client.submit("describe", {"model": kind}) for kind in ("gpu fails", "quick")]
+        with pytest.raises(EngineError, match="illegal memory access"):
+            jobs[0].result(10)
+        with pytest.raises(EngineError, match="exit code 1"):
+            jobs[1].result(10)
 
 
 def test_after_each_request_the_gpus_memory_is_there_for_others(light_client):

@@ -193,13 +193,15 @@ def test_only_held_out_scans_are_predicted_once_before_training_and_once_after(r
 
 
 def test_what_only_training_needed_is_gone_when_the_new_model_is_measured(request_for, study):
-    gc.collect()
-    alive = []
+    def optimizers():
+        return [one for one in gc.get_objects() if issubclass(type(one), torch.optim.Optimizer)]
+
+    before, alive = optimizers(), []  # other tests may have left some
 
     def hear(event):
         if event.get("phase") in ("train", "predict") and event["step"]:
-            optimizers = [one for one in gc.get_objects() if issubclass(type(one), torch.optim.Optimizer)]
-            alive.append((event["phase"], len(optimizers) > 0))
+            made = [one for one in optimizers() if not any(one is other for other in before)]
+            alive.append((event["phase"], len(made) > 0))
 
     finetune(request_for(cases=study[:3], holdout=1, steps=1), on_event=hear)
     phases = [moment for n, moment in enumerate(alive) if n == 0 or moment != alive[n - 1]]

@@ -1,6 +1,9 @@
 """Trainings that cannot go on as they were begun: begun anew with other settings, or ended with a sentence."""
 
+import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.remedies import remedy_for
+from DGSTSegmentLib.training.request import REQUEST_FILE
 from DGSTSegmentLib.training.run import Run
 
 from ..conftest import FULL_GPU
@@ -121,6 +125,20 @@ def test_a_step_that_does_not_fit_is_made_of_one_patch_from_the_beginning(reques
     assert [note for note in stopped.notes if "Memory ran out with 3 patches a step" in note]
     assert_same_delta(finetune(request, resume=True), alone)
     assert open_model(request.out).card.strategy["batch_size"] == 1
+
+
+def test_a_run_that_begins_anew_still_says_from_when_its_cases_are(request_for, room_for):
+    request = request_for(batch_size=3)
+    room_for(2)
+    file = Path(request.out) / REQUEST_FILE
+
+    def hear(event):
+        if event.get("phase") == "prepare":
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+
+    finetune(request, on_event=hear)
+    assert json.loads(file.read_text())["fixed"]["batch_size"] == 1
+    assert file.stat().st_mtime == 1_000_000_000
 
 
 def test_where_one_patch_does_not_fit_either_a_sentence_says_what_to_do(request_for, room_for):
