@@ -55,7 +55,8 @@ def curves(summary: Mapping[str, Any]) -> str | None:
         _mark_before(axes, before)
         _label(axes, setting, "source Dice (validation)", "target Dice (validation)")
 
-    return _panels(summary, draw) if before and before["source_dice"] is not None else None
+    drawn = _with_curves(summary)
+    return _panels(drawn, draw) if drawn["settings"] and before and before["source_dice"] is not None else None
 
 
 def tested(summary: Mapping[str, Any]) -> str | None:
@@ -144,6 +145,12 @@ def recalls(summary: Mapping[str, Any]) -> str | None:
         _label(axes, setting, "short axis", "recall (test)")
 
     return _panels(_with_tests(summary), draw)
+
+
+def _with_curves(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary without settings in which a single configuration a strategy was tried so far: no curve."""
+    of_several = [one for one in summary["settings"] if any(len(points) > 1 for points in one["curve"].values())]
+    return {**summary, "settings": of_several}
 
 
 def _with_tests(summary: Mapping[str, Any]) -> dict[str, Any]:
