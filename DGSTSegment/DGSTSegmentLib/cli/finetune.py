@@ -9,7 +9,7 @@ from typing import Any
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles
-from ..training.request import REQUEST_FILE, stored_request, stored_settings
+from ..training.request import REQUEST_FILE, stored_run
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
 from .describe import measured_line
 from .engine import ask
@@ -113,9 +113,10 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
         InputError: there is no run, or an option says something else than the run's request.
     """
     try:
-        stored, settings = stored_request(options.out), stored_settings(options.out)
+        run = stored_run(options.out)
     except FileNotFoundError as error:
         raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
+    stored, settings = run["request"], run["fixed"]
     asked = given_fields(options)
     cases = asked.pop("cases", None)
     if cases is not None and [CaseFiles.from_json(case) for case in cases] != [

@@ -186,9 +186,9 @@ class DGST(torch.optim.Optimizer):
         self._silent.freeze()
         selected = self._take_selected()
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
-        if math.isfinite(norm):
+        self.report = StepReport(norm)
+        if not self.report.skipped:
             self._update(selected, clip_factor(norm, self.max_norm))
-        self.report = StepReport(norm, skipped=not math.isfinite(norm))
         self.param_groups[0]["steps"] += 1
         return loss
 

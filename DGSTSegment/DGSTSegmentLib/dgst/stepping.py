@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,11 +18,14 @@ class StepReport:
 
     Args:
         gradient_norm: global norm of all gradients that count, before clipping; infinite or NaN when one of them is.
-        skipped: nothing moved, because a gradient (or the norm) was not finite.
     """
 
     gradient_norm: float
-    skipped: bool
+
+    @property
+    def skipped(self) -> bool:
+        """Nothing moved, because a gradient (or the norm) was not finite."""
+        return not math.isfinite(self.gradient_norm)
 
 
 def global_norm(norms: Iterable[Tensor]) -> float:

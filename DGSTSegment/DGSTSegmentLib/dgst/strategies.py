@@ -218,11 +218,11 @@ class DenseStrategy(Strategy):
         if self._silent is not None:
             self._silent.freeze()
         norm = global_norm(norms_of(self._moving))
-        if not math.isfinite(norm):
-            return StepReport(norm, skipped=True)
-        clip_(self._moving, clip_factor(norm, self.max_norm))
-        self.optimizer.step()
-        return StepReport(norm, skipped=False)
+        report = StepReport(norm)
+        if not report.skipped:
+            clip_(self._moving, clip_factor(norm, self.max_norm))
+            self.optimizer.step()
+        return report
 
     def finish(self) -> None:
         if self._silent is not None:

@@ -110,6 +110,12 @@ class Conversation:
             transport.kill()
             transport.wait(seconds)
 
+    def kill(self) -> None:
+        """End the engine with everything it started, at once; what is pending fails, saying so."""
+        transport = self._transport
+        if transport is not None:
+            transport.kill()
+
     def _tell(self, name: str, fields: Fields) -> None:
         """Send what needs no answer, to an engine that still listens."""
         with self._lock, contextlib.suppress(OSError):

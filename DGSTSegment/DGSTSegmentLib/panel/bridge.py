@@ -136,12 +136,12 @@ def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
 def tightMasks(segmentationNode, volumeNode) -> Iterator[tuple[str, np.ndarray, tuple[int, ...]]]:
     """Where each segment that holds a voxel lies: its id, the bool voxels of the smallest box around it on the volume's
     grid, and that box's first voxel (k, j, i). Much faster than ``segmentMask`` where they are stored on that grid."""
-    geometry = geometryOf(volumeNode)
-    stored = {} if segmentationNode.GetParentTransformNode() is not None else storedParts(segmentationNode)
+    geometry, isMoved = geometryOf(volumeNode), segmentationNode.GetParentTransformNode() is not None
+    stored = {} if isMoved else storedParts(segmentationNode)
     for id_ in segmentIds(segmentationNode):
         if id_ in stored and _isInside(stored[id_], geometry):
             yield id_, stored[id_].mask, stored[id_].first
-        elif id_ in stored or segmentationNode.GetParentTransformNode() is not None:
+        elif id_ in stored or isMoved:
             mask = segmentMask(segmentationNode, id_, volumeNode)
             if mask.any():
                 spans = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..engine.conversation import Conversation
 from ..engine.session import Session
-from ..engine.transport import Transport, end_process_tree
+from ..engine.transport import Transport
 from ..errors import InputError
 from ..imaging.volume import Volume
 from .signal import Signal
@@ -29,9 +29,7 @@ class EngineSession:
     """
 
     def __init__(self, makeTransport: Callable[[], Transport]):
-        self._makeTransport = makeTransport
-        self._transport: Transport | None = None
-        self._conversation = Conversation(self._newTransport)
+        self._conversation = Conversation(makeTransport)
         self._session: Session | None = None
         self.task: Task | None = None
         self.changed = Signal()
@@ -106,10 +104,7 @@ class EngineSession:
 
     def kill(self) -> None:
         """End the engine's process at once; its task fails, saying so."""
-        if self.pid is not None:
-            end_process_tree(self.pid)
-        elif self._transport is not None:  # it has not said yet that it is there
-            self._transport.kill()
+        self._conversation.kill()
 
     def close(self, seconds: float = 3.0) -> None:
         """End the engine and remove the session's files. A task in its middle fails, with ``closing`` true."""
@@ -119,10 +114,6 @@ class EngineSession:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-    def _newTransport(self) -> Transport:
-        self._transport = self._makeTransport()
-        return self._transport
 
     def _files(self) -> Session:
         if self._session is None:

@@ -184,19 +184,15 @@ def stored_request(folder: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: no run was begun there.
         InputError: its request cannot be read.
     """
-    return _stored_run(folder)["request"]
+    return stored_run(folder)["request"]
 
 
-def stored_settings(folder: str | os.PathLike) -> dict[str, Any]:
-    """What every resume of the run in ``folder`` uses, such as the precision that ``auto`` came to.
+def stored_run(folder: str | os.PathLike) -> dict[str, Any]:
+    """That ``request``, and what every resume uses (``fixed``), such as the precision that ``auto`` came to.
 
     Raises:
         FileNotFoundError, InputError: as ``stored_request``.
     """
-    return _stored_run(folder)["fixed"]
-
-
-def _stored_run(folder: str | os.PathLike) -> dict[str, Any]:
     path = Path(folder) / REQUEST_FILE
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
