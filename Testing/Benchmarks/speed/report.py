@@ -84,12 +84,14 @@ def limit_text(goal: Mapping[str, Any]) -> str:
 
 
 def verdict_text(goal: Mapping[str, Any]) -> str:
-    """``yes``, ``no, by a factor of 1.34`` or ``not measured``."""
+    """``yes``, ``no, by a factor of 1.34``, ``no, by less than 1 %`` or ``not measured``."""
     if goal["met"] is None:
         return "not measured"
     if goal["met"]:
         return "yes"
-    return "no" if goal["distance"] is None else f"no, by a factor of {goal['distance']:.3g}"
+    if goal["distance"] is None:
+        return "no"
+    return "no, by less than 1 %" if goal["distance"] < 1.01 else f"no, by a factor of {goal['distance']:.3g}"
 
 
 def spread_text(estimate: Mapping[str, Any] | None, unit: str = "") -> str:

@@ -29,6 +29,8 @@ THEIRS = ("SGD", "AdamW")
 CONTESTANTS = (*OURS, *THEIRS)
 AGAINST = "SGD"
 GOAL = 0.9
+_KILLED = 9
+"""Number of the signal SIGKILL, which Windows has no name for."""
 MOST_ROUNDS = 3
 """Peaks hardly differ between rounds, and every one is a process that starts anew."""
 
@@ -90,8 +92,8 @@ def _peak_in_a_process(context: Context, subject: Subject, contestant: str) -> f
     answer = _last_line(ended.stdout)
     if ended.returncode == 0 and answer:
         return float(answer["mb"]) if answer["fits"] else None
-    if ended.returncode < 0:
-        # The system ends a process without a word when memory runs out.
+    if ended.returncode == -_KILLED:
+        # So the system ends a process, without a word, when memory runs out.
         return None
     raise RuntimeError(f"Measuring the memory of {contestant} on {subject.name} failed:\n{ended.stderr.strip()}")
 

@@ -15,7 +15,7 @@ from speed.figures import power_text
 from speed.goals import Goal
 from speed.journal import Journal, made_by
 from speed.part import Context, find, row
-from speed.report import csv_text, markdown_table, number_text, write_report
+from speed.report import csv_text, markdown_table, number_text, verdict_text, write_report
 from speed.timing import Estimate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -118,6 +118,13 @@ def test_a_goal_that_was_missed_stands_in_the_report_with_distance_and_reason(ru
     assert run(steps_part(limit=0.6), "--report-only") == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "by a factor" not in page and "Rows are many." not in page
+
+
+def test_a_goal_missed_by_a_hair_is_not_said_to_be_missed_by_a_factor_of_one():
+    just_above, well_above = (
+        verdict_text(Goal("t", 1.0, "x", True, Estimate.of([median]), "").to_json()) for median in (1.0026, 1.02)
+    )
+    assert (just_above, well_above) == ("no, by less than 1 %", "no, by a factor of 1.02")
 
 
 def test_what_is_missing_is_said(run, tmp_path):
