@@ -171,8 +171,8 @@ def _goal(network: str, found: Sequence[Estimate]) -> Goal:
     least = min(found, key=lambda estimate: estimate.median, default=None)
     title = f"Fine-tuning steps a second against nnU-Net's trainer, {network}"
     reason = (
-        "In the same number format the passes are equally fast, and the lead is what finetune's own DGST leaves out: the "
-        "weight gradients of all rows outside the encoder's first two stages. bf16 helps on processors that have it."
+        "In the same number format the passes are equally fast, and the lead is what finetune's own DGST leaves out: "
+        "weight gradients of rows outside the encoder's first two stages. bf16 helps on processors that have it."
     )
     return Goal(title, LEAST_SPEED, "x", False, least, reason)
 
