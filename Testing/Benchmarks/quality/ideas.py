@@ -17,6 +17,8 @@ VARIANTS = (Variant(averaged=True), Variant(scale=0.85), Variant(scale=0.7))
 RULE = {"update": "adam", "gamma": 16}
 SIGNUM = {"score": "mean", "direction": "mean-sign", "gamma": 16}
 ADAM = {"score": "mean", "direction": "adam", "gamma": 16}
+DEFAULT = {**ADAM, "layers": "early"}
+"""What ``finetune`` does when nothing else is asked for: ideas that change one thing of it change that alone."""
 SIGN_LR, ADAM_LR, ROW_LR, FULL_LR = 2e-3, 4e-3, 0.1, 5e-4
 """In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full."""
 
@@ -71,9 +73,10 @@ def _baselines() -> Iterator[Entrant]:
 
 
 def _controls() -> Iterator[Entrant]:
-    """As many weights by the same rule, not selected by the gradients of the run."""
-    yield _of("static-adam", "Fixed weights, rule adam", _rates(ADAM_LR, 1, 2, 4, **RULE), law="static")
-    yield _of("random-adam", "Random weights, rule adam", _rates(ADAM_LR, 0.5, 1, 2, **RULE), law="random")
+    """As many weights in the same layers by the same rule, not selected by the gradients of the run."""
+    early = {**RULE, "layers": "early"}
+    yield _of("static-adam", "Fixed weights, rule adam", _rates(ADAM_LR, 1, 2, 4, **early), law="static")
+    yield _of("random-adam", "Random weights, rule adam", _rates(ADAM_LR, 0.5, 1, 2, **early), law="random")
 
 
 def _directions(steps: int) -> Iterator[Entrant]:
@@ -88,28 +91,28 @@ def _directions(steps: int) -> Iterator[Entrant]:
 
 
 def _scores(steps: int) -> Iterator[Entrant]:
-    """Other scores, all moved by Adam's direction; and a choice that is kept for several steps."""
-    for score, title in {
-        "gradient": "Selected by this batch's gradient",
-        "signal-to-noise": "Selected by signal-to-noise",
-        "fisher": "Selected by mean square (Fisher information)",
-        "times-weight": "Selected by gradient times weight",
-        "over-weight": "Selected by gradient relative to weight",
+    """The default with other scores, and with a choice that is kept for several steps."""
+    for score, by in {
+        "gradient": "this batch's gradient",
+        "signal-to-noise": "signal-to-noise",
+        "fisher": "mean square (Fisher information)",
+        "times-weight": "gradient times weight",
+        "over-weight": "gradient relative to weight",
     }.items():
-        tried = _rates(ADAM_LR, 0.5, 1, 2, **{**ADAM, "score": score})
-        yield _scored(f"by-{score}", f"{title}, moved by Adam's direction", tried, steps)
-    held = [one for hold in (5, 20) for one in _rates(ADAM_LR, 0.5, 1, 2, hold=hold, **ADAM)]
-    yield _scored("held", "As adam, a choice kept for several steps", held, steps)
+        tried = _rates(ADAM_LR, 0.5, 1, 2, **{**DEFAULT, "score": score})
+        yield _scored(f"by-{score}", f"As the default, selected by {by}", tried, steps)
+    held = [one for hold in (5, 20) for one in _rates(ADAM_LR, 0.5, 1, 2, hold=hold, **DEFAULT)]
+    yield _scored("held", "As the default, a choice kept for several steps", held, steps)
 
 
 def _gammas(steps: int) -> Iterator[Entrant]:
-    """Other gammas: fewer or more, falling or rising over the run, a share of the row."""
+    """The default with other gammas: fewer or more, falling or rising over the run, a share of the row."""
     for name, title, gammas in (
-        ("gamma", "As adam, other gammas", (2, 8, 32, 64)),
-        ("gamma-schedule", "As adam, gamma changes over the run", ([32, 2], [2, 32])),
-        ("gamma-share", "As adam, gamma is a share of the row", (0.01, 0.05)),
+        ("gamma", "As the default, other gammas", (2, 8, 32, 64)),
+        ("gamma-schedule", "As the default, gamma changes over the run", ([32, 2], [2, 32])),
+        ("gamma-share", "As the default, gamma is a share of the row", (0.01, 0.05)),
     ):
-        tried = [one for gamma in gammas for one in _rates(ADAM_LR, 0.5, 1, **{**ADAM, "gamma": gamma})]
+        tried = [one for gamma in gammas for one in _rates(ADAM_LR, 0.5, 1, **{**DEFAULT, "gamma": gamma})]
         yield _scored(name, title, tried, steps)
 
 
@@ -121,7 +124,8 @@ def _confined(steps: int) -> Iterator[Entrant]:
             f"full-{place}", f"Full, of rows those of {title}", full, "full", make=make_full_among, variants=VARIANTS
         )
         adam = _rates(ADAM_LR, 0.5, 1, 2, layers=place, **RULE)
-        yield _of(f"adam-{place}", f"Rule adam among rows of {title}", adam, variants=VARIANTS)
+        default = " (the default)" if place == DEFAULT["layers"] else ""
+        yield _of(f"adam-{place}", f"Rule adam among rows of {title}{default}", adam, variants=VARIANTS)
         signum = _rates(SIGN_LR, 0.5, 1, 2, layers=place, **SIGNUM)
         yield _scored(f"signum-{place}", f"As signum among rows of {title}", signum, steps)
 

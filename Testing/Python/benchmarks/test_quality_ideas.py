@@ -21,6 +21,7 @@ from quality.work import work
 
 from DGSTSegmentLib.dgst.moments import EPSILON, MEAN_DECAY, SQUARE_DECAY
 from DGSTSegmentLib.dgst.partition import members
+from DGSTSegmentLib.dgst.registry import DEFAULT_RULE, RULES
 from DGSTSegmentLib.dgst.selection import top_entries
 from DGSTSegmentLib.dgst.strategies import make_strategy
 from DGSTSegmentLib.errors import InputError
@@ -271,6 +272,17 @@ def test_ideas_differ_in_name_and_configuration():
     assert list(chosen_ideas(["by-fisher"], BOTH)) == ["full", "by-fisher"]
     with pytest.raises(InputError, match="There is no idea 'magic'; there are full"):
         chosen_ideas(["magic"], BOTH)
+
+
+def test_ideas_that_change_one_thing_of_the_default_start_from_the_default():
+    rule = RULES[DEFAULT_RULE]
+    known = chosen_ideas(None, BOTH)
+    changing = [one for name, one in known.items() if name.startswith(("by-", "held", "gamma", "random-", "static-a"))]
+
+    tried = [configuration for one in changing for configuration in one.configurations]
+    assert {configuration["layers"] for configuration in tried} == {rule.layers}
+    of_other_gamma = {id(c) for name in ("gamma", "gamma-schedule", "gamma-share") for c in known[name].configurations}
+    assert {c["gamma"] for c in tried if id(c) not in of_other_gamma} == {rule.gamma}
 
 
 def test_distillation_is_tried_where_something_is_unknown_to_distil_on():
