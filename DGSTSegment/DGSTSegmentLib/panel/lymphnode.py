@@ -44,6 +44,11 @@ def addRejected(segmentationNode) -> str:
     return _add(segmentationNode, _("Rejected finding {number}"), "rejected")
 
 
+def addErased(segmentationNode) -> str:
+    """A new, empty segment for what a finding had beside the lymph node; returns its id."""
+    return _add(segmentationNode, _("Erased from a finding {number}"), "rejected")
+
+
 def _add(segmentationNode, name: str, color: str) -> str:
     """A new, empty segment with the first number that no other segment's name has."""
     segmentation = segmentationNode.GetSegmentation()

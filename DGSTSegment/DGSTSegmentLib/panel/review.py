@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
-import vtk
 
 from ..imaging.finding import Box
-from . import bridge, lymphnode, roles
+from . import bridge, lymphnode, origin, roles
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
 from .signal import Signal
 
-_FROM = "DGSTSegment.From"
 HALF, NEARLY_ALL = 0.5, 0.9
 MOST_LEFT_ML = 0.5
 """About the ball of 10 mm from which on a short axis is called enlarged."""
@@ -104,7 +102,7 @@ class Review:
         for item in accepted:
             self._copy(item, masks[item.number], roles.annotationOf(self.scan))
         for item in rejected:
-            self._copy(item, masks[item.number], self._rejectedNode(), lymphnode.addRejected)
+            self._copy(item, masks[item.number], roles.rejectedOf(self.scan), lymphnode.addRejected)
         self.changed()
         return Applied(len(accepted), len(rejected))
 
@@ -176,20 +174,19 @@ class Review:
         done = {}
         for role, state in ((roles.REJECTED, REJECTED), (roles.ANNOTATION, ACCEPTED)):
             node = roles.nodeOf(self.scan, role)
-            if node is not None:
-                for item in self.prediction.findings():
-                    if self._segmentFrom(node, item) is not None:
-                        done[item.number] = state
+            there = {} if node is None else origin.read(node)
+            done |= {item.number: state for item in self.prediction.findings() if self._nameOf(item) in there}
         return done
 
     def _segmentFrom(self, node, item: ReviewedFinding) -> str | None:
-        wanted = f"{self.prediction.token}-{item.number}"
-        segmentation = node.GetSegmentation()
-        return next((id_ for id_ in bridge.segmentIds(node) if _tag(segmentation.GetSegment(id_)) == wanted), None)
+        return origin.read(node).get(self._nameOf(item))
+
+    def _nameOf(self, item: ReviewedFinding) -> str:
+        return origin.nameOf(self.prediction.token, item.number)
 
     def _copy(self, item: ReviewedFinding, mask: np.ndarray, node, add=lymphnode.addLymphNode) -> str:
         id_ = add(node)
-        node.GetSegmentation().GetSegment(id_).SetTag(_FROM, f"{self.prediction.token}-{item.number}")
+        origin.write(node, id_, self._nameOf(item))
         bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
         return id_
 
@@ -199,14 +196,6 @@ class Review:
             id_ = None if node is None else self._segmentFrom(node, item)
             if id_ is not None:
                 node.GetSegmentation().RemoveSegment(id_)
-
-    def _rejectedNode(self):
-        node = roles.nodeOf(self.scan, roles.REJECTED)
-        if node is None:
-            name = roles.nameOf(self.scan.GetName(), roles.REJECTED)
-            node = roles.makeNode(self.scan, roles.REJECTED, name)
-            node.GetDisplayNode().SetVisibility(False)
-        return node
 
 
 def jumpTo(ras: list[float]) -> None:
@@ -241,8 +230,3 @@ def _isAtSamePlace(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tu
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:
     inside = inBox(marked, box)[mask]
     return float(inside.mean()) if inside.size else 0.0
-
-
-def _tag(segment) -> str:
-    value = vtk.mutable("")
-    return str(value.get()) if segment.GetTag(_FROM, value) else ""

@@ -161,7 +161,14 @@ class ReviewSection:
         unchosen = none or (None if chosen else _("Choose a finding in the table first."))
         allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
         allow(ui.rejectButton, unchosen, _("This is no lymph node (key X; again to take it back)."))
-        allow(ui.editButton, unchosen, _("Take it into the annotation and correct its outline with the brush (key E)."))
+        allow(
+            ui.editButton,
+            unchosen,
+            _(
+                "Take it into the annotation and correct its outline with the brush (key E); what you erase of it is "
+                "learned as no lymph node."
+            ),
+        )
         allow(ui.nextButton, none, _("Go to the next finding without a decision (key N)."))
         pending = len(self.review.pending()) if self.review is not None else 0
         waiting = None if pending else _("There is no new decision.")

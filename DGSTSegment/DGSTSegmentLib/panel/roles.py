@@ -39,6 +39,15 @@ def annotationOf(scan):
     return nodeOf(scan, ANNOTATION) or makeNode(scan, ANNOTATION, nameOf(scan.GetName(), ANNOTATION))
 
 
+def rejectedOf(scan):
+    """The node of the scan's rejected findings, made when there is none; hidden, as they would cover the scan."""
+    node = nodeOf(scan, REJECTED)
+    if node is None:
+        node = makeNode(scan, REJECTED, nameOf(scan.GetName(), REJECTED))
+        node.GetDisplayNode().SetVisibility(False)
+    return node
+
+
 def nameOf(scan: str, role: str) -> str:
     """What the annotation or the rejected findings of a scan of that name are called."""
     return _NAMES[role].format(scan=scan)

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
-from . import bridge, roles
+from . import bridge, corrections, roles
 from .casefiles import readInto, removedOnFailure, writeSegmentation, writeVolume
 from .casestate import digestOf, imageDigest, imageState, stateOf
 from .region import boxOf, makeRegion, refuseEmpty
@@ -78,7 +78,7 @@ class TrainingSet:
         """
         annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
         completeness = roles.completenessOf(annotation)
-        marked, refused = bridge.countMarked(annotation), bridge.countMarked(rejected)
+        marked, refused = bridge.countMarked(annotation), corrections.countRefused(rejected)
         name = scan.GetName()
         if not marked and not refused and completeness == "marked":
             problem = _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.")
@@ -103,6 +103,7 @@ class TrainingSet:
             boxes=[] if box is None else [box],
             marked=marked,
             rejected=refused,
+            corrected=corrections.noteErased(scan),
             image=image,
         )
 
@@ -110,7 +111,7 @@ class TrainingSet:
         """What writes the files of a case; the image only where it is new or has changed."""
         annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
         writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: writeSegmentation(annotation, scan, path)}
-        if case.rejected:
+        if case.has_background:
             writers[REJECTED_FILE] = lambda path: writeSegmentation(rejected, scan, path)
         if not case.id or not self._isImageSaved(scan):
             writers[IMAGE_FILE] = lambda path: writeVolume(scan, path)
@@ -279,7 +280,7 @@ class TrainingSet:
         annotation = readInto("vtkMRMLSegmentationNode", name, folder / ANNOTATION_FILE, made)
         roles.claim(annotation, scan, roles.ANNOTATION)
         annotation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-        if case.rejected and (anew or roles.nodeOf(scan, roles.REJECTED) is None):
+        if case.has_background and (anew or roles.nodeOf(scan, roles.REJECTED) is None):
             name = roles.nameOf(case.name, roles.REJECTED)
             rejected = readInto("vtkMRMLSegmentationNode", name, folder / REJECTED_FILE, made)
             roles.claim(rejected, scan, roles.REJECTED)

@@ -24,7 +24,7 @@ class CaseFiles:
         annotation: segmentation of marked nodes, any value above 0.
         completeness: a name in ``COMPLETENESS``; nothing is assumed beyond what is marked by default.
         region: for ``region``: boxes ``x0 y0 z0 x1 y1 z1`` (LPS mm), several separated by ``;``, or a mask file.
-        rejected: segmentation of findings that the user refused, known background from then on.
+        rejected: segmentation of findings, and parts of them, that the user refused: known background from then on.
         name: how messages call the case; the image's file name by default.
     """
 

@@ -48,6 +48,7 @@ class StudyCase:
         boxes: for ``region``, opposite corners ``[x0, y0, z0, x1, y1, z1]`` of each box, LPS mm.
         marked: how many lymph nodes are marked.
         rejected: how many findings the user refused.
+        corrected: how many findings became lymph nodes of which the user erased a part.
         changed: when it was last written, ISO 8601, local time.
         image: tells its voxels from any others; empty in studies of older versions.
     """
@@ -58,8 +59,14 @@ class StudyCase:
     boxes: list[list[float]] = field(default_factory=list)
     marked: int = 0
     rejected: int = 0
+    corrected: int = 0
     changed: str = ""
     image: str = ""
+
+    @property
+    def has_background(self) -> bool:
+        """Whether some of what is no lymph node is stored with the case, whatever unmarked means."""
+        return self.rejected + self.corrected > 0
 
     @property
     def changed_at(self) -> float:
@@ -302,7 +309,7 @@ class Study:
             annotation=str(folder / ANNOTATION_FILE),
             completeness=case.completeness,
             region=boxes if case.completeness == "region" else None,
-            rejected=str(rejected) if case.rejected and rejected.exists() else None,
+            rejected=str(rejected) if case.has_background and rejected.exists() else None,
             name=case.name,
         )
 

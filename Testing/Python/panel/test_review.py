@@ -304,6 +304,87 @@ def test_edit_takes_the_finding_into_the_annotation_and_arms_the_brush(host, rev
     assert not review.review.pending()
 
 
+@pytest.fixture
+def trimmed(host, review):
+    """The first finding taken into the annotation and cut in half there: its scan and where the erased half lay."""
+    from DGSTSegmentLib.panel import bridge, roles
+
+    press(host, "e")
+    scan = review.review.scan
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    (id_,) = bridge.segmentIds(annotation)
+    whole, geometry = bridge.segmentMask(annotation, id_, scan), bridge.geometryOf(scan)
+    kept = whole.copy()
+    kept[: np.argwhere(whole)[:, 0].min() + 2] = False
+    bridge.setSegmentMask(annotation, id_, kept, tuple((0, n) for n in whole.shape), geometry)
+    return scan, whole & ~kept
+
+
+def saved_rejection(logic, scan):
+    """Adds the case, or brings it up to date; the known background that fine-tuning reads with it."""
+    from DGSTSegmentLib.training.case import read_case
+
+    logic.addToTrainingSet(scan)
+    case = read_case(logic.study.case_files()[0])
+    return None if case.rejected is None else case.rejected.array > 0
+
+
+def test_what_is_erased_of_a_finding_becomes_known_background(trimmed, logic):
+    from DGSTSegmentLib.training.case import read_case
+    from DGSTSegmentLib.training.knowledge import BACKGROUND, knowledge_of
+
+    scan, erased = trimmed
+    assert erased.any()
+    np.testing.assert_array_equal(saved_rejection(logic, scan), erased)
+    (stored,) = logic.study.cases()
+    assert (stored.marked, stored.rejected, stored.corrected) == (1, 0, 1)
+    case = read_case(logic.study.case_files()[0])
+    assert case.completeness == "marked" and (knowledge_of(case)[erased] == BACKGROUND).all()
+
+
+def test_what_is_painted_again_is_no_longer_erased(trimmed, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    scan, erased = trimmed
+    saved_rejection(logic, scan)
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    (id_,) = bridge.segmentIds(annotation)
+    whole = bridge.segmentMask(annotation, id_, scan) | erased
+    bridge.setSegmentMask(annotation, id_, whole, tuple((0, n) for n in whole.shape), bridge.geometryOf(scan))
+    assert saved_rejection(logic, scan) is None
+    assert logic.study.cases()[0].corrected == 0
+
+
+def test_what_was_erased_stays_so_without_the_prediction_and_goes_with_the_lymph_node(trimmed, review, logic):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge, roles
+
+    scan, erased = trimmed
+    saved_rejection(logic, scan)
+    slicer.mrmlScene.RemoveNode(review.review.prediction.node)
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    other = mark(logic, scan, np.roll(erased, 8, axis=0))
+    assert other in bridge.segmentIds(annotation)
+    np.testing.assert_array_equal(saved_rejection(logic, scan), erased)
+    annotation.GetSegmentation().RemoveSegment(bridge.segmentIds(annotation)[0])
+    assert saved_rejection(logic, scan) is None
+
+
+def test_a_case_that_is_opened_again_still_knows_what_was_erased(host, trimmed, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    scan, erased = trimmed
+    saved_rejection(logic, scan)
+    host.close_scene()
+    scan = logic.trainingSet.open(logic.study.cases()[0].id)
+    np.testing.assert_array_equal(bridge.unionMask(roles.nodeOf(scan, roles.REJECTED), scan), erased)
+    assert not logic.trainingSet.hasChanges(scan)
+    mark(logic, scan, np.roll(erased, 8, axis=0))
+    logic.addToTrainingSet(scan)
+    assert (logic.study.cases()[0].marked, logic.study.cases()[0].corrected) == (2, 1)
+
+
 def test_the_overlap_with_the_annotation_is_told(host, review, ui):
     press(host, "a")
     ui.applyButton.click()

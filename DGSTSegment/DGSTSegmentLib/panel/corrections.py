@@ -1,0 +1,73 @@
+"""What was erased of findings that became annotation: background, which no unmarked voxel tells by itself."""
+
+from __future__ import annotations
+
+from . import bridge, lymphnode, origin, roles
+from .prediction import Prediction, ReviewedFinding, inBox, predictionOf
+
+_ERASED_FROM = "DGSTSegment.ErasedFrom"
+
+
+def noteErased(scan) -> int:
+    """Keep what the annotation leaves out of findings that it took over as known background of the scan.
+
+    What a finding had too much is nothing that the model can learn where unmarked means unknown: there it is asked
+    itself. What was noted stays where the prediction has left the scene, and goes with the lymph node that it was of.
+
+    Returns of how many findings something is kept.
+
+    Raises:
+        InputError: the scan or its annotation cannot be read where they lie.
+    """
+    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    noted = _noted(rejected)
+    taken = _originsIn(annotation)
+    for of in noted.keys() - taken:
+        rejected.GetSegmentation().RemoveSegment(noted[of])
+    findings = {of: found for of, found in _findingsOf(scan).items() if of in taken}
+    marked = bridge.unionMask(annotation, scan) if findings else None
+    for of, (prediction, item) in findings.items():
+        erased = prediction.masksOf([item])[item.number] & ~inBox(marked, item.finding.box)
+        if erased.any():
+            rejected = roles.rejectedOf(scan)
+            id_ = noted.get(of) or _addErased(rejected, of)
+            bridge.setSegmentMask(rejected, id_, erased, item.finding.box, bridge.geometryOf(scan))
+        elif of in noted:
+            rejected.GetSegmentation().RemoveSegment(noted[of])
+    return len(_noted(rejected))
+
+
+def countRefused(rejected) -> int:
+    """How many findings were rejected as a whole; 0 of None."""
+    return bridge.countMarked(rejected) - len(_noted(rejected))
+
+
+def _noted(rejected) -> dict[str, str]:
+    """Ids of the segments of what was erased, by the finding it was erased from."""
+    if rejected is None:
+        return {}
+    return origin.read(rejected, _ERASED_FROM)
+
+
+def _originsIn(annotation) -> set[str]:
+    """The findings that a segment with voxels came of."""
+    if annotation is None:
+        return set()
+    filled = bridge.storedParts(annotation)
+    return {of for of, id_ in origin.read(annotation).items() if id_ in filled}
+
+
+def _findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:
+    predictions = [predictionOf(scan, role) for role in (roles.BEFORE, roles.AFTER)]
+    return {
+        origin.nameOf(prediction.token, item.number): (prediction, item)
+        for prediction in predictions
+        if prediction is not None
+        for item in prediction.findings()
+    }
+
+
+def _addErased(rejected, of: str) -> str:
+    id_ = lymphnode.addErased(rejected)
+    origin.write(rejected, id_, of, _ERASED_FROM)
+    return id_
