@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from ..atomic import atomic_path
 from ..errors import InputError
-from . import itk, itk_paths, nifti
+from . import compressed, itk, itk_paths, nifti
 from .volume import count_not_finite
 
 _IMAGE_IO = {
@@ -87,6 +87,7 @@ def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> sitk.I
     if image_io == "NiftiImageIO":
         _refuse_damaged(path, nifti.inspect(openable))
     image = reader.Execute()
+    _refuse_incomplete(path, compressed.is_whole(openable, image_io, sitk.GetArrayViewFromImage(image).nbytes))
     _refuse_without_place(path, image)
     refuse_not_finite(path, count_not_finite(sitk.GetArrayViewFromImage(image)))
     return image
@@ -125,9 +126,13 @@ def _refuse_without_place(path: Path, image: sitk.Image) -> None:
         ) from error
 
 
-def _refuse_damaged(path: Path, content: nifti.Content) -> None:
-    if not content.complete:
+def _refuse_incomplete(path: Path, complete: bool) -> None:
+    if not complete:
         raise InputError(f"{path} is truncated or damaged, not all its voxels are there; copy or download it again.")
+
+
+def _refuse_damaged(path: Path, content: nifti.Content) -> None:
+    _refuse_incomplete(path, content.complete)
     refuse_not_finite(path, content.not_finite)
 
 
