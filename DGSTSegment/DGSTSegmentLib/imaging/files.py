@@ -91,7 +91,10 @@ def read_segments(path: str | os.PathLike) -> Segmentation:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder; a segmentation is a file, .nii.gz or .seg.nrrd say.")
+        raise InputError(
+            f"{path} is a folder; a segmentation is a file, .nii.gz or .seg.nrrd say (DICOM SEG and RTSTRUCT are not "
+            "read; export them so from Slicer)."
+        )
     return segments.from_image(read_image(path), path)
 
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from ..atomic import atomic_path
 from ..errors import InputError
-from . import compressed, itk, itk_paths, nifti
+from . import compressed, dicom_kind, itk, itk_paths, nifti
 from .volume import count_not_finite
 
 _IMAGE_IO = {
@@ -103,7 +103,9 @@ def _image_io_of(path: Path) -> str:
     ending = _ending(path, tuple(_IMAGE_IO))
     if ending is not None:
         return _IMAGE_IO[ending]
-    if _is_dicom(path):
+    if dicom_kind.is_dicom(path):
+        if reason := dicom_kind.why_not_read(path):
+            raise InputError(f"{path} is {reason}.")
         raise InputError(f"{path} is a single DICOM file; give the folder that holds its whole CT series.")
     raise InputError(
         f"{path} is not a volume that can be read; give a file ending in {_any_of(tuple(_IMAGE_IO))}, "
@@ -149,13 +151,6 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
 def _has_perpendicular_axes(image: sitk.Image) -> bool:
     direction = np.reshape(image.GetDirection(), (3, 3))
     return bool(np.abs(direction.T @ direction - np.eye(3)).max() < 1e-4)
-
-
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _ending(path: Path, endings: tuple[str, ...]) -> str | None:

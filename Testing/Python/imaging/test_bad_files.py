@@ -201,6 +201,7 @@ def test_a_nifti_whose_axes_are_not_perpendicular(rows, tmp_path):
 
 def test_a_segmentation_is_a_file(tmp_path):
     assert "is a folder; a segmentation is a file" in _refusal(tmp_path, read_segmentation)
+    assert "DICOM SEG and RTSTRUCT are not read" in _refusal(tmp_path, read_segmentation)
 
 
 def test_a_single_dicom_slice(tmp_path):
