@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError
+from .text_header import metaimage_header, nrrd_header
 
 _CHUNK_BYTES = 1 << 20
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
@@ -44,28 +44,18 @@ def is_whole(path: Path, image_io: str, voxel_bytes: int) -> bool:
 
 def _nrrd_voxels(file: BinaryIO) -> str | None:
     """The file of the compressed voxels, empty where they follow in ``file``; None where they are not compressed."""
-    entries = {}
-    for line in iter(file.readline, b""):
-        if not line.strip():
-            break
-        key, _, value = os.fsdecode(line).partition(":")
-        entries.setdefault(key.strip().lower(), value.strip())
-    if entries.get("encoding", "").lower() not in ("gzip", "gz"):
+    fields = nrrd_header(file)
+    if fields.get("encoding", "").lower() not in ("gzip", "gz"):
         return None
-    return entries.get("data file", entries.get("datafile", ""))
+    return fields.get("data file", fields.get("datafile", ""))
 
 
 def _metaimage_voxels(file: BinaryIO) -> str | None:
     """As :func:`_nrrd_voxels`."""
-    entries = {}
-    for line in iter(file.readline, b""):
-        key, _, value = os.fsdecode(line).partition("=")
-        entries[key.strip()] = value.strip()
-        if key.strip() == "ElementDataFile":
-            break
-    if entries.get("CompressedData", "")[:1] not in ("T", "t", "1"):
+    fields = metaimage_header(file)
+    if fields.get("CompressedData", "")[:1] not in ("T", "t", "1"):
         return None
-    name = entries.get("ElementDataFile", "")
+    name = fields.get("ElementDataFile", "")
     return "" if name.upper() == "LOCAL" else name
 
 

@@ -67,6 +67,11 @@ class Geometry:
         """3x3 matrix; column a is the unit world vector (LPS) of index axis a."""
         return self.ijk_to_world[:3, :3] / np.asarray(self.spacing)
 
+    @cached_property
+    def shear(self) -> float:
+        """The largest cosine between two axes: 0 where all are perpendicular, as they are not with a tilted gantry."""
+        return float(np.abs(self.direction.T @ self.direction - np.eye(3)).max())
+
     @property
     def voxel_volume_ml(self) -> float:
         """Volume of one voxel, mL."""
