@@ -4,8 +4,10 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
-from DGSTSegmentLib.training.case import boxes_mask, parse_boxes, read_case
+from DGSTSegmentLib.imaging.orientation import in_axis_order_of
+from DGSTSegmentLib.training.case import Case, boxes_mask, parse_boxes, read_case
 from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.holdout import with_twins
 
 from .conftest import scan
 
@@ -129,12 +131,27 @@ def test_one_scan_is_known_again_in_another_file_format(files, geometry, tmp_pat
     image, _ = scan(geometry, (6, 9, 10), (13, 22, 20))
     write_volume(image.with_array(image.array.astype(np.float32)), tmp_path / "ct.nrrd")
     one, other = read_case(CaseFiles(**files)), read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
-    assert one.image_fingerprint == other.image_fingerprint
+    assert one.image_fingerprints == other.image_fingerprints
     changed = image.array.copy()
     changed[3, 4, 5] += 1
     write_volume(image.with_array(changed), tmp_path / "ct.nrrd")
     other = read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
-    assert one.image_fingerprint != other.image_fingerprint
+    assert not one.image_fingerprints & other.image_fingerprints
+
+
+@pytest.mark.parametrize("directions_are_kept", [True, False])
+def test_a_scan_in_another_axis_order_or_without_its_directions_is_a_twin(geometry, directions_are_kept):
+    image, labels = scan(geometry, (6, 9, 10), (13, 22, 20))
+    turned = Geometry(
+        tuple(geometry.shape[axis] for axis in (2, 0, 1)),
+        geometry.ijk_to_world @ np.array([[0, 0, -1, geometry.shape[2] - 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]),
+    )
+    stored = in_axis_order_of(image, turned)
+    placed = stored if directions_are_kept else Volume(stored.array, Geometry.from_parts(turned.shape, turned.spacing))
+    original = image if directions_are_kept else stored
+    one, other = (Case(name, volume, labels) for name, volume in (("one", original), ("other", placed)))
+    held = with_twins([0], [one.image_fingerprints, other.image_fingerprints])
+    assert held == [0, 1]
 
 
 def test_a_picture_like_image_is_noted_not_refused(files, geometry, tmp_path):
