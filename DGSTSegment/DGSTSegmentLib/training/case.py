@@ -144,7 +144,7 @@ def parse_boxes(text: str) -> np.ndarray | None:
         InputError: numbers, but not six of them a box.
     """
     boxes = []
-    for part in text.split(";"):
+    for part in text.rstrip("; ").split(";"):
         try:
             numbers = [float(word) for word in part.replace(",", " ").split()]
         except ValueError:

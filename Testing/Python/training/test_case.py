@@ -99,7 +99,22 @@ def test_region_needs_a_region(files):
         read_case(CaseFiles(**files, completeness="region"))
 
 
-@pytest.mark.parametrize("text", ["1 2 3", "1 2 3 4 5 6 7", "1 2 3 4 5 nan"])
+@pytest.mark.parametrize("text", ["1 2 3 4 5 6;", "1 2 3 4 5 6 ; "])
+def test_boxes_may_end_with_what_separates_them(text):
+    np.testing.assert_array_equal(parse_boxes(text), [[[1, 2, 3], [4, 5, 6]]])
+
+
+@pytest.mark.parametrize("missing", ["image", "annotation"])
+@pytest.mark.parametrize("how", ["left out", "null"])
+def test_a_case_that_names_no_image_or_annotation_is_refused(files, missing, how):
+    fields = {name: path for name, path in files.items() if name != missing} | (
+        {} if how == "left out" else {missing: None}
+    )
+    with pytest.raises(InputError, match=f"names no {missing}; a case is a CT and its annotation"):
+        CaseFiles.from_json(fields)
+
+
+@pytest.mark.parametrize("text", ["1 2 3", "1 2 3 4 5 6 7", "1 2 3 4 5 nan", ";", "1 2 3 4 5 6;;1 2 3 4 5 6"])
 def test_boxes_are_six_numbers(text):
     with pytest.raises(InputError, match="six numbers x0 y0 z0 x1 y1 z1"):
         parse_boxes(text)
