@@ -94,7 +94,7 @@ class Geometry:
         return self.to_world(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(8, 3))
 
     def cropped(self, box: tuple[slice, slice, slice]) -> Geometry:
-        """The grid of the voxels in ``box``, slices (k, j, i) with a start and a stop."""
+        """The grid of the voxels in ``box``, slices (k, j, i) with a start and a stop that may lie outside of it."""
         return self._from_voxel([part.start for part in box], tuple(part.stop - part.start for part in box))
 
     def padded(self, voxels: int) -> Geometry:

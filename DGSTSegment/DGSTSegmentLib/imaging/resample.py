@@ -71,6 +71,22 @@ def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation"
     return resampled, f"{name} was on another grid than the image and was resampled to it{losses}."
 
 
+def continued_over(labels: Volume, other: Volume) -> Volume | None:
+    """The labels on their own grid, continued by empty voxels as far as ``other`` marks something; None where that lies
+    within it already."""
+    boxes = ndimage.find_objects((other.array != 0).view(np.uint8))
+    if not boxes:
+        return None
+    reach = labels.geometry.to_index(other.geometry.cropped(boxes[0]).corners())
+    before = np.ceil(-0.5 - reach.min(axis=0) - _SAME_WITHIN_VOXELS).astype(int).clip(0)
+    after = np.ceil(reach.max(axis=0) + 0.5 - labels.geometry.shape - _SAME_WITHIN_VOXELS).astype(int).clip(0)
+    if not before.any() and not after.any():
+        return None
+    box = [slice(-first, size + last) for first, size, last in zip(before, labels.geometry.shape, after, strict=True)]
+    array = np.pad(labels.array, list(zip(before, after, strict=True)))
+    return Volume(array, labels.geometry.cropped(tuple(box)))
+
+
 def _keep_every_mark(annotation: Volume, resampled: Volume) -> int:
     """Give each 26-connected mark, and each label value, that lost all its voxels those of ``resampled`` it lies in.
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume, resample
 from DGSTSegmentLib.imaging.orientation import to_lps_order
-from DGSTSegmentLib.imaging.resample import onto_grid_of, resample_to
+from DGSTSegmentLib.imaging.resample import continued_over, onto_grid_of, resample_to
 
 _SLOPE = np.array([3.0, -2.0, 1.0])
 
@@ -210,3 +210,20 @@ class TestOntoGridOf:
         else:
             with pytest.raises(InputError, match="does not lie"):
                 onto_grid_of(empty, image)
+
+
+class TestContinuedOver:
+    def test_what_lies_within_needs_nothing(self, volume):
+        labels = volume.with_array((volume.array > 0).astype(np.uint8))
+        assert continued_over(labels, labels) is None
+        assert continued_over(labels, labels.with_array(np.zeros_like(labels.array))) is None
+
+    def test_a_crop_is_continued_to_the_marks_of_the_whole_in_any_axis_order(self, volume):
+        whole = volume.with_array(np.zeros(volume.array.shape, np.uint8))
+        whole.array[0, 1, 2], whole.array[2, 4, 7] = 1, 1
+        box = (slice(1, 3), slice(2, 4), slice(3, 6))
+        crop = Volume(whole.array[box] + np.uint8(3), whole.geometry.cropped(box))
+        continued = continued_over(crop, to_lps_order(whole))
+        expected = (slice(0, 3), slice(1, 5), slice(2, 8))
+        assert continued.geometry.same_grid(whole.geometry.cropped(expected))
+        assert (continued.array == 3).sum() == crop.array.size and (continued.array[1:3, 1:3, 1:4] == 3).all()
