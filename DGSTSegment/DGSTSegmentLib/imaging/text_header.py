@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -23,8 +24,8 @@ def metaimage_header(file: BinaryIO) -> Mapping[str, str]:
     """The fields by their names; ``file`` is then where the header has ended."""
     fields: dict[str, str] = {}
     for line in iter(file.readline, b""):
-        name, _, value = os.fsdecode(line).partition("=")
-        fields[name.strip()] = value.strip()
-        if name.strip() == "ElementDataFile":
+        name, *value = (part.strip() for part in re.split("[=:]", os.fsdecode(line), maxsplit=1))
+        fields[name] = "".join(value)
+        if name == "ElementDataFile":
             break
     return fields

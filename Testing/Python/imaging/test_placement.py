@@ -115,6 +115,7 @@ _SPACE = "space: left-posterior-superior"
         (_nrrd, ["spacings: 1 1 2"], True),
         (_metaimage, ["ElementSpacing = 1 1 2", "TransformMatrix = 1 0 0 0 1 0 0 0 1"], False),
         (_metaimage, ["ElementSpacing = 1 1 2"], True),
+        (_metaimage, ["ElementSpacing: 1 1 2", "TransformMatrix: 1 0 0 0 1 0 0 0 1"], False),
     ],
 )
 def test_a_file_without_directions_is_noted_as_scan_and_as_segmentation(make, lines, noted, tmp_path, caplog):
