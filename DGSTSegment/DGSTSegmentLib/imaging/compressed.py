@@ -17,6 +17,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def is_whole(path: Path, image_io: str, voxel_bytes: int) -> bool:
     """Whether the file's compressed voxels come to their end with the right checksum; True where none are compressed.
 
+    Nor is anything checked where the header says that lines or bytes come before them, which hardly any program writes.
+
     Of a damaged stream ITK takes what it could decompress, and whatever lay in memory for the rest.
 
     Args:
@@ -43,9 +45,9 @@ def is_whole(path: Path, image_io: str, voxel_bytes: int) -> bool:
 
 
 def _nrrd_voxels(file: BinaryIO) -> str | None:
-    """The file of the compressed voxels, empty where they follow in ``file``; None where they are not compressed."""
+    """The file of the compressed voxels, empty where they follow in ``file``; None where nothing is to be checked."""
     fields = nrrd_header(file)
-    if fields.get("encoding", "").lower() not in ("gzip", "gz"):
+    if fields.get("encoding", "").lower() not in ("gzip", "gz") or fields.get("line skip", "0") != "0":
         return None
     return fields.get("data file", fields.get("datafile", ""))
 
@@ -53,7 +55,7 @@ def _nrrd_voxels(file: BinaryIO) -> str | None:
 def _metaimage_voxels(file: BinaryIO) -> str | None:
     """As :func:`_nrrd_voxels`."""
     fields = metaimage_header(file)
-    if fields.get("CompressedData", "")[:1] not in ("T", "t", "1"):
+    if fields.get("CompressedData", "")[:1] not in ("T", "t", "1") or fields.get("HeaderSize", "0") != "0":
         return None
     name = fields.get("ElementDataFile", "")
     return "" if name.upper() == "LOCAL" else name

@@ -104,6 +104,15 @@ def test_compressed_voxels_in_several_files_are_refused(compressed_file):
     assert "in several files" in _refusal(header)
 
 
+@pytest.mark.parametrize("compressed_file", [".nhdr"], indirect=True)
+def test_lines_before_compressed_voxels_are_not_taken_for_damage(compressed_file):
+    header, voxels = compressed_file
+    expected = read_volume(header).array
+    voxels.write_bytes(b"a line\n" + voxels.read_bytes())
+    header.write_text(header.read_text().replace("encoding: gzip\n", "encoding: gzip\nline skip: 1\n"))
+    np.testing.assert_array_equal(read_volume(header).array, expected)
+
+
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
 def test_a_compressed_file_in_several_members_is_whole(ending, tmp_path):
     """As parallel compressors write it; in a NRRD only the voxels are compressed."""
