@@ -28,21 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..imaging.files import read_ct, read_segmentation
     from ..imaging.findings import note_on_scattered_values
-    from ..imaging.resample import onto_grid_of
 
     if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
         raise InputError(f"The tolerance is a number of mm greater than 0, not {options.tolerance:g}.")
-    reference = read_segmentation(existing(options.reference))
-    prediction = read_segmentation(existing(options.prediction))
-    notes = []
-    if options.image:
-        ct = read_ct(existing(options.image))
-        reference, note = onto_grid_of(reference, ct, options.reference)
-        notes += [note] if note else []
-    prediction, note = onto_grid_of(prediction, reference, options.prediction)
-    notes += [note] if note else []
+    reference, prediction, notes = _on_one_grid(options)
     settings = {"instances": options.instances, "reference_instances": options.reference_instances}
     for segmentation, path, option in (
         (reference, options.reference, "reference_instances"),
@@ -57,6 +47,33 @@ def run(options: argparse.Namespace) -> None:
         print_json({**result, "notes": notes})
     else:
         print("\n".join([*lines_of(result), *notes]))
+
+
+def _on_one_grid(options: argparse.Namespace) -> tuple[Volume, Volume, list[str]]:
+    """Reference and prediction on the CT's grid, else on the reference's, continued where the prediction marks more;
+    and what had to be done for that.
+
+    Raises:
+        InputError: one cannot be read, or they do not overlap.
+    """
+    from ..imaging.files import read_ct, read_segmentation
+    from ..imaging.resample import continued_over, onto_grid_of
+
+    reference = read_segmentation(existing(options.reference))
+    prediction = read_segmentation(existing(options.prediction))
+    ct = read_ct(existing(options.image)) if options.image else None
+    notes = [None]
+    if ct is not None:
+        reference, notes[0] = onto_grid_of(reference, ct, options.reference)
+    there, note = onto_grid_of(prediction, reference, options.prediction)
+    if ct is None and (continued := continued_over(reference, prediction)) is not None:
+        reference = continued
+        there, _ = onto_grid_of(prediction, reference, options.prediction)
+        note = (
+            f"{options.prediction} marks what lies outside the grid of {options.reference}, where nothing is taken as "
+            "marked; give --image to compare both on the grid of their CT."
+        )
+    return reference, there, list(filter(None, [*notes, note]))
 
 
 def _evaluated(reference: Volume, prediction: Volume, settings: dict[str, Any]) -> dict[str, Any]:

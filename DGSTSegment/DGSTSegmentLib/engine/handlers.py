@@ -57,7 +57,7 @@ def describe(fields: Fields, context: Context) -> Fields:
 def predict(fields: Fields, context: Context) -> Fields:
     """Segment one CT, from a file or from an array of the session, and leave the answer where it is wanted."""
     context.phase("opening the model")
-    from ..imaging.files import checked_ct, notes_on_ct, read_ct
+    from ..imaging.files import check_writable, checked_ct, notes_on_ct, read_ct
     from ..training import predict as prediction
     from ..training.request import PredictRequest
 
@@ -65,6 +65,9 @@ def predict(fields: Fields, context: Context) -> Fields:
     request = PredictRequest.from_json({**fields, "image": reference["array"] if reference else fields["image"]})
     request.validate()
     volume = checked_ct(read_array(reference), "The scan") if reference else read_ct(request.image)
+    for path in (request.out, request.probability, request.findings):
+        if path is not None and Path(path).suffix != ".npy":
+            check_writable(volume.geometry, path)
     notes = notes_on_ct(volume)
     for note in notes:
         context.on_event({"event": "note", "message": note})

@@ -8,14 +8,16 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from . import itk, itk_paths
+from . import dicom_kind, itk, itk_paths
 from .geometry import Geometry
 from .volume import Volume
 
-_MODALITY, _SERIES_DESCRIPTION, _POSITION = "0008|0060", "0008|103e", "0020|0032"
-_RESCALE = ("0028|1052", "0028|1053")
-"""Intercept and slope, from stored values to HU."""
+_CHARACTER_SET, _MODALITY, _SERIES_DESCRIPTION = "0008|0005", "0008|0060", "0008|103e"
+_POSITION, _SPACING_BETWEEN_SLICES = "0020|0032", "0018|0088"
+_STORED_AS = ("0028|1052", "0028|1053", "0028|0100", "0028|0101", "0028|0103")
+"""Intercept and slope, from stored values to HU; then how many bits a stored value has, and whether one is its sign."""
 _SAME_IN_ALL = {"0020|0037": "orientation", "0028|0030": "pixel spacing"}
+_SAID_BY_ALL = {**_SAME_IN_ALL, _POSITION: "position"}
 _TOLERATED_SLICE_OFFSET = 0.1
 
 
@@ -23,11 +25,13 @@ def read_series(folder: Path) -> Volume:
     """The one CT series in ``folder`` (not in folders below), in HU.
 
     Raises:
-        InputError: no CT series or several, unreadable slices, or slices that do not make a regular grid: missing,
-            doubled, unevenly spaced or taken with a tilted gantry.
+        InputError: no CT series or several, unreadable slices, or slices that do not say where they lie or do not make
+            a regular grid: missing, doubled, unevenly spaced or taken with a tilted gantry.
     """
     with itk.no_warnings(), itk_paths.to_read(folder) as openable:
         files = _files_of_the_ct_series(folder, openable)
+        if reason := dicom_kind.why_not_read(Path(files[0])):
+            raise InputError(f"The DICOM series in {folder} is {reason}.")
         if len(files) < 2:
             raise InputError(f"The DICOM series in {folder} is a single file; give the folder of a whole CT series.")
         volume, positions = _read_slices(folder, files)
@@ -43,22 +47,52 @@ def _read_slices(folder: Path, files: tuple[str, ...]) -> tuple[Volume, np.ndarr
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
+        _refuse_unplaced_slices(folder, reader, len(files))
         _refuse_mixed_slices(folder, reader, len(files))
-        if any(len(_values(reader, tag, len(files))) > 1 for tag in _RESCALE):
+        if any(len(set(_texts(reader, tag, len(files)))) > 1 for tag in _STORED_AS):
             reader.SetOutputPixelType(sitk.sitkFloat32)  # else the first slice's type is taken for all
             image = reader.Execute()
         volume = itk.from_itk(image)
-        positions = [_position(reader.GetMetaData(n, _POSITION)) for n in range(len(files))]
+        positions = [_numbers(text) for text in _texts(reader, _POSITION, len(files))]
+    except InputError:
+        raise
     except (RuntimeError, ValueError) as error:
+        _refuse_slices_that_lie_nowhere_apart(folder, files)
         raise InputError(
             f"The DICOM series in {folder} could not be read ({itk.reason(error)}); export the whole series again."
         ) from error
     return volume, np.array(positions)
 
 
-def _values(reader: sitk.ImageSeriesReader, tag: str, count: int) -> set[str]:
-    """What the slices say under a tag; an empty text where one says nothing."""
-    return {reader.GetMetaData(n, tag).strip() if reader.HasMetaDataKey(n, tag) else "" for n in range(count)}
+def _texts(reader: sitk.ImageSeriesReader, tag: str, count: int) -> list[str]:
+    """What each slice says under a tag; an empty text where one says nothing."""
+    return [reader.GetMetaData(n, tag).strip() if reader.HasMetaDataKey(n, tag) else "" for n in range(count)]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split("\\")]
+
+
+def _refuse_unplaced_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
+    """ITK makes up what slices do not say: pixels of 1 x 1 mm along the patient's axes.
+
+    Raises:
+        InputError: a slice leaves something out.
+    """
+    for tag, what in _SAID_BY_ALL.items():
+        silent = _texts(reader, tag, count).count("")
+        if silent:
+            raise InputError(
+                f"{silent} of {count} slices in {folder} do not say their {what} ({tag}); export the series again."
+            )
+
+
+def _refuse_slices_that_lie_nowhere_apart(folder: Path, files: tuple[str, ...]) -> None:
+    if any(float(_header(folder, file).get(_SPACING_BETWEEN_SLICES) or 1) == 0 for file in files):
+        raise InputError(
+            f"The slices in {folder} say that they lie 0 mm apart, which cannot be read; remove their "
+            f"SpacingBetweenSlices ({_SPACING_BETWEEN_SLICES}) or export the series again."
+        )
 
 
 def _refuse_mixed_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
@@ -68,7 +102,7 @@ def _refuse_mixed_slices(folder: Path, reader: sitk.ImageSeriesReader, count: in
         InputError: the slices differ in one of them.
     """
     for tag, what in _SAME_IN_ALL.items():
-        numbers = [[float(part) for part in text.split("\\") if part] for text in _values(reader, tag, count)]
+        numbers = [_numbers(text) for text in set(_texts(reader, tag, count))]
         if any(len(one) != len(numbers[0]) or not np.allclose(one, numbers[0], atol=1e-3) for one in numbers):
             raise InputError(
                 f"The slices in {folder} do not make a regular grid: their {what} differs; export one series alone."
@@ -103,11 +137,8 @@ def _header(folder: Path, file: str) -> dict[str, str]:
         raise InputError(
             f"{folder} holds a file that is no readable DICOM ({itk.reason(error)}); export the series again."
         ) from error
-    return {tag: reader.GetMetaData(tag).strip() for tag in reader.GetMetaDataKeys()}
-
-
-def _position(text: str) -> list[float]:
-    return [float(part) for part in text.split("\\")]
+    texts = {tag: reader.GetMetaData(tag).strip() for tag in reader.GetMetaDataKeys()}
+    return {tag: dicom_kind.as_written(text, texts.get(_CHARACTER_SET, "")) for tag, text in texts.items()}
 
 
 def _refuse_irregular_slices(folder: Path, geometry: Geometry, positions: np.ndarray) -> None:

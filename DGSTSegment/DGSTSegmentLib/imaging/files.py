@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 from . import dicom, itk, segments
-from .image_io import read_image, refuse_not_finite, write_image
+from .geometry import Geometry
+from .image_io import read_image, refuse_not_finite, refuse_unwritable, write_image
 from .segments import Segmentation
 from .volume import Volume, count_not_finite
 
+_NOTED_SHEAR = 0.01
 _log = logging.getLogger(__name__)
 
 
@@ -21,17 +25,17 @@ def read_volume(path: str | os.PathLike) -> Volume:
     slices of one DICOM CT series (which comes in HU).
 
     Raises:
-        InputError: the path names no volume that can be read whole, with finite values and a place in the world; the
-            message says why.
+        InputError: the path names no volume that can be read whole, with finite values and the size of its voxels; the
+            message says why. What the file leaves open of their place is said in the volume's notes.
     """
     path = Path(path)
     if path.is_dir():
         return dicom.read_series(path)
-    image = read_image(path)
+    image, notes = read_image(path)
     components = image.GetNumberOfComponentsPerPixel()
     if components > 1:
         raise InputError(f"{path} holds {components} values a voxel; a volume has one, so export one channel of it.")
-    return itk.from_itk(image)
+    return replace(itk.from_itk(image), notes=notes)
 
 
 def read_ct(path: str | os.PathLike) -> Volume:
@@ -58,6 +62,19 @@ def checked_ct(volume: Volume, name: str) -> Volume:
 
 def notes_on_ct(volume: Volume) -> list[str]:
     """Sentences on what makes ``volume`` unlike a CT in HU; empty where nothing does. None is a reason to refuse."""
+    return [*volume.notes, *_notes_on_axes(volume.geometry), *_notes_on_values(volume)]
+
+
+def _notes_on_axes(geometry: Geometry) -> list[str]:
+    if geometry.shear < _NOTED_SHEAR:
+        return []
+    return [
+        f"The axes are {math.degrees(math.asin(geometry.shear)):.1f} degrees off being perpendicular, as from a tilted "
+        "gantry, but the model takes them as perpendicular; resample the scan to a straight grid first."
+    ]
+
+
+def _notes_on_values(volume: Volume) -> list[str]:
     low, high = float(volume.array.min()), float(volume.array.max())
     if low == high:
         return [f"All voxels have the same value ({low:g}); this does not look like a CT."]
@@ -78,7 +95,7 @@ def read_segmentation(path: str | os.PathLike) -> Volume:
     """
     segmentation = read_segments(path)
     for note in segmentation.notes:
-        _log.warning(note)
+        _log.warning("%s: %s", path, note)
     return segmentation.volume
 
 
@@ -91,8 +108,22 @@ def read_segments(path: str | os.PathLike) -> Segmentation:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder; a segmentation is a file, .nii.gz or .seg.nrrd say.")
-    return segments.from_image(read_image(path), path)
+        raise InputError(
+            f"{path} is a folder; a segmentation is a file, .nii.gz or .seg.nrrd say (DICOM SEG and RTSTRUCT are not "
+            "read; export them so from Slicer)."
+        )
+    image, notes = read_image(path)
+    segmentation = segments.from_image(image, path)
+    return replace(segmentation, notes=(*notes, *segmentation.notes))
+
+
+def check_writable(geometry: Geometry, path: str | os.PathLike) -> None:
+    """Make sure, before minutes of work, that :func:`write_volume` can write a volume on this grid to ``path``.
+
+    Raises:
+        InputError: the ending is none that is written or cannot hold the grid's axes, or there is no such folder.
+    """
+    refuse_unwritable(geometry, Path(path))
 
 
 def write_volume(volume: Volume, path: str | os.PathLike, names: Mapping[int, str] | None = None) -> None:

@@ -125,7 +125,7 @@ def _components(label: int, place: tuple[slice, ...], mask: np.ndarray) -> list[
 
 
 def _measured(number: int, region: _Region, grid: Geometry, ct: Volume | None, probability: Volume | None) -> Finding:
-    crop = Volume(region.mask, _cropped(grid, region.box))
+    crop = Volume(region.mask, grid.cropped(region.box))
     long_axis, short_axis = measure.axes_mm(crop)
     return Finding(
         number=number,
@@ -143,12 +143,6 @@ def _measured(number: int, region: _Region, grid: Geometry, ct: Volume | None, p
 
 def _mean(volume: Volume | None, region: _Region) -> float | None:
     return None if volume is None else float(volume.array[region.box][region.mask].mean(dtype=np.float64))
-
-
-def _cropped(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
-    matrix = geometry.ijk_to_world.copy()
-    matrix[:3, 3] = geometry.to_world([part.start for part in box])
-    return Geometry(tuple(part.stop - part.start for part in box), matrix)
 
 
 def _moved(box: tuple[slice, ...], within: tuple[slice, ...]) -> tuple[slice, slice, slice]:

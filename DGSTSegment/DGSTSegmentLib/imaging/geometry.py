@@ -67,6 +67,11 @@ class Geometry:
         """3x3 matrix; column a is the unit world vector (LPS) of index axis a."""
         return self.ijk_to_world[:3, :3] / np.asarray(self.spacing)
 
+    @cached_property
+    def shear(self) -> float:
+        """The largest cosine between two axes: 0 where all are perpendicular, as they are not with a tilted gantry."""
+        return float(np.abs(self.direction.T @ self.direction - np.eye(3)).max())
+
     @property
     def voxel_volume_ml(self) -> float:
         """Volume of one voxel, mL."""
@@ -87,6 +92,19 @@ class Geometry:
         """World coordinates (8, 3; LPS mm) of the grid's outer corners, at the voxels' edges."""
         ends = [(-0.5, n - 0.5) for n in self.shape]
         return self.to_world(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(8, 3))
+
+    def cropped(self, box: tuple[slice, slice, slice]) -> Geometry:
+        """The grid of the voxels in ``box``, slices (k, j, i) with a start and a stop that may lie outside of it."""
+        return self._from_voxel([part.start for part in box], tuple(part.stop - part.start for part in box))
+
+    def padded(self, voxels: int) -> Geometry:
+        """The grid with ``voxels`` more on every side."""
+        return self._from_voxel([-voxels] * 3, tuple(n + 2 * voxels for n in self.shape))
+
+    def _from_voxel(self, first_kji: list[int], shape: tuple[int, int, int]) -> Geometry:
+        matrix = self.ijk_to_world.copy()
+        matrix[:3, 3] = self.to_world(first_kji)
+        return Geometry(shape, matrix)
 
     def same_grid(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
         """Whether both have the same shape and no voxel lies further than ``tolerance_mm`` from its counterpart."""

@@ -10,7 +10,9 @@ import SimpleITK as sitk
 
 from ..atomic import atomic_path
 from ..errors import InputError
-from . import itk, itk_paths, nifti
+from . import compressed, dicom_kind, itk, itk_paths, nifti
+from .geometry import Geometry
+from .placement import notes_on_place
 from .volume import count_not_finite
 
 _IMAGE_IO = {
@@ -23,14 +25,16 @@ _IMAGE_IO = {
 }
 _WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 _FAST_COMPRESSION = 2
+_PERPENDICULAR_FOR_NIFTI = 1e-4
 
 
-def read_image(path: Path) -> sitk.Image:
-    """The three-dimensional image in the file, with one or more values a voxel.
+def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
+    """The three-dimensional image in the file, with one or more values a voxel, and sentences on what the file leaves
+    open about its place.
 
     Raises:
         InputError: no such file, not an image file, not three-dimensional, truncated, with voxels that are
-            not finite, or with axes that span no space.
+            not finite, with axes that span no space, or without the size of its voxels.
     """
     image_io = _image_io_of(path)
     try:
@@ -51,14 +55,9 @@ def write_image(image: sitk.Image, path: Path) -> None:
         InputError: an ending that is not written, a folder that does not exist, axes that the format cannot hold, or
             a disk that refuses.
     """
+    refuse_unwritable(itk.geometry_of(image), path)
     ending = _ending(path, _WRITABLE)
-    if ending is None:
-        raise InputError(f"{path} has no ending that can be written; name it {_any_of(_WRITABLE)}.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written, there is no folder {path.parent}; make it or choose another.")
     is_nifti = _IMAGE_IO[ending] == "NiftiImageIO"
-    if is_nifti and not _has_perpendicular_axes(image):
-        raise InputError(f"{path} cannot hold this volume's axes, which are not perpendicular; name it .nrrd.")
     with atomic_path(path) as partial:
         try:
             with itk_paths.to_write(partial) as openable:
@@ -70,6 +69,19 @@ def write_image(image: sitk.Image, path: Path) -> None:
             raise OSError("the disk took only a part of it")
 
 
+def refuse_unwritable(geometry: Geometry, path: Path) -> None:
+    """Raises:
+    InputError: an ending that is not written, a folder that does not exist, or axes that the format cannot hold.
+    """
+    ending = _ending(path, _WRITABLE)
+    if ending is None:
+        raise InputError(f"{path} has no ending that can be written; name it {_any_of(_WRITABLE)}.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written, there is no folder {path.parent}; make it or choose another.")
+    if _IMAGE_IO[ending] == "NiftiImageIO" and geometry.shear >= _PERPENDICULAR_FOR_NIFTI:
+        raise InputError(f"{path} cannot hold this volume's axes, which are not perpendicular; name it .nrrd.")
+
+
 def _holds(path: Path, image: sitk.Image) -> bool:
     """Whether all voxels of ``image`` lie in the file; not every format's writer tells of a full disk."""
     written = sitk.ReadImage(str(path))
@@ -77,8 +89,8 @@ def _holds(path: Path, image: sitk.Image) -> bool:
     return np.array_equal(there, here, equal_nan=here.dtype.kind == "f")
 
 
-def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> sitk.Image:
-    """The image in ``path``, which ITK opens as ``openable``."""
+def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> tuple[sitk.Image, tuple[str, ...]]:
+    """The image in ``path``, which ITK opens as ``openable``, and sentences on its place."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
     reader.SetFileName(str(openable))
@@ -87,9 +99,10 @@ def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> sitk.I
     if image_io == "NiftiImageIO":
         _refuse_damaged(path, nifti.inspect(openable))
     image = reader.Execute()
-    _refuse_without_place(path, image)
+    _refuse_incomplete(path, compressed.is_whole(openable, image_io, sitk.GetArrayViewFromImage(image).nbytes))
+    notes = notes_on_place(path, openable, image_io, _place(path, image))
     refuse_not_finite(path, count_not_finite(sitk.GetArrayViewFromImage(image)))
-    return image
+    return image, tuple(notes)
 
 
 def _reason(error: RuntimeError, path: Path) -> str:
@@ -102,7 +115,9 @@ def _image_io_of(path: Path) -> str:
     ending = _ending(path, tuple(_IMAGE_IO))
     if ending is not None:
         return _IMAGE_IO[ending]
-    if _is_dicom(path):
+    if dicom_kind.is_dicom(path):
+        if reason := dicom_kind.why_not_read(path):
+            raise InputError(f"{path} is {reason}.")
         raise InputError(f"{path} is a single DICOM file; give the folder that holds its whole CT series.")
     raise InputError(
         f"{path} is not a volume that can be read; give a file ending in {_any_of(tuple(_IMAGE_IO))}, "
@@ -116,18 +131,22 @@ def _refuse_unless_three_dimensional(path: Path, size: tuple[int, ...]) -> None:
         raise InputError(f"{path} has {len(size)} dimensions ({voxels}); a volume has three, so export one volume.")
 
 
-def _refuse_without_place(path: Path, image: sitk.Image) -> None:
+def _place(path: Path, image: sitk.Image) -> Geometry:
     try:
-        itk.geometry_of(image)
+        return itk.geometry_of(image)
     except ValueError as error:
         raise InputError(
             f"{path} does not say where its voxels lie, its axes do not span three dimensions; export it again."
         ) from error
 
 
-def _refuse_damaged(path: Path, content: nifti.Content) -> None:
-    if not content.complete:
+def _refuse_incomplete(path: Path, complete: bool) -> None:
+    if not complete:
         raise InputError(f"{path} is truncated or damaged, not all its voxels are there; copy or download it again.")
+
+
+def _refuse_damaged(path: Path, content: nifti.Content) -> None:
+    _refuse_incomplete(path, content.complete)
     refuse_not_finite(path, content.not_finite)
 
 
@@ -139,18 +158,6 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
         raise InputError(
             f"{name} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
         )
-
-
-def _has_perpendicular_axes(image: sitk.Image) -> bool:
-    direction = np.reshape(image.GetDirection(), (3, 3))
-    return bool(np.abs(direction.T @ direction - np.eye(3)).max() < 1e-4)
-
-
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _ending(path: Path, endings: tuple[str, ...]) -> str | None:

@@ -13,14 +13,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from .geometry import Geometry
-from .orientation import to_lps_order
-from .resample import resample_to
+from .axial import HALF, AxialSlices, axial_slices
 from .volume import Volume
 
-_OBLIQUE_FROM_DEGREES = 1.0
-_MOST_SAMPLES = 2_000_000
-_EDGE = 0.5
 _LINES_AT_ONCE = 64
 
 # Pieces of outline in a cell between four neighbouring centres, by which of them are inside (bits 0 to 3 for the
@@ -56,13 +51,12 @@ def axes_mm(region: Volume) -> tuple[float, float]:
 
     On the slice of the patient's axial plane where the region's diameter is longest, the long axis is that diameter
     and the short axis the longest chord perpendicular to it inside the outline (holes count as inside). Oblique
-    volumes are resampled to axial slices first.
+    volumes are resampled to axial slices first. Pieces that lie beside each other in a slice are measured across.
 
     Args:
         region: boolean mask of one finding, with at least one voxel; best cropped to it.
     """
-    share = _axial_share(region)
-    outline, long_axis = _longest_diameter(share.array, np.array(share.geometry.spacing_kji[1:]))
+    outline, long_axis = _longest_diameter(axial_slices(region))
     return float(np.linalg.norm(long_axis)), _longest_chord_across(outline, long_axis)
 
 
@@ -80,39 +74,6 @@ def centroid(region: Volume) -> tuple[float, float, float]:
     return tuple(float(x) for x in region.geometry.to_world(index))
 
 
-def _axial_share(region: Volume) -> Volume:
-    """How much of each point lies in the region, 0 to 1, with k running through the patient's axial slices."""
-    ordered = to_lps_order(region)
-    share = ordered.with_array(ordered.array.astype(np.float32))
-    slope = np.abs(share.geometry.direction[2, :2]).max()
-    if slope <= np.sin(np.radians(_OBLIQUE_FROM_DEGREES)):
-        return share
-    share = _padded(share)
-    grid = _axial_grid(share.geometry, centroid(region))
-    sampled = resample_to(share, grid, "linear", outside=0.0)
-    return sampled if (sampled.array >= _EDGE).any() else resample_to(share, grid, "nearest")
-
-
-def _axial_grid(geometry: Geometry, centre: tuple[float, float, float]) -> Geometry:
-    """A grid along the patient's axes with a voxel at ``centre`` that covers ``geometry``'s box, as fine as its finest
-    axis unless that makes too many voxels."""
-    corners = geometry.corners()
-    spacing = np.full(3, min(geometry.spacing))
-    samples = np.prod(np.ptp(corners, axis=0) / spacing)
-    spacing *= max(1.0, (samples / _MOST_SAMPLES) ** (1 / 3))
-    before = np.ceil((np.array(centre) - corners.min(axis=0)) / spacing)
-    after = np.ceil((corners.max(axis=0) - np.array(centre)) / spacing)
-    shape = (before + after + 1).astype(int)
-    return Geometry.from_parts(tuple(shape[::-1]), spacing, np.array(centre) - before * spacing)
-
-
-def _padded(region: Volume) -> Volume:
-    matrix = region.geometry.ijk_to_world.copy()
-    matrix[:3, 3] = region.geometry.to_world([-1, -1, -1])
-    array = np.pad(region.array, 1)
-    return Volume(array, Geometry(array.shape, matrix))
-
-
 def _row_ends(mask: np.ndarray) -> np.ndarray:
     """Indices (n, mask.ndim) of the first and last voxel of every row; they hold all the mask's extremes."""
     rows = np.argwhere(mask.any(axis=-1))
@@ -122,16 +83,14 @@ def _row_ends(mask: np.ndarray) -> np.ndarray:
     return np.concatenate([np.column_stack([rows, first]), np.column_stack([rows, last])])
 
 
-def _longest_diameter(share: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _longest_diameter(slices: AxialSlices) -> tuple[np.ndarray, np.ndarray]:
     """Of the slice with the longest diameter, the outline (n pieces, 2 ends, 2; mm) and that diameter as a vector."""
-    inside = share >= _EDGE
-    sizes = {k: _row_ends(inside[k]) for k in np.flatnonzero(inside.any(axis=(1, 2)))}
-    at_most = {k: np.linalg.norm((np.ptp(ends, axis=0) + 2) * pixels) for k, ends in sizes.items()}
+    at_most = {k: np.linalg.norm((size + 2) * slices.pixels) for k, size in slices.sizes().items()}
     best, longest = np.empty((0, 2, 2)), np.zeros(2)
     for k in sorted(at_most, key=at_most.get, reverse=True):
         if at_most[k] <= np.linalg.norm(longest):
             break
-        outline = _outline(share[k]) * pixels
+        outline = _outline(slices.share(k)) * slices.pixels
         diameter = _diameter(outline.reshape(-1, 2))
         if np.linalg.norm(diameter) > np.linalg.norm(longest):
             best, longest = outline, diameter
@@ -148,9 +107,9 @@ def _diameter(points: np.ndarray) -> np.ndarray:
 def _outline(share: np.ndarray) -> np.ndarray:
     """Pieces (n, 2 ends, 2) of the outer line, in pixels, along which the share in a slice passes one half."""
     share = np.pad(share, 1)
-    inside = share >= _EDGE
+    inside = share >= HALF
     share[ndimage.binary_fill_holes(inside) & ~inside] = 1
-    inside = (share >= _EDGE).astype(np.uint8)
+    inside = (share >= HALF).astype(np.uint8)
     cells = inside[:-1, :-1] | inside[:-1, 1:] << 1 | inside[1:, :-1] << 2 | inside[1:, 1:] << 3
     where = np.argwhere((cells > 0) & (cells < 0b1111))
     sides = _PIECES[cells[tuple(where.T)]]
@@ -162,7 +121,7 @@ def _crossings(share: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndar
     """Between the pixels ``start`` and ``end`` (..., 2), where the share, linear between them, is one half."""
     at_start, at_end = share[start[..., 0], start[..., 1]], share[end[..., 0], end[..., 1]]
     # Kept off the pixels' centres, so that a share of exactly one half still has an outline around it.
-    fraction = np.clip((_EDGE - at_start) / (at_end - at_start), 0.01, 0.99)
+    fraction = np.clip((HALF - at_start) / (at_end - at_start), 0.01, 0.99)
     return start + fraction[..., None] * (end - start)
 
 

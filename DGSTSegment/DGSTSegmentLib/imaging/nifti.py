@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import SimpleITK as sitk
 
+from .nifti_header import opened, read_nifti_header
 from .volume import count_not_finite
 
 _CHUNK_BYTES = 1 << 22
 _FLOATS = {"16": "f4", "64": "f8"}
-_HEADER_SIZES = (348, 540)
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ def inspect(path: Path) -> Content:
         RuntimeError: ITK cannot read the header.
         OSError: the system cannot read the file.
     """
-    layout = _layout(path)
-    missing, not_finite = layout.voxel_bytes, 0
+    not_finite = 0
     try:
-        with _opened(path) as file:
+        layout = _layout(path)
+        missing = layout.voxel_bytes
+        with opened(path) as file:
             file.read(layout.offset)
             while missing and (chunk := file.read(min(_CHUNK_BYTES, missing))):
                 missing -= len(chunk)
@@ -55,7 +56,7 @@ def inspect(path: Path) -> Content:
             # Only at its end does a compressed file say whether its checksum is right.
             while file.read(_CHUNK_BYTES):
                 continue
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, struct.error, zlib.error, gzip.BadGzipFile):
         return Content(False, not_finite)
     return Content(missing == 0, not_finite)
 
@@ -68,17 +69,9 @@ def _layout(path: Path) -> _Layout:
     header = reader.GetMetaData
     voxels = math.prod(int(header(f"dim[{axis}]")) for axis in range(1, 1 + int(header("dim[0]"))))
     kind = _FLOATS.get(header("datatype"))
-    floats = None if kind is None else np.dtype(_byte_order(path) + kind)
-    return _Layout(int(float(header("vox_offset"))), voxels * int(header("bitpix")) // 8, floats)
-
-
-def _opened(path: Path) -> BinaryIO:
-    return gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb")
-
-
-def _byte_order(path: Path) -> str:
-    with _opened(path) as file:
-        return "<" if int.from_bytes(file.read(4), "little") in _HEADER_SIZES else ">"
+    stored = read_nifti_header(path)
+    floats = None if kind is None else np.dtype(stored.byte_order + kind)
+    return _Layout(stored.offset, voxels * int(header("bitpix")) // 8, floats)
 
 
 def _not_finite(chunk: bytes, floats: np.dtype | None) -> int:

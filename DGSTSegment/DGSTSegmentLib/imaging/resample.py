@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from ..errors import InputError
 from . import itk
@@ -47,6 +48,8 @@ def resample_to(
 def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation") -> tuple[Volume, str | None]:
     """The annotation on the image's grid, and a sentence where it had to be resampled for that.
 
+    A mark that no voxel of the image is nearest to takes those it lies in, so that no small node vanishes.
+
     Args:
         annotation: label values.
         name: what the sentences call the annotation, its file say.
@@ -60,16 +63,62 @@ def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation"
     if not _boxes_overlap(annotation.geometry, image.geometry) or outside == 1.0:
         raise InputError(f"{name} does not lie where the image lies; check that both belong to the same scan.")
     resampled = resample_to(annotation, image.geometry, "nearest")
+    kept = _keep_every_mark(annotation, resampled)
     losses = _losses(annotation, resampled, outside)
+    if kept:
+        places = "1 place" if kept == 1 else f"{kept} places"
+        losses += f"; what it marks in {places} is finer than the image's voxels and took those it lies in"
     return resampled, f"{name} was on another grid than the image and was resampled to it{losses}."
 
 
+def continued_over(labels: Volume, other: Volume) -> Volume | None:
+    """The labels on their own grid, continued by empty voxels as far as ``other`` marks something; None where that lies
+    within it already."""
+    boxes = ndimage.find_objects((other.array != 0).view(np.uint8))
+    if not boxes:
+        return None
+    reach = labels.geometry.to_index(other.geometry.cropped(boxes[0]).corners())
+    before = np.ceil(-0.5 - reach.min(axis=0) - _SAME_WITHIN_VOXELS).astype(int).clip(0)
+    after = np.ceil(reach.max(axis=0) + 0.5 - labels.geometry.shape - _SAME_WITHIN_VOXELS).astype(int).clip(0)
+    if not before.any() and not after.any():
+        return None
+    box = [slice(-first, size + last) for first, size, last in zip(before, labels.geometry.shape, after, strict=True)]
+    array = np.pad(labels.array, list(zip(before, after, strict=True)))
+    return Volume(array, labels.geometry.cropped(tuple(box)))
+
+
+def _keep_every_mark(annotation: Volume, resampled: Volume) -> int:
+    """Give each 26-connected mark, and each label value, that lost all its voxels those of ``resampled`` it lies in.
+
+    Returns:
+        How many marks were given any.
+    """
+    boxes = ndimage.find_objects((annotation.array != 0).view(np.uint8))
+    if not boxes:
+        return 0
+    labels = Volume(annotation.array[boxes[0]], annotation.geometry.cropped(boxes[0]))
+    marks, count = ndimage.label(labels.array, np.ones((3, 3, 3)))
+    seen = np.zeros(count + 1, dtype=bool)
+    seen[resample_to(labels.with_array(marks), resampled.geometry, "nearest").array] = True
+    lost = ~seen[marks] | np.isin(labels.array, _lost_values(annotation, resampled))
+    voxels = np.argwhere(lost & (marks > 0))
+    there = np.rint(resampled.geometry.to_index(labels.geometry.to_world(voxels))).astype(int)
+    free = ((there >= 0) & (there < resampled.geometry.shape)).all(axis=1)
+    free[free] = resampled.array[tuple(there[free].T)] == 0
+    resampled.array[tuple(there[free].T)] = labels.array[tuple(voxels[free].T)]
+    return len(np.unique(marks[tuple(voxels[free].T)]))
+
+
 def _losses(before: Volume, after: Volume, outside: float) -> str:
-    lost = sorted(set(_label_values(before)) - set(_label_values(after)))
+    lost = _lost_values(before, after)
     sentences = [f"; {outside:.1%} of what it marks lies outside the image"] if outside > 0 else []
     if lost:
         sentences.append(f"; nothing was left of the label values {', '.join(map(str, lost))}")
     return "".join(sentences)
+
+
+def _lost_values(before: Volume, after: Volume) -> list[int]:
+    return sorted(set(_label_values(before)) - set(_label_values(after)))
 
 
 def _label_values(labels: Volume) -> list[int]:
@@ -77,11 +126,11 @@ def _label_values(labels: Volume) -> list[int]:
 
 
 def _fraction_marked_outside(annotation: Volume, geometry: Geometry) -> float:
-    marked = np.argwhere(annotation.array)
+    marked = np.flatnonzero(annotation.array)
     if not len(marked):
         return 0.0
-    marked = marked[:: max(1, len(marked) // _ENOUGH_POINTS)]
-    index = geometry.to_index(annotation.geometry.to_world(marked))
+    marked = np.unravel_index(marked[:: max(1, len(marked) // _ENOUGH_POINTS)], annotation.array.shape)
+    index = geometry.to_index(annotation.geometry.to_world(np.column_stack(marked)))
     inside = ((index >= -0.5) & (index <= np.array(geometry.shape) - 0.5)).all(axis=1)
     return 1.0 - float(inside.mean())
 

@@ -21,6 +21,7 @@ class Volume:
     Args:
         array: values indexed ``[k, j, i]``; HU for a CT, label values for a segmentation.
         geometry: where those voxels lie; its shape is the array's.
+        notes: sentences on what the file left open about their place, for the user.
 
     Raises:
         ValueError: array and geometry differ in shape.
@@ -28,11 +29,12 @@ class Volume:
 
     array: np.ndarray
     geometry: Geometry
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.array.shape != self.geometry.shape:
             raise ValueError(f"An array of shape {self.array.shape} does not fit a grid of {self.geometry.shape}.")
 
     def with_array(self, array: np.ndarray) -> Volume:
-        """Other values in the same place."""
+        """Other values in the same place, without the notes."""
         return Volume(array, self.geometry)

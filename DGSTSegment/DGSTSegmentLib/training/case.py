@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..imaging.files import notes_on_ct, read_segments, read_volume
+from ..imaging.orientation import to_lps_order
 from ..imaging.resample import onto_grid_of
 from ..imaging.volume import Volume
 from .case_files import COMPLETENESS, CaseFiles
@@ -48,18 +49,23 @@ class Case:
         return seen.hexdigest()
 
     @property
-    def image_fingerprint(self) -> str:
-        """Tells this image's voxels from any others', in whatever file format and wherever they lie."""
-        seen = hashlib.blake2b(repr(self.image.array.shape).encode(), digest_size=16)
-        for part in self.image.array:
-            seen.update(np.ascontiguousarray(part, dtype=np.float32))
-        return seen.hexdigest()
+    def image_fingerprints(self) -> frozenset[str]:
+        """By these the image's voxels are known again in whatever file format, wherever they lie and in whatever order
+        of the axes: images that share one are the same."""
+        return frozenset({_fingerprint(self.image.array), _fingerprint(to_lps_order(self.image).array)})
 
     @property
     def nbytes(self) -> int:
         """Of all its voxels."""
         parts = (self.image, self.annotation, self.region, self.rejected)
         return sum(part.array.nbytes for part in parts if part is not None)
+
+
+def _fingerprint(array: np.ndarray) -> str:
+    seen = hashlib.blake2b(repr(array.shape).encode(), digest_size=16)
+    for part in array:
+        seen.update(np.ascontiguousarray(part, dtype=np.float32))
+    return seen.hexdigest()
 
 
 def read_case(files: CaseFiles) -> Case:
@@ -138,7 +144,7 @@ def parse_boxes(text: str) -> np.ndarray | None:
         InputError: numbers, but not six of them a box.
     """
     boxes = []
-    for part in text.split(";"):
+    for part in text.rstrip("; ").split(";"):
         try:
             numbers = [float(word) for word in part.replace(",", " ").split()]
         except ValueError:

@@ -44,7 +44,13 @@ class CaseFiles:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CaseFiles:
+        """Raises:
+        InputError: the image or the annotation is missing, or there is a field that a case does not have.
+        """
         unknown = set(data) - {f.name for f in fields(cls)}
         if unknown:
             raise InputError(f"A case has no field {', '.join(sorted(unknown))}; remove it.")
+        missing = [name for name in ("image", "annotation") if not data.get(name)]
+        if missing:
+            raise InputError(f"The case {data} names no {' and no '.join(missing)}; a case is a CT and its annotation.")
         return cls(**data)

@@ -27,7 +27,8 @@ class Evaluation:
         dice: overlap, 1 when both are empty.
         surface_dice: share of both surfaces that lies within ``tolerance_mm`` of the other; 1 when both are empty, 0
             when one is.
-        assd_mm: average symmetric surface distance, mm; None when either is empty.
+        assd_mm: average symmetric surface distance, mm, over the voxels of both surfaces, each of which counts alike
+            whatever its area; None when either is empty.
         tolerance_mm: for ``surface_dice``.
         reference_ml, prediction_ml: volumes, mL.
         detection: findings by size.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,14 +49,14 @@ def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
     return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
 
 
-def with_twins(chosen: Sequence[int], scans: Sequence[str]) -> list[int]:
+def with_twins(chosen: Sequence[int], scans: Sequence[Set[str]]) -> list[int]:
     """Positions of ``chosen`` and of all others that show the same scan: what was learned from measures nothing.
 
     Args:
-        scans: what tells each case's image from others.
+        scans: what each case's image is known by; two that share something show the same scan.
     """
-    held = {scans[n] for n in chosen}
-    return [n for n, scan in enumerate(scans) if scan in held]
+    held = {mark for n in chosen for mark in scans[n]}
+    return [n for n, scan in enumerate(scans) if held & scan]
 
 
 def findings_beside_marks(predicted: Volume, annotation: Volume) -> np.ndarray:

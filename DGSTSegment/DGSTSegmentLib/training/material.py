@@ -32,14 +32,14 @@ class Described:
     Args:
         name, completeness, notes: as of ``Case``.
         fingerprint: tells image and masks from any others.
-        scan: tells the image from any others, whatever is marked in it.
+        scan: by which the image is known again, whatever is marked in it.
     """
 
     name: str
     completeness: str
     notes: tuple[str, ...]
     fingerprint: str
-    scan: str
+    scan: frozenset[str]
 
 
 class Cases:
@@ -59,7 +59,7 @@ class Cases:
         for n, one in enumerate(self._files):
             case = read_case(one)
             self.described.append(
-                Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprint)
+                Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprints)
             )
             if case.nbytes <= room:
                 room -= case.nbytes

@@ -113,6 +113,20 @@ def test_evaluate_of_a_segmentation_against_itself_is_perfect(dgst, ct_and_nodes
     assert result["assd_mm"] == 0.0 and result["detection"]["false_positives_per_scan"] == 0.0
 
 
+def test_evaluate_counts_what_is_predicted_outside_a_cropped_reference(dgst, tmp_path):
+    predicted = np.zeros((20, 30, 40), np.uint8)
+    predicted[4:8, 4:12, 4:12] = predicted[12:16, 20:28, 30:36] = 1
+    whole = Geometry.from_parts(predicted.shape, (0.8, 0.8, 2), (5, 6, 7))
+    write_volume(Volume(predicted, whole), tmp_path / "prediction.nrrd")
+    cropped = Volume(predicted[2:10, 2:16, 2:20], whole.cropped((slice(2, 10), slice(2, 16), slice(2, 20))))
+    write_volume(cropped, tmp_path / "reference.nrrd")
+    command = ("evaluate", "--prediction", tmp_path / "prediction.nrrd", "--reference", tmp_path / "reference.nrrd")
+    result = dgst(*command, "--json").json
+    assert result["dice"] == pytest.approx(2 * 256 / (256 + 256 + 192))
+    assert result["detection"]["false_positives_per_scan"] == 1
+    assert "marks what lies outside the grid of" in result["notes"][0]
+
+
 def test_evaluate_in_words_names_every_figure(dgst, ct_and_nodes):
     nodes = ct_and_nodes[1]
     outcome = dgst("evaluate", "--reference", nodes, "--prediction", nodes, "--tolerance", "1.5")

@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from DGSTSegmentLib.engine.session import Session
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume
+from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
@@ -67,6 +68,18 @@ def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, t
     np.testing.assert_array_equal(segmentation.array > 0, probability > 0.5)
     steps = [event["step"] for event in heard if event["event"] == "progress" and event.get("steps")]
     assert steps == sorted(steps) and steps[-1] > 1
+
+
+@pytest.mark.parametrize("field", ["out", "probability"])
+def test_a_format_that_cannot_hold_a_tilted_scan_is_refused_before_it_is_predicted(engine, prediction, tmp_path, field):
+    ct, heard = read_ct(prediction["image"]), []
+    matrix = ct.geometry.ijk_to_world.copy()
+    matrix[1, 2] += 0.3 * ct.geometry.spacing[2]
+    write_volume(Volume(ct.array, Geometry(ct.geometry.shape, matrix)), tmp_path / "tilted.nrrd")
+    paths = {"image": str(tmp_path / "tilted.nrrd"), "out": str(tmp_path / "seg.nrrd")}
+    with pytest.raises(InputError, match="not perpendicular; name it .nrrd"):
+        engine.predict({**prediction, **paths, field: str(tmp_path / "answer.nii.gz")}, heard.append)
+    assert not any(event.get("steps") for event in heard)
 
 
 def test_a_volume_in_memory_gets_the_same_answer_as_its_file(engine, prediction, session):

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging import Geometry, Volume, itk
 from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume, write_volume
 
 BINARY_FORMATS = [".nii.gz", ".nii", ".nrrd", ".mha"]
@@ -63,13 +63,75 @@ def test_a_compressed_file_with_a_flipped_bit_fails_its_checksum(tmp_path):
     assert "truncated or damaged" in _refusal(tmp_path / "ct.nii.gz")
 
 
-def test_a_compressed_file_in_several_members_is_whole(tmp_path):
-    """As parallel compressors write it."""
-    write_volume(_CT, tmp_path / "ct.nii")
-    content = (tmp_path / "ct.nii").read_bytes()
-    parts = [gzip.compress(content[:5000]), gzip.compress(content[5000:])]
-    (tmp_path / "parts.nii.gz").write_bytes(b"".join(parts))
-    np.testing.assert_array_equal(read_volume(tmp_path / "parts.nii.gz").array, _CT.array)
+@pytest.fixture
+def compressed_file(tmp_path, request):
+    """A large compressed volume; a header of its own has its voxels beside it."""
+    large = np.random.default_rng(0).integers(-1000, 1000, (40, 50, 60)).astype(np.int16)
+    path = tmp_path / f"ct{request.param}"
+    sitk.WriteImage(sitk.GetImageFromArray(large), str(path), True)
+    beside = [other for other in tmp_path.iterdir() if other != path]
+    np.testing.assert_array_equal(read_volume(path).array, large)
+    return path, (beside or [path])[0]
+
+
+@pytest.mark.parametrize("compressed_file", [".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"], indirect=True)
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("damage", ["a flipped bit", "zeros"])
+def test_a_compressed_file_of_any_format_that_is_damaged_inside_is_refused(compressed_file, place, damage):
+    path, voxels = compressed_file
+    content = bytearray(voxels.read_bytes())
+    at = int(place * len(content))
+    content[at : at + 4096] = (
+        bytes(4096) if damage == "zeros" else bytes([content[at] ^ 4]) + content[at + 1 : at + 4096]
+    )
+    voxels.write_bytes(content)
+    assert "damaged" in _refusal(path)
+
+
+@pytest.mark.parametrize("compressed_file", [".nrrd", ".mha"], indirect=True)
+def test_a_compressed_file_with_voxels_for_fewer_slices_than_it_says_is_refused(compressed_file):
+    path, _ = compressed_file
+    said = path.read_bytes().replace(b"60 50 40\n", b"60 50 41\n", 1)
+    path.write_bytes(said)
+    assert "damaged" in _refusal(path)
+
+
+@pytest.mark.parametrize("compressed_file", [".nhdr"], indirect=True)
+def test_compressed_voxels_in_several_files_are_refused(compressed_file):
+    header, voxels = compressed_file
+    text = header.read_text().replace(f"data file: {voxels.name}", f"data file: LIST 3\n{voxels.name}")
+    header.write_text(text)
+    assert "in several files" in _refusal(header)
+
+
+@pytest.mark.parametrize("compressed_file", [".nhdr"], indirect=True)
+def test_lines_before_compressed_voxels_are_not_taken_for_damage(compressed_file):
+    header, voxels = compressed_file
+    expected = read_volume(header).array
+    voxels.write_bytes(b"a line\n" + voxels.read_bytes())
+    header.write_text(header.read_text().replace("encoding: gzip\n", "encoding: gzip\nline skip: 1\n"))
+    np.testing.assert_array_equal(read_volume(header).array, expected)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
+def test_a_compressed_file_in_several_members_is_whole(ending, tmp_path):
+    """As parallel compressors write it; in a NRRD only the voxels are compressed."""
+    sitk.WriteImage(itk.to_itk(_CT), str(tmp_path / f"ct{ending.removesuffix('.gz')}"))
+    content = (
+        (tmp_path / f"ct{ending.removesuffix('.gz')}").read_bytes().replace(b"encoding: raw", b"encoding: gzip", 1)
+    )
+    header = content[: content.index(b"\n\n") + 2] if ending == ".nrrd" else b""
+    voxels = content[len(header) :]
+    parts = [header, gzip.compress(voxels[:5000]), gzip.compress(voxels[5000:])]
+    (tmp_path / f"parts{ending}").write_bytes(b"".join(parts))
+    np.testing.assert_array_equal(read_volume(tmp_path / f"parts{ending}").array, _CT.array)
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_voxels_that_compress_to_next_to_nothing_are_whole(ending, tmp_path):
+    empty = Volume(np.zeros((30, 300, 400), np.int16), Geometry.from_parts((30, 300, 400), (1, 1, 2)))
+    write_volume(empty, tmp_path / f"empty{ending}")
+    assert not read_volume(tmp_path / f"empty{ending}").array.any()
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
@@ -148,6 +210,7 @@ def test_a_nifti_whose_axes_are_not_perpendicular(rows, tmp_path):
 
 def test_a_segmentation_is_a_file(tmp_path):
     assert "is a folder; a segmentation is a file" in _refusal(tmp_path, read_segmentation)
+    assert "DICOM SEG and RTSTRUCT are not read" in _refusal(tmp_path, read_segmentation)
 
 
 def test_a_single_dicom_slice(tmp_path):

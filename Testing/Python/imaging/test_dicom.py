@@ -7,7 +7,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging.files import read_volume
+from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
 
 _HU = np.arange(6 * 4 * 5, dtype=np.int16).reshape(6, 4, 5) * 10 - 600
 
@@ -22,13 +22,14 @@ def _write_slice(
     description="CT",
     spacing=(0.8, 0.6),
     rescale=(2, -1024),
+    kind=CTImageStorage,
 ):
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPClassUID = kind
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     scan = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    scan.SOPClassUID, scan.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    scan.SOPClassUID, scan.SOPInstanceUID = kind, meta.MediaStorageSOPInstanceUID
     scan.Modality, scan.SeriesDescription = modality, description
     scan.StudyInstanceUID, scan.SeriesInstanceUID, scan.FrameOfReferenceUID = "1.2.3", series, "1.2.9"
     scan.ImagePositionPatient, scan.ImageOrientationPatient = [round(x, 6) for x in position], list(orientation)
@@ -55,8 +56,10 @@ def _write_series(folder, heights=(0, 2.5, 5, 7.5, 10, 12.5), shift=0.0, **how):
 def _refusal(folder) -> str:
     with pytest.raises(InputError) as refusal:
         read_volume(folder)
-    assert str(folder) in str(refusal.value) and "\n" not in str(refusal.value)
-    return str(refusal.value)
+    sentence = str(refusal.value)
+    assert sentence.count(str(folder)) == 1 and "\n" not in sentence
+    sentence.encode()
+    return sentence
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,95 @@ def _rewritten(folder, **how):
 def test_slices_with_scales_of_their_own_all_come_in_hu(tmp_path):
     volume = read_volume(_rewritten(tmp_path / "ct", rescale=(1, 0)))
     np.testing.assert_array_equal(volume.array, np.concatenate([np.maximum(_HU[:1], 0), _HU[1:]]))
+
+
+def _edit(folder, change, one=None):
+    """Change the headers of all slices, or of ``one``, counted along the normal from the first."""
+    files = sorted(folder.iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
+    for path in files if one is None else [files[one]]:
+        scan = pydicom.dcmread(path)
+        change(scan)
+        pydicom.dcmwrite(path, scan, enforce_file_format=True)
+    return folder
+
+
+def _store_signed(scan):
+    """The same HU as signed values, without intercept and slope."""
+    hu = scan.pixel_array * 2 - 1024
+    scan.PixelRepresentation, scan.RescaleSlope, scan.RescaleIntercept = 1, 1, 0
+    scan.PixelData = hu.astype(np.int16).tobytes()
+
+
+def _store_unsigned(scan):
+    hu = scan.pixel_array
+    scan.PixelRepresentation, scan.PixelData = 0, np.maximum(hu, 0).astype(np.uint16).tobytes()
+
+
+@pytest.mark.parametrize("one", [0, 3, 5])
+def test_slices_of_which_some_are_stored_without_a_sign_all_come_in_hu(tmp_path, one):
+    _write_series(tmp_path / "ct")
+    _edit(_edit(tmp_path / "ct", _store_signed), _store_unsigned, one)
+    expected = _HU.copy()
+    expected[one] = np.maximum(expected[one], 0)
+    np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, expected)
+
+
+@pytest.mark.parametrize("one", [None, 2], ids=["none says it", "all but one say it"])
+@pytest.mark.parametrize("how", ["left out", "empty"])
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ("PixelSpacing", "pixel spacing (0028|0030)"),
+        ("ImageOrientationPatient", "orientation (0020|0037)"),
+        ("ImagePositionPatient", "position (0020|0032)"),
+    ],
+)
+def test_slices_that_leave_out_where_they_lie_are_refused(tmp_path, field, what, how, one):
+    _write_series(tmp_path / "ct")
+    _edit(tmp_path / "ct", lambda scan: setattr(scan, field, None) if how == "empty" else delattr(scan, field), one)
+    count = "6 of 6" if one is None else "1 of 6"
+    assert f"do not say their {what}" in _refusal(tmp_path / "ct") and count in _refusal(tmp_path / "ct")
+
+
+def test_slices_that_say_they_lie_nowhere_apart_are_refused_by_the_name_of_that(tmp_path):
+    _write_series(tmp_path / "ct")
+    _edit(tmp_path / "ct", lambda scan: setattr(scan, "SpacingBetweenSlices", 0))
+    assert "0 mm apart" in _refusal(tmp_path / "ct") and "SpacingBetweenSlices" in _refusal(tmp_path / "ct")
+
+
+@pytest.mark.parametrize(
+    ("character_set", "description"), [("ISO_IR 100", "Schädel"), ("ISO_IR 192", "Schädel"), ("ISO_IR 144", "Череп")]
+)
+def test_a_series_is_named_in_its_own_letters(tmp_path, character_set, description):
+    for series in ("1.2.7", "1.2.8"):
+        _write_series(tmp_path / "ct", series=series, description="")
+    for path in (tmp_path / "ct").iterdir():
+        scan = pydicom.dcmread(path)
+        scan.SpecificCharacterSet, scan.SeriesDescription = character_set, description
+        pydicom.dcmwrite(path, scan, enforce_file_format=True)
+    assert f"{description}, 6 slices" in _refusal(tmp_path / "ct")
+
+
+_ENHANCED_CT, _SEG, _RTSTRUCT = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "66.4", "481.3"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(_ENHANCED_CT, "enhanced CT"), (_SEG, "SEG"), (_RTSTRUCT, "RTSTRUCT"), (CTImageStorage, "folder")],
+)
+def test_a_dicom_file_that_is_no_slice_is_told_from_one_that_is(tmp_path, kind, said):
+    _write_slice(tmp_path / "file", _HU[0], (0, 0, 0), kind=kind)
+    for read in (read_volume, read_segmentation):
+        with pytest.raises(InputError, match=said) as refusal:
+            read(tmp_path / "file")
+        assert ("which is not read" in str(refusal.value)) == (said != "folder")
+
+
+def test_a_folder_with_an_enhanced_ct_does_not_send_back_to_the_folder(tmp_path):
+    (tmp_path / "ct").mkdir()
+    _write_slice(tmp_path / "ct" / "all", _HU[0], (0, 0, 0), kind=_ENHANCED_CT)
+    sentence = _refusal(tmp_path / "ct")
+    assert "enhanced CT" in sentence and "convert it to NIfTI" in sentence and "give the folder" not in sentence
 
 
 @pytest.mark.parametrize(

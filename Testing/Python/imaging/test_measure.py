@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from DGSTSegmentLib.imaging import Geometry, Volume, measure
+from DGSTSegmentLib.imaging.axial import AxialSlices, Part
 
 
 class Ellipsoid:
@@ -145,10 +146,59 @@ def test_voxels_that_touch_by_a_corner_are_one_outline():
 @pytest.mark.parametrize("share", [0.5, 0.5000001])
 def test_a_point_that_is_barely_half_inside_still_has_an_outline(share):
     """As resampling an oblique scan can leave it in the region's last slice."""
-    slices = np.zeros((1, 5, 5), np.float32)
-    slices[0, 2, 2] = share
-    _, diameter = measure._longest_diameter(slices, np.ones(2))
-    assert 0 < np.linalg.norm(diameter) < 0.1
+    points = np.zeros((1, 5, 5), np.float32)
+    points[0, 2, 2] = share
+    _, diameter = measure._longest_diameter(AxialSlices(np.ones(2), [Part(np.zeros(3, int), points)]))
+    assert np.linalg.norm(diameter) > 0
+
+
+def _tilted(degrees: float, seed: int) -> np.ndarray:
+    axis = np.random.default_rng(seed).normal(size=3)
+    return Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis)).as_matrix()
+
+
+def _axes(mask: np.ndarray, spacing: tuple[float, float, float], direction: np.ndarray | None = None):
+    return measure.axes_mm(Volume(mask, Geometry.from_parts(mask.shape, spacing, direction=direction)))
+
+
+def _disc_in_one_slice(radius: int, size: int) -> np.ndarray:
+    return _disc(radius, size)[None]
+
+
+_SMALL = {
+    "one voxel": (np.ones((1, 1, 1), bool), (0.8, 0.8, 0.8)),
+    "two voxels that touch by an edge": (np.eye(2, dtype=bool)[None], (0.8, 0.8, 0.8)),
+    "two voxels that touch by an edge over two slices": (np.eye(2, dtype=bool)[:, :, None], (0.8, 0.8, 0.8)),
+    "two voxels that touch by a corner": (np.eye(2, dtype=bool)[:, None] & np.eye(2, dtype=bool), (0.8, 0.8, 0.8)),
+    "a disc in one thick slice": (_disc_in_one_slice(2, 7), (0.8, 0.8, 5)),
+    "a disc in one slice": (_disc_in_one_slice(3, 9), (0.8, 0.8, 3)),
+}
+
+
+@pytest.mark.parametrize("degrees", [2, 5, 10])
+@pytest.mark.parametrize("name", _SMALL)
+def test_what_is_small_measures_the_same_in_a_scan_that_is_tilted(name, degrees):
+    mask, spacing = _SMALL[name]
+    straight = _axes(mask, spacing)
+    for seed in range(20):
+        np.testing.assert_allclose(_axes(mask, spacing, _tilted(degrees, seed)), straight, atol=0.8)
+
+
+def test_pieces_that_lie_far_apart_measure_the_same_in_a_scan_that_is_tilted():
+    disc, spacing = _disc_in_one_slice(3, 9), (0.8, 0.8, 3)
+    mask = np.zeros((60, 110, 110), bool)
+    mask[0, :9, :9] = mask[-1, -9:, -9:] = disc
+    for seed in range(3):
+        np.testing.assert_allclose(_axes(mask, spacing, _tilted(3, seed)), _axes(disc, spacing), atol=0.4)
+
+
+def test_pieces_beside_each_other_in_a_slice_are_measured_across_in_a_tilted_scan_too():
+    """Tilted about the line from disc to disc, so that they stay in one axial slice; a speck lies far from both."""
+    mask = np.zeros((60, 110, 110), bool)
+    mask[30, :9, :9] = mask[30, :9, -9:] = _disc(3, 9)
+    mask[-1, -1, -1] = True
+    spacing, tilted = (0.8, 0.8, 3), Rotation.from_euler("x", 3, degrees=True).as_matrix()
+    np.testing.assert_allclose(_axes(mask, spacing, tilted), _axes(mask, spacing), atol=0.4)
 
 
 @pytest.mark.parametrize("seed", range(5))

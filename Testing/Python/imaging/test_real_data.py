@@ -91,7 +91,7 @@ def test_every_organ_is_a_finding_of_its_own(shared_data):
     [
         ("qin-headneck-0139_pet_seg_CCBY/PET", "only DICOM of the kind PT"),
         ("dcmqi_ct3slice_seg_BSD3", "only DICOM of the kind SEG"),
-        ("dcmqi_ct3slice_seg_BSD3/liver.dcm", "single DICOM file"),
+        ("dcmqi_ct3slice_seg_BSD3/liver.dcm", "DICOM segmentation .SEG., which is not read"),
         ("sts_019_dicom_rtstruct_CCBY3", "no DICOM images"),
     ],
 )

@@ -1,15 +1,16 @@
 """Values stay where they are in the world when the grid changes."""
 
-import re
+import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging import Geometry, Volume, resample
 from DGSTSegmentLib.imaging.orientation import to_lps_order
-from DGSTSegmentLib.imaging.resample import onto_grid_of, resample_to
+from DGSTSegmentLib.imaging.resample import continued_over, onto_grid_of, resample_to
 
 _SLOPE = np.array([3.0, -2.0, 1.0])
 
@@ -128,12 +129,52 @@ class TestOntoGridOf:
         share = float(sentence.split("resampled to it; ")[1].split("%")[0])
         assert share == pytest.approx(50, abs=8)
 
-    def test_a_label_too_small_for_the_image_is_said(self, image, annotation):
+    def test_a_label_too_small_for_the_image_keeps_the_voxel_it_lies_in_and_that_is_said(self, image, annotation):
         coarse = Volume(np.zeros((3, 3, 3), np.int16), _around(image.geometry, (3, 3, 3), (5, 5, 5)))
-        array = annotation.array.copy()
-        array[0, 0, 0] = 7
-        _, sentence = onto_grid_of(annotation.with_array(array), coarse)
-        assert re.search(r"nothing was left of the label values .*\b7\.$", sentence)
+        array = np.zeros_like(annotation.array)
+        array[0, 0, 0], array[6, 6, 6], array[6, 6, 7] = 7, 1, 2
+        onto, sentence = onto_grid_of(annotation.with_array(array), coarse)
+        place = np.rint(coarse.geometry.to_index(annotation.geometry.to_world([0, 0, 0]))).astype(int)
+        assert onto.array[tuple(place)] == 7
+        assert "is finer than the image's voxels and took those it lies in" in sentence
+
+    def test_nodes_thinner_than_the_images_slices_do_not_vanish(self):
+        """At 1 mm onto slices of 5 mm, of which one only holds the centre of the last node."""
+        fine = Geometry.from_parts((40, 60, 60), (1, 1, 1))
+        nodes = np.zeros(fine.shape, np.uint8)
+        nodes[11:14, 5:9, 5:9] = nodes[21:24, 20:24, 20:24] = nodes[6:9, 40:44, 40:44] = nodes[14:17, 50:54, 5:9] = 1
+        image = Volume(np.zeros((8, 60, 60), np.int16), Geometry.from_parts((8, 60, 60), (1, 1, 5)))
+        onto, sentence = onto_grid_of(Volume(nodes, fine), image)
+        _, count = ndimage.label(onto.array, np.ones((3, 3, 3)))
+        assert count == 4
+        assert sentence.endswith(
+            "; what it marks in 3 places is finer than the image's voxels and took those it lies in."
+        )
+        for k, j, i in ((12, 7, 7), (22, 22, 22), (7, 42, 42), (15, 52, 7)):
+            assert onto.array[round(k / 5), j, i] == 1
+
+    def test_a_label_that_lies_wholly_outside_is_said(self):
+        labels = np.zeros((4, 20, 40), np.uint8)
+        labels[1, 5:9, 5:9], labels[1, 5:9, 35:39] = 1, 7
+        image = Volume(np.zeros((4, 20, 20), np.int16), Geometry.from_parts((4, 20, 20), (1, 1, 1)))
+        onto, sentence = onto_grid_of(Volume(labels, Geometry.from_parts(labels.shape, (1, 1, 1))), image)
+        np.testing.assert_array_equal(onto.array, labels[:, :, :20])
+        assert sentence.endswith(
+            "; 50.0% of what it marks lies outside the image; nothing was left of the label values 7."
+        )
+
+    def test_what_lies_outside_is_measured_in_little_memory(self):
+        """Of a large annotation that is marked throughout, a moderate part of what its voxels' indices would take."""
+        marked = np.ones((100, 200, 200), np.uint8)
+        annotation = Volume(marked, Geometry.from_parts(marked.shape, (1, 1, 1)))
+        tracemalloc.start()
+        try:
+            share = resample._fraction_marked_outside(annotation, Geometry.from_parts((50, 200, 200), (1, 1, 1)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert share == pytest.approx(0.5, abs=0.01)
+        assert peak < 16 * marked.nbytes
 
     def test_another_place_is_refused(self, image, annotation):
         matrix = annotation.geometry.ijk_to_world.copy()
@@ -169,3 +210,20 @@ class TestOntoGridOf:
         else:
             with pytest.raises(InputError, match="does not lie"):
                 onto_grid_of(empty, image)
+
+
+class TestContinuedOver:
+    def test_what_lies_within_needs_nothing(self, volume):
+        labels = volume.with_array((volume.array > 0).astype(np.uint8))
+        assert continued_over(labels, labels) is None
+        assert continued_over(labels, labels.with_array(np.zeros_like(labels.array))) is None
+
+    def test_a_crop_is_continued_to_the_marks_of_the_whole_in_any_axis_order(self, volume):
+        whole = volume.with_array(np.zeros(volume.array.shape, np.uint8))
+        whole.array[0, 1, 2], whole.array[2, 4, 7] = 1, 1
+        box = (slice(1, 3), slice(2, 4), slice(3, 6))
+        crop = Volume(whole.array[box] + np.uint8(3), whole.geometry.cropped(box))
+        continued = continued_over(crop, to_lps_order(whole))
+        expected = (slice(0, 3), slice(1, 5), slice(2, 8))
+        assert continued.geometry.same_grid(whole.geometry.cropped(expected))
+        assert (continued.array == 3).sum() == crop.array.size and (continued.array[1:3, 1:3, 1:4] == 3).all()

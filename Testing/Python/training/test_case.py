@@ -4,8 +4,10 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
-from DGSTSegmentLib.training.case import boxes_mask, parse_boxes, read_case
+from DGSTSegmentLib.imaging.orientation import in_axis_order_of
+from DGSTSegmentLib.training.case import Case, boxes_mask, parse_boxes, read_case
 from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.holdout import with_twins
 
 from .conftest import scan
 
@@ -97,7 +99,22 @@ def test_region_needs_a_region(files):
         read_case(CaseFiles(**files, completeness="region"))
 
 
-@pytest.mark.parametrize("text", ["1 2 3", "1 2 3 4 5 6 7", "1 2 3 4 5 nan"])
+@pytest.mark.parametrize("text", ["1 2 3 4 5 6;", "1 2 3 4 5 6 ; "])
+def test_boxes_may_end_with_what_separates_them(text):
+    np.testing.assert_array_equal(parse_boxes(text), [[[1, 2, 3], [4, 5, 6]]])
+
+
+@pytest.mark.parametrize("missing", ["image", "annotation"])
+@pytest.mark.parametrize("how", ["left out", "null"])
+def test_a_case_that_names_no_image_or_annotation_is_refused(files, missing, how):
+    fields = {name: path for name, path in files.items() if name != missing} | (
+        {} if how == "left out" else {missing: None}
+    )
+    with pytest.raises(InputError, match=f"names no {missing}; a case is a CT and its annotation"):
+        CaseFiles.from_json(fields)
+
+
+@pytest.mark.parametrize("text", ["1 2 3", "1 2 3 4 5 6 7", "1 2 3 4 5 nan", ";", "1 2 3 4 5 6;;1 2 3 4 5 6"])
 def test_boxes_are_six_numbers(text):
     with pytest.raises(InputError, match="six numbers x0 y0 z0 x1 y1 z1"):
         parse_boxes(text)
@@ -129,12 +146,27 @@ def test_one_scan_is_known_again_in_another_file_format(files, geometry, tmp_pat
     image, _ = scan(geometry, (6, 9, 10), (13, 22, 20))
     write_volume(image.with_array(image.array.astype(np.float32)), tmp_path / "ct.nrrd")
     one, other = read_case(CaseFiles(**files)), read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
-    assert one.image_fingerprint == other.image_fingerprint
+    assert one.image_fingerprints == other.image_fingerprints
     changed = image.array.copy()
     changed[3, 4, 5] += 1
     write_volume(image.with_array(changed), tmp_path / "ct.nrrd")
     other = read_case(CaseFiles(**{**files, "image": str(tmp_path / "ct.nrrd")}))
-    assert one.image_fingerprint != other.image_fingerprint
+    assert not one.image_fingerprints & other.image_fingerprints
+
+
+@pytest.mark.parametrize("directions_are_kept", [True, False])
+def test_a_scan_in_another_axis_order_or_without_its_directions_is_a_twin(geometry, directions_are_kept):
+    image, labels = scan(geometry, (6, 9, 10), (13, 22, 20))
+    turned = Geometry(
+        tuple(geometry.shape[axis] for axis in (2, 0, 1)),
+        geometry.ijk_to_world @ np.array([[0, 0, -1, geometry.shape[2] - 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]),
+    )
+    stored = in_axis_order_of(image, turned)
+    placed = stored if directions_are_kept else Volume(stored.array, Geometry.from_parts(turned.shape, turned.spacing))
+    original = image if directions_are_kept else stored
+    one, other = (Case(name, volume, labels) for name, volume in (("one", original), ("other", placed)))
+    held = with_twins([0], [one.image_fingerprints, other.image_fingerprints])
+    assert held == [0, 1]
 
 
 def test_a_picture_like_image_is_noted_not_refused(files, geometry, tmp_path):

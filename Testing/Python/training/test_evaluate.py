@@ -32,6 +32,50 @@ def test_a_shifted_block_has_the_overlap_and_surface_distance_of_geometry():
     assert 0 < result.assd_mm < 4.0 and 0 < result.surface_dice < 1
 
 
+def _points_on(low: np.ndarray, high: np.ndarray, step: float = 0.5) -> np.ndarray:
+    """Points (n, 3) evenly spread over the six faces of a box (mm)."""
+    faces = []
+    for axis in range(3):
+        sides = [np.arange(low[a] + step / 2, high[a], step) for a in range(3) if a != axis]
+        inside = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
+        faces += [np.insert(inside, axis, end[axis], axis=1) for end in (low, high)]
+    return np.concatenate(faces)
+
+
+def _distances(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """From each point to the surface of a box (mm)."""
+    beyond = np.maximum(low - points, points - high)
+    outside = np.linalg.norm(np.maximum(beyond, 0), axis=1)
+    return np.where((beyond > 0).any(axis=1), outside, -beyond.max(axis=1))
+
+
+def _moved(spacing_kji, low, high, move):
+    """What is measured of a box of voxels that was moved, and the distances between both surfaces by geometry."""
+    grid = Geometry.from_parts(tuple(np.add(high, move) + 2), spacing_kji[::-1])
+    boxes = [np.array([low, high]), np.array([low, high]) + move]
+    masks = [np.zeros(grid.shape, np.uint8) for _ in boxes]
+    for mask, (first, end) in zip(masks, boxes, strict=True):
+        mask[tuple(map(slice, first, end))] = 1
+    one, other = (box * np.asarray(spacing_kji) for box in boxes)
+    between = np.concatenate([_distances(_points_on(*one), *other), _distances(_points_on(*other), *one)])
+    return evaluate(*(Volume(mask, grid) for mask in masks), tolerance_mm=2.0), between
+
+
+@pytest.mark.parametrize("move", [(1, 0, 0), (2, 0, 0), (0, 1, 0), (0, 0, 4), (0, 4, 4), (1, 2, 0)])
+@pytest.mark.parametrize("slices", [3, 12])
+def test_the_surface_dice_of_a_moved_block_is_the_share_of_area_within_the_tolerance(move, slices):
+    """In slices of 5 mm with pixels of 0.7 mm, where a slice is further away than the tolerance and a pixel is not."""
+    result, between = _moved((5.0, 0.7, 0.7), (2, 5, 5), (2 + slices, 45, 45), move)
+    assert result.surface_dice == pytest.approx((between <= 2).mean(), abs=0.02)
+    assert (result.surface_dice == 1) == (move == (0, 1, 0))
+
+
+@pytest.mark.parametrize("move", [(1, 0, 0), (4, 0, 0), (0, 4, 0), (0, 6, 6), (3, 3, 3)])
+def test_the_surface_distance_of_a_moved_block_is_the_mean_over_both_surfaces(move):
+    result, between = _moved((1.0, 1.0, 1.0), (2, 5, 5), (22, 35, 35), move)
+    assert result.assd_mm == pytest.approx(between.mean(), rel=0.03)
+
+
 def test_a_thin_shell_within_the_tolerance_costs_no_surface_dice():
     larger = block(((5, 15), (9, 31), (9, 31)))
     assert evaluate(block(CUBE), larger, tolerance_mm=2.0).surface_dice == pytest.approx(1.0)
