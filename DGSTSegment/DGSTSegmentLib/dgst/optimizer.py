@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from . import moments
+from .freezing import Frozen
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES, STRATEGIES
 from .selectors import LargestGradients, Selector
@@ -83,12 +84,13 @@ class DGST(torch.optim.Optimizer):
     each can be chosen by ``always_on_rule``.
 
     Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
-    that all ranks select alike. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call
-    ``unscale_(scaler)``, ``step()``, ``scaler.update()``.
+    that all ranks select alike. What is frozen then still gets gradients, which are dropped. Mixed
+    precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``unscale_(scaler)``, ``step()``,
+    ``scaler.update()``.
 
     Args:
-        network: the module to train, pretrained. Biases that a norm cancels are found during the first forward pass
-            and frozen at the first step (see ``SilentBiases``).
+        network: the module to train, pretrained. Biases that a norm cancels are found in the passes before the first
+            step and frozen there, until ``detach`` (see ``SilentBiases``).
         lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
             ``sgd`` is meant for 12,500).
         gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
@@ -156,10 +158,12 @@ class DGST(torch.optim.Optimizer):
         self.report: StepReport | None = None
         self._selected: dict[str, _Selected] = {}
         self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
+        if in_backward:
+            _refuse_distributed()
         moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
         super().__init__([moving, *self._plain.param_groups], {})
-        for member in parts.frozen:
-            member.parameter.requires_grad_(False)
+        self.frozen = Frozen()
+        self.frozen.add(member.parameter for member in parts.frozen)
         if update == "rms":
             for member in self.rows:
                 self.state[member.parameter]["row_rms"] = _row_rms(member)
@@ -183,7 +187,8 @@ class DGST(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._refuse_hidden_scaling()
-        self._silent.freeze()
+        self._silent.stop()
+        self.frozen.add(self._silent.found())
         selected = self._take_selected()
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
         self.report = StepReport(norm)
@@ -198,12 +203,13 @@ class DGST(torch.optim.Optimizer):
         self._selected.clear()
 
     def detach(self) -> None:
-        """Leave the network to others: nothing watches its passes or takes its gradients any more."""
+        """Leave the network to others: nothing watches its passes, takes its gradients or is frozen any more."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
         self._silent.stop()
         self._selected.clear()
+        self.frozen.release()
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
@@ -265,8 +271,6 @@ class DGST(torch.optim.Optimizer):
         self._plain.step()
 
     def _select_in_backward(self) -> None:
-        _refuse_distributed()
-
         def hook_of(member: Member) -> Callable[[nn.Parameter], None]:
             def select_and_free(parameter: nn.Parameter) -> None:
                 _refuse_distributed()
