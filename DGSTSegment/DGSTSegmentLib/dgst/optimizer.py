@@ -22,6 +22,7 @@ from .stepping import (
     clip_,
     clip_factor,
     global_norm,
+    in_own_order,
     norms_of,
     plain_optimizer,
 )
@@ -267,6 +268,7 @@ class DGST(torch.optim.Optimizer):
                 change = chosen.values.sign() * row_rms * moving["lr"]
             _subtract(member.parameter, chosen.places, change)
         clip_(self._always_on_parameters(), factor)
+        in_own_order(self._always_on_parameters())
         self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
         self._plain.step()
 

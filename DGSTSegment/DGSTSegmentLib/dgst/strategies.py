@@ -20,6 +20,7 @@ from .stepping import (
     clip_,
     clip_factor,
     global_norm,
+    in_own_order,
     norms_of,
     plain_optimizer,
 )
@@ -105,6 +106,7 @@ class DenseStrategy(Strategy):
         report = StepReport(norm)
         if not report.skipped:
             clip_(self._moving, clip_factor(norm, self.max_norm))
+            in_own_order(self._moving)
             self.optimizer.step()
         return report
 

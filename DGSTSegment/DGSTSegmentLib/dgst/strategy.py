@@ -98,15 +98,12 @@ class Strategy(ABC):
             if meta.get(key) != value:
                 raise ValueError(f"The saved state has {key} {meta.get(key)!r}, not {value!r}: it is of another run.")
         parameters = dict(self._named_parameters())
-        for path, value in tensors.items():
-            name, _, key = path.rpartition("/")
-            if name not in parameters:
-                raise ValueError(f"The saved state knows a parameter {name!r} that this strategy does not train.")
-            # AdamW counts steps on the CPU wherever the parameter is.
-            device = "cpu" if key == "step" else parameters[name].device
-            self.optimizer.state[parameters[name]][key] = copy_of(value).to(device)
+        loaded = [self._fitted(path, value, parameters) for path, value in tensors.items()]
+        silent = self._to_freeze(meta["silent"], parameters)
+        for parameter, key, value in loaded:
+            self.optimizer.state[parameter][key] = value
         # Known already, so that the first backward pass runs the very kernels that it would have run.
-        self.frozen.add(parameters[name] for name in meta["silent"])
+        self.frozen.add(silent)
 
     def plain_state(self) -> dict[str, Tensor]:
         """The network's state dict with its plain keys, as if finished now; training can go on."""
@@ -116,6 +113,32 @@ class Strategy(ABC):
         """Leave the network with its plain structure and keys, the flags and statistics as they were found."""
         self._held.release()
         self.frozen.release()
+
+    def _fitted(
+        self, path: str, value: Tensor, parameters: dict[str, nn.Parameter]
+    ) -> tuple[nn.Parameter, str, Tensor]:
+        """A tensor of a saved state as the optimizer needs it: on its parameter's device and stored in its order."""
+        name, _, key = path.rpartition("/")
+        if name not in parameters:
+            raise ValueError(f"The saved state knows a parameter {name!r} that this strategy does not train.")
+        parameter = parameters[name]
+        if key == "step":  # AdamW counts steps on the CPU wherever the parameter is.
+            return parameter, key, copy_of(value).cpu()
+        like = self.optimizer.state.get(parameter, {}).get(key, parameter)
+        if value.shape != like.shape:
+            raise ValueError(
+                f"The saved state has {path} of shape {tuple(value.shape)}, this network {tuple(like.shape)}: it is of "
+                "another network."
+            )
+        return parameter, key, torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
+
+    def _to_freeze(self, names: list[str], parameters: dict[str, nn.Parameter]) -> list[nn.Parameter]:
+        """The silent biases of a saved state, but for those that are frozen in this network anyway."""
+        frozen = {member.name for member in members(self.network) if not member.parameter.requires_grad}
+        odd = [name for name in names if name not in parameters and name not in frozen]
+        if odd:
+            raise ValueError(f"The saved state has a silent bias {odd[0]!r} that this strategy does not train.")
+        return [parameters[name] for name in names if name in parameters]
 
     def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         moving = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
