@@ -47,7 +47,8 @@ class SparseStrategy(Strategy):
 
     def _note_gradients(self) -> None:
         with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
-        if math.isfinite(global_norm(norms_of(member.parameter for member in with_gradient))):
+        counting = [member.parameter for member in (*with_gradient, *self.optimizer.always_on)]
+        if math.isfinite(global_norm(norms_of(counting))):
             rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
             self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
 
