@@ -13,11 +13,11 @@ from torch.utils.hooks import RemovableHandle
 from . import moments
 from .freezing import Frozen
 from .partition import Member, partition
-from .registry import DEFAULT_RULE, RULES, STRATEGIES
+from .registry import DEFAULT_RULE, RULES
+from .rules import row_rms, with_defaults
 from .selectors import LargestGradients, Selector
 from .silent import SilentBiases
 from .stepping import (
-    OPTIMIZERS,
     StepReport,
     clip_,
     clip_factor,
@@ -26,9 +26,6 @@ from .stepping import (
     norms_of,
     plain_optimizer,
 )
-
-_ALWAYS_ON_RULE = {"adam": "adamw", "rms": "adamw", "sgd": "sgd"}
-_ALWAYS_ON_LR = {"adamw": 5e-4, "sgd": 1e-3}
 
 
 class InBackwardRefused(RuntimeError):
@@ -148,7 +145,7 @@ class DGST(torch.optim.Optimizer):
         in_backward: bool = False,
         selector: Selector | None = None,
     ):
-        lr, rule, always_on_lr = _with_defaults(update, lr, always_on_rule, always_on_lr)
+        lr, rule, always_on_lr = with_defaults(update, lr, always_on_rule, always_on_lr)
         gamma = RULES[update].gamma if gamma is None else gamma
         if gamma < 1:
             raise ValueError(f"gamma must be at least 1, not {gamma}.")
@@ -167,7 +164,7 @@ class DGST(torch.optim.Optimizer):
         self.frozen.add(member.parameter for member in parts.frozen)
         if update == "rms":
             for member in self.rows:
-                self.state[member.parameter]["row_rms"] = _row_rms(member)
+                self.state[member.parameter]["row_rms"] = row_rms(member)
         elif update == "adam":
             for member in self.rows:
                 moments.begin(self.state[member.parameter], member.layout.to_rows(member.parameter.detach()))
@@ -264,8 +261,8 @@ class DGST(torch.optim.Optimizer):
             elif moving["update"] == "adam":
                 change = chosen.values * moving["lr"]
             else:
-                row_rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
-                change = chosen.values.sign() * row_rms * moving["lr"]
+                rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
+                change = chosen.values.sign() * rms * moving["lr"]
             _subtract(member.parameter, chosen.places, change)
         clip_(self._always_on_parameters(), factor)
         in_own_order(self._always_on_parameters())
@@ -306,29 +303,6 @@ class DGST(torch.optim.Optimizer):
         """Leave an infinite gradient where a GradScaler finds it, for one that was freed: it has to lower its scale."""
         smallest = min((member.parameter for member in self.rows), key=torch.Tensor.numel)
         smallest.grad = torch.full_like(smallest, float("inf"))
-
-
-def _with_defaults(
-    update: str, lr: float | None, rule: str | None, always_on_lr: float | None
-) -> tuple[float, str, float]:
-    if update not in RULES:
-        raise ValueError(f"update must be one of {', '.join(RULES)}, not {update!r}.")
-    rule = _ALWAYS_ON_RULE[update] if rule is None else rule
-    if rule not in OPTIMIZERS:
-        raise ValueError(f"always_on_rule must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")
-    lr = STRATEGIES["dgst"].lrs[update] if lr is None else lr
-    always_on_lr = _ALWAYS_ON_LR[rule] if always_on_lr is None else always_on_lr
-    if lr < 0 or always_on_lr < 0:
-        raise ValueError(f"A learning rate must not be negative, as {lr} or {always_on_lr} is.")
-    return lr, rule, always_on_lr
-
-
-def _row_rms(member: Member) -> Tensor:
-    rows = member.layout.to_rows(member.parameter.detach())
-    rms = rows.square().mean(dim=1).sqrt()
-    whole = rows.square().mean().sqrt()
-    fresh = torch.full_like(whole, rows.shape[1] ** -0.5)
-    return torch.where(rms > 0, rms, torch.where(whole > 0, whole, fresh))
 
 
 def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
