@@ -69,7 +69,7 @@ def partition(
     """Split ``network`` as DGST needs it.
 
     Args:
-        network: any module; parameters that require no gradient are frozen.
+        network: any module; parameters that require no gradient, or have no element, are frozen.
         head: names of modules (or parameters) that make the output; all their parameters are always on.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head.
             What is left without rows is then frozen.
@@ -83,7 +83,7 @@ def partition(
     selectable = None if among is None else names_below(network, among)
     parts = Partition()
     for member in members(network):
-        if not member.parameter.requires_grad:
+        if not member.parameter.requires_grad or not member.parameter.numel():
             parts.frozen.append(member)
         elif member.name in named or (always_on is None and not member.has_rows):
             parts.always_on.append(member)

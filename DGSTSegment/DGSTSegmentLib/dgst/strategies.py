@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .checks import check_dtypes, check_gradients, check_max_norm
 from .freezing import Frozen
-from .lora import attach_lora, merge_lora, merged_state
+from .lora import attach_lora, detach_lora, merge_lora, merged_state
 from .optimizer import DGST
 from .partition import members, names_below
 from .registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
@@ -46,6 +47,7 @@ class SparseStrategy(Strategy):
         self._end_of_batch(scaler)
 
     def _note_gradients(self) -> None:
+        check_gradients([*self.optimizer.rows, *self.optimizer.always_on])
         with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
         counting = [member.parameter for member in (*with_gradient, *self.optimizer.always_on)]
         if math.isfinite(global_norm(norms_of(counting))):
@@ -76,12 +78,24 @@ class SparseStrategy(Strategy):
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         selected = {path: value for path, value in tensors.items() if path.endswith("/selected")}
+        for member in self.optimizer.rows:
+            for key in self.optimizer.state.get(member.parameter, {}):
+                if f"{member.name}/{key}" not in tensors:
+                    raise ValueError(f"The saved state lacks {member.name}/{key}: it is of another run, or incomplete.")
+        columns = self._columns({path.rpartition("/")[0]: value for path, value in selected.items()})
         super().load_state({path: value for path, value in tensors.items() if path not in selected}, meta)
-        if selected:
-            devices = {member.name: member.parameter.device for member in self.optimizer.rows}
-            names = [path.rpartition("/")[0] for path in selected]
-            self.selector.fix({n: v.to(devices[n]) for n, v in zip(names, selected.values(), strict=True)})
+        if columns:
+            self.selector.fix(columns)
         self.optimizer.param_groups[0]["steps"] = meta["steps"]
+
+    def _columns(self, selected: dict[str, Tensor]) -> dict[str, Tensor]:
+        rows = {member.name: member for member in self.optimizer.rows}
+        for name, columns in selected.items():
+            if name not in rows or len(columns) != rows[name].layout.rows:
+                raise ValueError(
+                    f"The saved state has a choice for {name} that does not fit: it is of another network."
+                )
+        return {name: columns.to(rows[name].parameter.device) for name, columns in selected.items()}
 
 
 class DenseStrategy(Strategy):
@@ -89,10 +103,13 @@ class DenseStrategy(Strategy):
 
     def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, moving, max_norm, **options):
         super().__init__(info, network, settings)
+        check_max_norm(max_norm)
         self.max_norm = max_norm
         self._moving = [parameter for parameter in moving if parameter.requires_grad]
-        optimizer = plain_optimizer(parameters=self._moving, **options)
         moves = set(self._moving)
+        self._members = [member for member in members(network) if member.parameter in moves]
+        check_dtypes(self._members)
+        optimizer = plain_optimizer(parameters=self._moving, **options)
         self.frozen = Frozen()
         self.frozen.add(parameter for parameter in network.parameters() if parameter not in moves)
         self._silent = None if info.name in ("full", "lora") else SilentBiases(network)
@@ -103,6 +120,7 @@ class DenseStrategy(Strategy):
             self._silent.stop()
             self.frozen.add(self._silent.found())
         self.frozen.drop_gradients()
+        check_gradients(self._members)
         norm = global_norm(norms_of(self._moving))
         report = StepReport(norm)
         if not report.skipped:
@@ -121,8 +139,12 @@ class LowRankStrategy(DenseStrategy):
     """The factors of low-rank corrections; the corrected weights themselves stay, until the end."""
 
     def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, rank: int, seed: int, **options):
-        self._factors = attach_lora(network, rank, seed)
-        super().__init__(info, network, settings, self._factors, **options)
+        factors = attach_lora(network, rank, seed)
+        try:
+            super().__init__(info, network, settings, factors, **options)
+        except (TypeError, ValueError):
+            detach_lora(network)
+            raise
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         tensors, meta = super().state()
@@ -131,6 +153,9 @@ class LowRankStrategy(DenseStrategy):
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         factors = {path: value for path, value in tensors.items() if path.endswith("/factor")}
+        for name, parameter in self._named_parameters():
+            if f"{name}/factor" not in factors or factors[f"{name}/factor"].shape != parameter.shape:
+                raise ValueError(f"The saved state has no fitting {name}: it is of another run, or incomplete.")
         super().load_state({path: value for path, value in tensors.items() if path not in factors}, meta)
         with torch.no_grad():
             for name, parameter in self._named_parameters():
@@ -190,7 +215,8 @@ def make_strategy(
         in_backward: free dense gradients during backward (dgst and random); see ``DGST``.
 
     Raises:
-        ValueError: an argument is out of range, or the strategy has nothing to move in this network.
+        ValueError: an argument is out of range, the strategy has nothing to move in this network, or what it would
+            move is of fp16 or complex. The network is left as it was.
         UnknownModule: the network has no such head or decoder.
     """
     if name not in STRATEGIES:
@@ -200,7 +226,10 @@ def make_strategy(
     lr = info.lrs.get(rule) if lr is None else lr
     if gamma is None and rule in RULES:
         gamma = RULES[rule].gamma
-    settings = {"rule": rule, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm, "lr": lr}
+    options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
+    always_on_names = None if always_on is None else list(always_on)
+    modules = {"head": list(head), "decoder": list(decoder), "always_on": always_on_names}
+    settings = {**options, "modules": modules}
     if info.uses_gamma:
         if in_backward and name == "static":
             raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
@@ -225,7 +254,6 @@ def make_strategy(
             max_norm=max_norm,
             in_backward=in_backward,
         )
-    options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
     if name == "lora":
         return LowRankStrategy(info, network, {**settings, "rank": rank, "seed": seed}, rank, seed, **options)
     moving = _moving_parameters(name, network, head, decoder)

@@ -64,7 +64,12 @@ class Strategy(ABC):
         Args:
             lr_factor: of every learning rate at this step; the schedule.
             scaler: with which the loss was scaled, if it was; it is updated here.
+
+        Raises:
+            RuntimeError: a scheduler of torch was made for the optimizer; it would have no effect.
         """
+        if any("initial_lr" in group for group in self.optimizer.param_groups):
+            raise RuntimeError("A strategy heeds no scheduler of torch: give step the schedule's lr_factor instead.")
         for group, lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
             group["lr"] = lr * lr_factor
         self._unscale(scaler)
@@ -93,7 +98,9 @@ class Strategy(ABC):
         Raises:
             ValueError: the state is of another strategy, other settings or another network.
         """
-        expected = {"strategy": self.info.name, "settings": self.settings}
+        expected = {"strategy": self.info.name, "settings": dict(self.settings)}
+        if "modules" not in meta.get("settings", {}):  # a state that names no modules may be of any
+            expected["settings"].pop("modules", None)
         for key, value in expected.items():
             if meta.get(key) != value:
                 raise ValueError(f"The saved state has {key} {meta.get(key)!r}, not {value!r}: it is of another run.")
