@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -43,8 +44,8 @@ class SilentBiases:
     gradient, and an adaptive optimizer blows it up to full steps; so what decides is the structure: the very tensor
     that a convolution or linear layer with a bias returned, changed by nothing since, is what a norm with its own
     statistics takes, and at every use of the bias no gradient reaches that tensor by another way than that norm. Only
-    passes that record gradients count. Whatever bypasses module hooks is not seen, and its biases stay always on,
-    which costs nothing but their noise.
+    passes that record gradients count. What bypasses module hooks, or is compiled by ``torch.compile``, is not seen,
+    and its biases stay always on, which costs nothing but their noise.
     """
 
     def __init__(self, network: nn.Module):
@@ -70,6 +71,8 @@ class SilentBiases:
         return [bias for key, bias in self._cancelled.items() if key not in self._needed]
 
     def _begin_use(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        if torch.compiler.is_compiling():  # a compiled graph has no tensors that could be told apart
+            return
         bias = module._parameters.get("bias")
         if id(bias) in self._biases and isinstance(output, Tensor) and output.requires_grad:
             use = _Use(bias, _channel_dimension(module, output), output._version)
@@ -78,6 +81,8 @@ class SilentBiases:
 
     def _follow(self, norm: nn.Module, inputs: tuple) -> tuple | None:
         """Lead the norm's input through a view of its own, by whose gradient its part in the whole is known."""
+        if torch.compiler.is_compiling():
+            return None
         use = getattr(inputs[0], self._mark, None) if inputs else None
         if use is None or inputs[0]._version != use.version or use.channel in _averaged(norm, inputs[0].dim()):
             return None

@@ -124,6 +124,17 @@ def test_a_bias_lent_for_a_call_is_not_frozen():
     assert lent.requires_grad and lent.grad is not None
 
 
+def test_a_compiled_network_is_trained_whole():
+    torch.manual_seed(0)
+    network = Then(conv(), nn.Sequential(norm(), nn.ReLU(inplace=True)))
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    optimizer = DGST(network, gamma=1)
+    before = network.layer.weight.detach().clone()
+    compiled(torch.randn(IMAGE)).square().sum().backward()
+    optimizer.step()
+    assert ((network.layer.weight != before).flatten(1).sum(1) == 1).all()
+
+
 @pytest.mark.parametrize("among", [None, ["layer"]])
 def test_a_network_that_an_optimizer_has_left_is_as_it_found_it(among):
     torch.manual_seed(0)
