@@ -12,7 +12,7 @@ from .registry import RULES, STRATEGIES, RuleInfo, StrategyInfo
 _HOME = {
     "DGST": "optimizer",
     "StepReport": "optimizer",
-    "Strategy": "strategies",
+    "Strategy": "strategy",
     "make_strategy": "strategies",
     "top_entries": "selection",
     "RowLayout": "rows",

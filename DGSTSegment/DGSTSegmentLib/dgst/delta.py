@@ -103,16 +103,19 @@ class Delta:
             with safe_open(Path(path), framework="pt") as file:
                 described = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            if described.get("format") != FORMAT:
-                raise NotADelta(f"{path} holds tensors but no delta of format {FORMAT}; choose a delta.safetensors.")
-            header = json.loads(described["header"])
-            changes = {
-                name: Change(tensors.get(f"indices/{name}"), tensors[f"values/{name}"], count, tuple(names))
-                for name, (count, names) in header["changes"].items()
-            }
-            return cls(header["base"], header["opened"], changes, header["total"], header["metadata"])
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            if described.get("format") == FORMAT:
+                return cls._read(json.loads(described["header"]), tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise NotADelta(f"{path} cannot be read as a delta ({error}); take an intact copy of it.") from error
+        raise NotADelta(f"{path} holds tensors but no delta of format {FORMAT}; choose a delta.safetensors.")
+
+    @classmethod
+    def _read(cls, header: dict, tensors: Mapping[str, Tensor]) -> Delta:
+        changes = {
+            name: Change(tensors.get(f"indices/{name}"), tensors[f"values/{name}"], count, tuple(names))
+            for name, (count, names) in header["changes"].items()
+        }
+        return cls(header["base"], header["opened"], changes, header["total"], header["metadata"])
 
     def apply_(self, network: nn.Module) -> None:
         """Bring ``network``, which has the base's weights, to the fine-tuned ones, in place and exactly.
@@ -174,6 +177,7 @@ def compute_delta(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tens
     Raises:
         ValueError: the states differ in names, shapes or dtypes.
     """
+    base_state, new_state = dict(base_state), dict(new_state)  # holds tensors that are made when asked for
     _check_alike(base_state, new_state)
     opened = fingerprint(base_state)
     changes, total = {}, 0

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
     """sha256 (64 hexadecimal digits) over the sorted names with each tensor's dtype, shape and bytes as stored.
@@ -15,6 +17,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     Two states have the same one exactly when they are bit-identical, name by name; neither the order of names, the
     device nor which names share memory counts.
     """
+    state = dict(state)  # holds tensors that are made when asked for: memory given back could be another's
     whole = hashlib.sha256()
     known: dict[tuple, str] = {}
     for name in sorted(state):
@@ -32,8 +35,14 @@ def storage_key(tensor: Tensor) -> tuple:
 
 
 def bits(tensor: Tensor) -> Tensor:
-    """The tensor flattened, as integers of its bits, so that comparing tells 0.0 from -0.0 and finds NaN equal."""
-    integer = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    """The tensor flattened, as integers of its bits, so that comparing tells 0.0 from -0.0 and finds NaN equal.
+
+    Raises:
+        ValueError: its elements have more bits than any integer.
+    """
+    integer = _INTEGERS.get(tensor.element_size())
+    if integer is None:
+        raise ValueError(f"A tensor of {tensor.dtype} cannot be compared bit by bit: store it in two of half the size.")
     return tensor.detach().reshape(-1).contiguous().view(integer)
 
 

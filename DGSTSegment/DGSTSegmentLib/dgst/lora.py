@@ -44,11 +44,17 @@ def attach_lora(network: nn.Module, rank: int = 8, seed: int = 0) -> list[nn.Par
     """Adapt every Conv, ConvTranspose and Linear of ``network`` in place (Hu et al. 2021), heads included.
 
     The weight itself is parametrized, not the module replaced, so that every path that reaches the module takes part:
-    nnU-Net holds each convolution twice. Modules that share one weight share its correction.
+    nnU-Net holds each convolution twice. Modules that share one weight share its correction. Layers whose weight has
+    a parametrization already, such as weight norm, stay without a correction.
 
     Returns:
         The new parameters; all others are left as they are.
+
+    Raises:
+        ValueError: ``rank`` is less than 1.
     """
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1, not {rank}.")
     corrections: dict[int, LowRank] = {}
     for name, module in list(network.named_modules()):
         if not isinstance(module, _ADAPTED) or parametrize.is_parametrized(module, "weight"):
@@ -65,10 +71,16 @@ def merge_lora(network: nn.Module) -> None:
     """Take the corrections into the weights; structure, keys and their order are as before ``attach_lora``."""
     adapted = adapted_modules(network)
     merged = [module.weight.detach().clone() for module in adapted]
-    for module, weight in zip(adapted, merged, strict=True):
-        parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
-        with torch.no_grad():
+    detach_lora(network)
+    with torch.no_grad():
+        for module, weight in zip(adapted, merged, strict=True):
             module.weight.copy_(weight)
+
+
+def detach_lora(network: nn.Module) -> None:
+    """Take the corrections away; the weights are as before ``attach_lora``, as are structure, keys and their order."""
+    for module in adapted_modules(network):
+        parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
         _weight_first(module)
 
 

@@ -5,28 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from . import moments
+from .checks import check_dtypes, check_gradients, check_max_norm
+from .freezing import Frozen
 from .partition import Member, partition
-from .registry import DEFAULT_RULE, RULES, STRATEGIES
+from .registry import DEFAULT_RULE, RULES
+from .rules import row_rms, with_defaults
 from .selectors import LargestGradients, Selector
 from .silent import SilentBiases
 from .stepping import (
-    OPTIMIZERS,
     StepReport,
     clip_,
     clip_factor,
     global_norm,
+    in_own_order,
     norms_of,
     plain_optimizer,
 )
 
-_ALWAYS_ON_RULE = {"adam": "adamw", "rms": "adamw", "sgd": "sgd"}
-_ALWAYS_ON_LR = {"adamw": 5e-4, "sgd": 1e-3}
+_GROUPS = 2  # what is selected from, and what is always on
 
 
 class InBackwardRefused(RuntimeError):
@@ -83,12 +86,16 @@ class DGST(torch.optim.Optimizer):
     each can be chosen by ``always_on_rule``.
 
     Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
-    that all ranks select alike. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call
-    ``unscale_(scaler)``, ``step()``, ``scaler.update()``.
+    that all ranks select alike. What is frozen then still gets gradients, which are dropped. Mixed
+    precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``unscale_(scaler)``, ``step()``,
+    ``scaler.update()``. Schedulers of torch work; ``OneCycleLR`` and ``CyclicLR`` need ``cycle_momentum=False``.
+
+    Running statistics of norms are the network's own affair: batch norms in training mode update theirs, as ever. Call
+    ``eval()`` on them to keep the foundation model's; the strategies of ``make_strategy`` have them keep it.
 
     Args:
-        network: the module to train, pretrained. Biases that a norm cancels are found during the first forward pass
-            and frozen at the first step (see ``SilentBiases``).
+        network: the module to train, pretrained. Biases that a norm cancels are found in the passes before the first
+            step and frozen there, until ``detach`` (see ``SilentBiases``).
         lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
             ``sgd`` is meant for 12,500).
         gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
@@ -110,7 +117,8 @@ class DGST(torch.optim.Optimizer):
         selector: how entries are chosen; the largest gradients by default.
 
     Raises:
-        ValueError: an argument is out of range.
+        TypeError: ``network`` is no module.
+        ValueError: an argument is out of range, or a parameter that would move is of fp16 or complex.
         UnknownModule: a name in ``head``, ``always_on`` or ``among`` is not in the network.
         InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
 
@@ -145,27 +153,28 @@ class DGST(torch.optim.Optimizer):
         in_backward: bool = False,
         selector: Selector | None = None,
     ):
-        lr, rule, always_on_lr = _with_defaults(update, lr, always_on_rule, always_on_lr)
+        lr, rule, always_on_lr = with_defaults(update, lr, always_on_rule, always_on_lr)
         gamma = RULES[update].gamma if gamma is None else gamma
         if gamma < 1:
             raise ValueError(f"gamma must be at least 1, not {gamma}.")
+        check_max_norm(max_norm)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"DGST takes the network itself, a torch.nn.Module, not {type(network).__name__}.")
         parts = partition(network, head, always_on, among)
+        check_dtypes([*parts.rows, *parts.always_on])
         self.rows, self.always_on = parts.rows, parts.always_on
         self.max_norm, self.in_backward = max_norm, in_backward
         self.selector = selector or LargestGradients()
         self.report: StepReport | None = None
         self._selected: dict[str, _Selected] = {}
         self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
+        if in_backward:
+            _refuse_distributed()
         moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
         super().__init__([moving, *self._plain.param_groups], {})
-        for member in parts.frozen:
-            member.parameter.requires_grad_(False)
-        if update == "rms":
-            for member in self.rows:
-                self.state[member.parameter]["row_rms"] = _row_rms(member)
-        elif update == "adam":
-            for member in self.rows:
-                moments.begin(self.state[member.parameter], member.layout.to_rows(member.parameter.detach()))
+        self.frozen = Frozen()
+        self.frozen.add(member.parameter for member in parts.frozen)
+        self._begin_state(update)
         self._silent = SilentBiases(network)
         self._hooks: list[RemovableHandle] = []
         if in_backward:
@@ -183,7 +192,9 @@ class DGST(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._refuse_hidden_scaling()
-        self._silent.freeze()
+        self._silent.stop()
+        self.frozen.add(self._silent.found())
+        check_gradients([*self.rows, *self.always_on])
         selected = self._take_selected()
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
         self.report = StepReport(norm)
@@ -192,22 +203,57 @@ class DGST(torch.optim.Optimizer):
         self.param_groups[0]["steps"] += 1
         return loss
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a ``state_dict`` of an optimizer made alike, on a network with the same parameters.
+
+        Raises:
+            ValueError: the state is of another number of parameters.
+        """
+        saved = [len(group["params"]) for group in state_dict["param_groups"]]
+        here = [len(group["params"]) for group in self.param_groups]
+        if saved != here:
+            raise ValueError(
+                f"The state is of {saved} selected and always-on parameters, this optimizer of {here}: make it with "
+                "the same head, always_on and among, on a network that no other optimizer holds (see detach)."
+            )
+        pairs = zip(state_dict["param_groups"], self.param_groups, strict=True)
+        # Whether torch's fused step can be taken depends on where and how the parameters are stored here.
+        groups = [{**group, **({"fused": own["fused"]} if "fused" in own else {})} for group, own in pairs]
+        super().load_state_dict({**state_dict, "param_groups": groups})
+        self._plain.__setstate__({"state": self.state, "param_groups": self.param_groups[1:]})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """
+        Raises:
+            ValueError: always; what moves is fixed when the optimizer is made.
+        """
+        if len(getattr(self, "param_groups", ())) == _GROUPS:
+            raise ValueError("DGST takes no further parameters: make it anew on the network that holds them.")
+        super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(
+            "DGST cannot be copied or pickled apart from the network that it watches: keep state_dict(), and load it "
+            "into a DGST of the other network."
+        )
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was selected from them during backward."""
         super().zero_grad(set_to_none)
         self._selected.clear()
 
     def detach(self) -> None:
-        """Leave the network to others: nothing watches its passes or takes its gradients any more."""
+        """Leave the network to others: nothing watches its passes, takes its gradients or is frozen any more."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
         self._silent.stop()
         self._selected.clear()
+        self.frozen.release()
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
-        if self._selected and self.param_groups[0]["update"] == "adam":
+        if self._selected and scaler.is_enabled() and self.param_groups[0]["update"] == "adam":
             raise InBackwardRefused(
                 "In-backward selection by the running mean of gradients cannot undo a loss scale that changes: train "
                 "in bf16 or fp32, or make the optimizer with in_backward=False or another update."
@@ -220,6 +266,13 @@ class DGST(torch.optim.Optimizer):
             factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
             self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
 
+    def _begin_state(self, update: str) -> None:
+        for member in self.rows:
+            if update == "rms":
+                self.state[member.parameter]["row_rms"] = row_rms(member)
+            elif update == "adam":
+                moments.begin(self.state[member.parameter], member.layout.to_rows(member.parameter.detach()))
+
     def _always_on_parameters(self) -> Iterator[nn.Parameter]:
         return (member.parameter for member in self.always_on)
 
@@ -227,11 +280,21 @@ class DGST(torch.optim.Optimizer):
         """From the gradient of this norm, or from the running means once they have taken it in."""
         moving = self.param_groups[0]
         rows = member.layout.to_rows(member.parameter.grad)
+        self._refuse_converted(member)
         if remembers:
             rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
         values = moments.direction(self.state[member.parameter], columns) if remembers else rows.gather(1, columns)
         return _Selected(member.layout.flat_indices(columns), values, norm)
+
+    def _refuse_converted(self, member: Member) -> None:
+        now = member.parameter
+        for key, value in self.state.get(now, {}).items():
+            if key != "step" and (value.device, value.dtype) != (now.device, now.dtype):
+                raise RuntimeError(
+                    f"{member.name} is {now.dtype} on {now.device}, but was {value.dtype} on {value.device} when the "
+                    "optimizer was made: convert and move the network first, then make the optimizer."
+                )
 
     def _take_selected(self) -> list[tuple[Member, _Selected]]:
         """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
@@ -257,16 +320,15 @@ class DGST(torch.optim.Optimizer):
             elif moving["update"] == "adam":
                 change = chosen.values * moving["lr"]
             else:
-                row_rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
-                change = chosen.values.sign() * row_rms * moving["lr"]
+                rms = self.state[member.parameter]["row_rms"].unsqueeze(1)
+                change = chosen.values.sign() * rms * moving["lr"]
             _subtract(member.parameter, chosen.places, change)
         clip_(self._always_on_parameters(), factor)
+        in_own_order(self._always_on_parameters())
         self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
         self._plain.step()
 
     def _select_in_backward(self) -> None:
-        _refuse_distributed()
-
         def hook_of(member: Member) -> Callable[[nn.Parameter], None]:
             def select_and_free(parameter: nn.Parameter) -> None:
                 _refuse_distributed()
@@ -275,6 +337,7 @@ class DGST(torch.optim.Optimizer):
                         "In-backward selection cannot accumulate gradients: step and clear the gradients after every "
                         "backward pass, or make the optimizer with in_backward=False."
                     )
+                check_gradients([member])
                 (norm,) = norms_of([parameter])
                 (remembers,) = self._remembered([norm])
                 self._selected[member.name] = self._select(member, norm, remembers)
@@ -291,6 +354,7 @@ class DGST(torch.optim.Optimizer):
 
     def _refuse_hidden_scaling(self) -> None:
         if self.in_backward and hasattr(self, "found_inf"):
+            del self.found_inf, self.grad_scale
             raise InBackwardRefused(
                 "GradScaler.step cannot unscale gradients that were freed during backward: call unscale_(scaler), "
                 "step() and scaler.update()."
@@ -300,29 +364,6 @@ class DGST(torch.optim.Optimizer):
         """Leave an infinite gradient where a GradScaler finds it, for one that was freed: it has to lower its scale."""
         smallest = min((member.parameter for member in self.rows), key=torch.Tensor.numel)
         smallest.grad = torch.full_like(smallest, float("inf"))
-
-
-def _with_defaults(
-    update: str, lr: float | None, rule: str | None, always_on_lr: float | None
-) -> tuple[float, str, float]:
-    if update not in RULES:
-        raise ValueError(f"update must be one of {', '.join(RULES)}, not {update!r}.")
-    rule = _ALWAYS_ON_RULE[update] if rule is None else rule
-    if rule not in OPTIMIZERS:
-        raise ValueError(f"always_on_rule must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")
-    lr = STRATEGIES["dgst"].lrs[update] if lr is None else lr
-    always_on_lr = _ALWAYS_ON_LR[rule] if always_on_lr is None else always_on_lr
-    if lr < 0 or always_on_lr < 0:
-        raise ValueError(f"A learning rate must not be negative, as {lr} or {always_on_lr} is.")
-    return lr, rule, always_on_lr
-
-
-def _row_rms(member: Member) -> Tensor:
-    rows = member.layout.to_rows(member.parameter.detach())
-    rms = rows.square().mean(dim=1).sqrt()
-    whole = rows.square().mean().sqrt()
-    fresh = torch.full_like(whole, rows.shape[1] ** -0.5)
-    return torch.where(rms > 0, rms, torch.where(whole > 0, whole, fresh))
 
 
 def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils import parametrize
 
 from .rows import RowLayout
 
@@ -20,7 +21,10 @@ class UnknownModule(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One parameter, once, with the module that holds it first (shared modules and tied weights appear once)."""
+    """One parameter, once, with the module that holds it first (shared modules and tied weights appear once).
+
+    What a parametrization computes a weight from belongs to the module whose weight it is.
+    """
 
     name: str
     module: nn.Module
@@ -65,7 +69,7 @@ def partition(
     """Split ``network`` as DGST needs it.
 
     Args:
-        network: any module; parameters that require no gradient are frozen.
+        network: any module; parameters that require no gradient, or have no element, are frozen.
         head: names of modules (or parameters) that make the output; all their parameters are always on.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head.
             What is left without rows is then frozen.
@@ -79,7 +83,7 @@ def partition(
     selectable = None if among is None else names_below(network, among)
     parts = Partition()
     for member in members(network):
-        if not member.parameter.requires_grad:
+        if not member.parameter.requires_grad or not member.parameter.numel():
             parts.frozen.append(member)
         elif member.name in named or (always_on is None and not member.has_rows):
             parts.always_on.append(member)
@@ -93,11 +97,14 @@ def partition(
 def members(network: nn.Module) -> Iterator[Member]:
     """Every parameter once, in the network's own order and by the name that ``named_parameters`` gives it."""
     seen: set[int] = set()
+    owners: dict[nn.Module, nn.Module] = {}
     for prefix, module in network.named_modules():
+        if parametrize.is_parametrized(module):
+            owners.update(dict.fromkeys(module.parametrizations.values(), module))
         for name, parameter in module.named_parameters(recurse=False):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                yield Member(f"{prefix}.{name}" if prefix else name, module, parameter)
+                yield Member(f"{prefix}.{name}" if prefix else name, owners.get(module, module), parameter)
 
 
 def names_below(network: nn.Module, names: Sequence[str], only_there: bool = False) -> set[str]:

@@ -28,12 +28,14 @@ class RowLayout:
     def of(cls, module: nn.Module, parameter: Tensor) -> RowLayout:
         """The layout of ``parameter`` (two or more dimensions), which belongs to ``module``; the module's type decides.
 
+        It may be what a parametrization (weight norm, say) computes the module's weight from.
+
         Raises:
             ValueError: the parameter has fewer than two dimensions, hence no rows.
         """
         if parameter.dim() < 2:
             raise ValueError(f"A parameter of shape {tuple(parameter.shape)} has no rows; it needs two dimensions.")
-        if isinstance(module, _TRANSPOSED) and parameter is module.weight:
+        if isinstance(module, _TRANSPOSED) and tuple(parameter.shape) == _weight_shape(module):
             inputs, outputs = parameter.shape[:2]
             return cls(module.groups, inputs // module.groups, outputs, prod(parameter.shape[2:]))
         return cls(1, 1, parameter.shape[0], prod(parameter.shape[1:]))
@@ -73,3 +75,8 @@ class RowLayout:
         group, output = row // self.outputs, row % self.outputs
         entry, position = columns // self.size, columns % self.size
         return ((group * self.inputs + entry) * self.outputs + output) * self.size + position
+
+
+def _weight_shape(module: nn.Module) -> tuple[int, ...]:
+    """Of a transposed convolution; asking for a weight that is parametrized would compute it."""
+    return module.in_channels, module.out_channels // module.groups, *module.kernel_size

@@ -7,20 +7,28 @@ from torch.nn.modules.batchnorm import _NormBase
 
 
 class HeldStatistics:
-    """Keeps every norm with running statistics in evaluation mode, whatever ``network.train()`` says, until released.
+    """Has every norm with running statistics compute in evaluation mode, whatever its mode, until released.
 
-    Statistics of a few scans would replace those of the foundation model, and a delta would carry buffers.
+    Statistics of a few scans would replace those of the foundation model, and a delta would carry buffers. The mode
+    itself is as others set it, but for the moments in which the norm computes.
     """
 
     def __init__(self, network: nn.Module):
         keeping = [m for m in network.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
-        self._hooks = [module.register_forward_pre_hook(_to_evaluation, prepend=True) for module in keeping]
+        self._trains: dict[nn.Module, bool] = {}
+        self._hooks = []
+        for module in keeping:
+            self._hooks.append(module.register_forward_pre_hook(self._to_evaluation, prepend=True))
+            self._hooks.append(module.register_forward_hook(self._back, always_call=True))
 
     def release(self) -> None:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
 
+    def _to_evaluation(self, module: nn.Module, inputs: tuple) -> None:
+        self._trains[module] = module.training
+        module.eval()
 
-def _to_evaluation(module: nn.Module, inputs: tuple) -> None:
-    module.eval()
+    def _back(self, module: nn.Module, inputs: tuple, output: object) -> None:
+        module.train(self._trains.pop(module, module.training))

@@ -59,13 +59,20 @@ def clip_(parameters: Iterable[nn.Parameter], factor: float) -> None:
                 parameter.grad.mul_(factor)
 
 
+def in_own_order(parameters: Iterable[nn.Parameter]) -> None:
+    """Store each gradient there is as its parameter is stored: torch's fused step pairs the two by their memory."""
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.is_contiguous():
+            parameter.grad = parameter.grad.contiguous()
+
+
 def plain_optimizer(
     rule: str, parameters: list[nn.Parameter], lr: float, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """torch's AdamW, or SGD with Nesterov momentum as nnU-Net uses it, for ``parameters`` (may be none).
 
-    On a CPU in torch's fused form, since the many small parameters of norms cost mostly calls; a GPU already takes
-    them together, and its fused form would keep its count of steps on the GPU.
+    On a CPU, where all are contiguous, in torch's fused form, since the many small parameters of norms cost mostly
+    calls; a GPU already takes them together, and its fused form would keep its count of steps on the GPU.
 
     Raises:
         ValueError: nothing is called ``rule``.
@@ -81,4 +88,4 @@ def plain_optimizer(
 
 
 def _can_be_fused(parameter: nn.Parameter) -> bool:
-    return parameter.device.type == "cpu" and parameter.is_floating_point()
+    return parameter.device.type == "cpu" and parameter.is_floating_point() and parameter.is_contiguous()

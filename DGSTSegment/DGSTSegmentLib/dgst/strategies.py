@@ -3,148 +3,29 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from .lora import attach_lora, merge_lora, merged_state
+from .checks import check_dtypes, check_gradients, check_max_norm
+from .freezing import Frozen
+from .lora import attach_lora, detach_lora, merge_lora, merged_state
 from .optimizer import DGST
 from .partition import members, names_below
 from .registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
 from .selectors import FixedEntries, LargestGradients, RandomEntries
 from .silent import SilentBiases
-from .statistics import HeldStatistics
 from .stepping import (
     StepReport,
     clip_,
     clip_factor,
     global_norm,
+    in_own_order,
     norms_of,
     plain_optimizer,
 )
-
-
-class Strategy(ABC):
-    """One way of fine-tuning a network in place; made by ``make_strategy``.
-
-    A training step is: forward through ``network``, backward (more than once to accumulate), ``step``. Parameters
-    that the strategy never moves require no gradient until ``finish``. Running statistics of norms do not change:
-    norms that keep some use them, in training too.
-
-    Attributes:
-        info: the registry's entry.
-        network: what to call forward.
-        optimizer: holds the groups whose learning rates ``step`` scales.
-        lr: of the strategy's own weights, before the schedule.
-    """
-
-    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict):
-        self.info, self.network, self.settings = info, network, settings
-        self.optimizer: torch.optim.Optimizer
-        self._required_grad = {parameter: parameter.requires_grad for parameter in network.parameters()}
-        self._held = HeldStatistics(network)
-
-    def _take_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
-        self._base_lrs = [group["lr"] for group in optimizer.param_groups]
-        if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
-            raise ValueError(f"Strategy {self.info.name} moves nothing in this network; name its head, or its decoder.")
-
-    @property
-    def lr(self) -> float:
-        return self._base_lrs[0]
-
-    @property
-    def warm_up_batches(self) -> int:
-        """How many batches are still to be observed before the first step."""
-        return 0
-
-    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        """Take note of a warm-up batch after its backward pass, and clear its gradients; nothing moves.
-
-        A batch whose gradients are not finite does not count: as many as before are then still to be observed.
-        """
-        self._unscale(scaler)
-        self._end_of_batch(scaler)
-
-    def step(self, lr_factor: float = 1.0, scaler: torch.amp.GradScaler | None = None) -> StepReport:
-        """Move what may move by the gradients at hand, then clear them.
-
-        Args:
-            lr_factor: of every learning rate at this step; the schedule.
-            scaler: with which the loss was scaled, if it was; it is updated here.
-        """
-        for group, lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
-            group["lr"] = lr * lr_factor
-        self._unscale(scaler)
-        report = self._advance()
-        self._end_of_batch(scaler)
-        return report
-
-    def state(self) -> tuple[dict[str, Tensor], dict]:
-        """All that an exact resume needs besides the network's own weights (``plain_state``, or its state dict).
-
-        Returns:
-            Tensors that share no memory with the run, and plain JSON data.
-        """
-        tensors = {
-            f"{name}/{key}": _copy(value)
-            for name, parameter in self._named_parameters()
-            for key, value in self.optimizer.state.get(parameter, {}).items()
-            if isinstance(value, Tensor)
-        }
-        silent = [name for name, parameter in self._named_parameters() if not parameter.requires_grad]
-        return tensors, {"strategy": self.info.name, "settings": self.settings, "silent": silent}
-
-    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
-        """Go on from a ``state``, on a network that has the weights it had then.
-
-        Raises:
-            ValueError: the state is of another strategy, other settings or another network.
-        """
-        expected = {"strategy": self.info.name, "settings": self.settings}
-        for key, value in expected.items():
-            if meta.get(key) != value:
-                raise ValueError(f"The saved state has {key} {meta.get(key)!r}, not {value!r}: it is of another run.")
-        parameters = dict(self._named_parameters())
-        for path, value in tensors.items():
-            name, _, key = path.rpartition("/")
-            if name not in parameters:
-                raise ValueError(f"The saved state knows a parameter {name!r} that this strategy does not train.")
-            # AdamW counts steps on the CPU wherever the parameter is.
-            device = "cpu" if key == "step" else parameters[name].device
-            self.optimizer.state[parameters[name]][key] = _copy(value).to(device)
-        # Known already, so that the first backward pass runs the very kernels that it would have run.
-        for name in meta["silent"]:
-            parameters[name].requires_grad_(False)
-
-    def plain_state(self) -> dict[str, Tensor]:
-        """The network's state dict with its plain keys, as if finished now; training can go on."""
-        return self.network.state_dict()
-
-    def finish(self) -> None:
-        """Leave the network with its plain structure and keys, the flags and statistics as they were found."""
-        self._held.release()
-        for parameter, required in self._required_grad.items():
-            parameter.requires_grad_(required)
-
-    def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        moving = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
-        return [(m.name, m.parameter) for m in members(self.network) if id(m.parameter) in moving]
-
-    def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
-        if scaler is not None:
-            scaler.unscale_(self.optimizer)
-
-    def _end_of_batch(self, scaler: torch.amp.GradScaler | None) -> None:
-        if scaler is not None:
-            scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-
-    @abstractmethod
-    def _advance(self) -> StepReport: ...
+from .strategy import Strategy, copy_of
 
 
 class SparseStrategy(Strategy):
@@ -166,8 +47,10 @@ class SparseStrategy(Strategy):
         self._end_of_batch(scaler)
 
     def _note_gradients(self) -> None:
+        check_gradients([*self.optimizer.rows, *self.optimizer.always_on])
         with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
-        if math.isfinite(global_norm(norms_of(member.parameter for member in with_gradient))):
+        counting = [member.parameter for member in (*with_gradient, *self.optimizer.always_on)]
+        if math.isfinite(global_norm(norms_of(counting))):
             rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
             self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
 
@@ -179,6 +62,10 @@ class SparseStrategy(Strategy):
         self.optimizer.step()
         return self.optimizer.report
 
+    @property
+    def frozen(self) -> Frozen:
+        return self.optimizer.frozen
+
     def finish(self) -> None:
         self.optimizer.detach()
         super().finish()
@@ -186,17 +73,29 @@ class SparseStrategy(Strategy):
     def state(self) -> tuple[dict[str, Tensor], dict]:
         tensors, meta = super().state()
         if isinstance(self.selector, FixedEntries):
-            tensors.update({f"{name}/selected": _copy(columns) for name, columns in self.selector.columns.items()})
+            tensors.update({f"{name}/selected": copy_of(columns) for name, columns in self.selector.columns.items()})
         return tensors, {**meta, "steps": self.optimizer.param_groups[0]["steps"]}
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         selected = {path: value for path, value in tensors.items() if path.endswith("/selected")}
+        for member in self.optimizer.rows:
+            for key in self.optimizer.state.get(member.parameter, {}):
+                if f"{member.name}/{key}" not in tensors:
+                    raise ValueError(f"The saved state lacks {member.name}/{key}: it is of another run, or incomplete.")
+        columns = self._columns({path.rpartition("/")[0]: value for path, value in selected.items()})
         super().load_state({path: value for path, value in tensors.items() if path not in selected}, meta)
-        if selected:
-            devices = {member.name: member.parameter.device for member in self.optimizer.rows}
-            names = [path.rpartition("/")[0] for path in selected]
-            self.selector.fix({n: v.to(devices[n]) for n, v in zip(names, selected.values(), strict=True)})
+        if columns:
+            self.selector.fix(columns)
         self.optimizer.param_groups[0]["steps"] = meta["steps"]
+
+    def _columns(self, selected: dict[str, Tensor]) -> dict[str, Tensor]:
+        rows = {member.name: member for member in self.optimizer.rows}
+        for name, columns in selected.items():
+            if name not in rows or len(columns) != rows[name].layout.rows:
+                raise ValueError(
+                    f"The saved state has a choice for {name} that does not fit: it is of another network."
+                )
+        return {name: columns.to(rows[name].parameter.device) for name, columns in selected.items()}
 
 
 class DenseStrategy(Strategy):
@@ -204,23 +103,29 @@ class DenseStrategy(Strategy):
 
     def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, moving, max_norm, **options):
         super().__init__(info, network, settings)
+        check_max_norm(max_norm)
         self.max_norm = max_norm
-        moving = [parameter for parameter in moving if parameter.requires_grad]
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-        for parameter in moving:
-            parameter.requires_grad_(True)
-        self._moving = moving
+        self._moving = [parameter for parameter in moving if parameter.requires_grad]
+        moves = set(self._moving)
+        self._members = [member for member in members(network) if member.parameter in moves]
+        check_dtypes(self._members)
+        optimizer = plain_optimizer(parameters=self._moving, **options)
+        self.frozen = Frozen()
+        self.frozen.add(parameter for parameter in network.parameters() if parameter not in moves)
         self._silent = None if info.name in ("full", "lora") else SilentBiases(network)
-        self._take_optimizer(plain_optimizer(parameters=moving, **options))
+        self._take_optimizer(optimizer)
 
     def _advance(self) -> StepReport:
         if self._silent is not None:
-            self._silent.freeze()
+            self._silent.stop()
+            self.frozen.add(self._silent.found())
+        self.frozen.drop_gradients()
+        check_gradients(self._members)
         norm = global_norm(norms_of(self._moving))
         report = StepReport(norm)
         if not report.skipped:
             clip_(self._moving, clip_factor(norm, self.max_norm))
+            in_own_order(self._moving)
             self.optimizer.step()
         return report
 
@@ -234,16 +139,23 @@ class LowRankStrategy(DenseStrategy):
     """The factors of low-rank corrections; the corrected weights themselves stay, until the end."""
 
     def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, rank: int, seed: int, **options):
-        self._factors = attach_lora(network, rank, seed)
-        super().__init__(info, network, settings, self._factors, **options)
+        factors = attach_lora(network, rank, seed)
+        try:
+            super().__init__(info, network, settings, factors, **options)
+        except (TypeError, ValueError):
+            detach_lora(network)
+            raise
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         tensors, meta = super().state()
-        factors = {f"{name}/factor": _copy(parameter.detach()) for name, parameter in self._named_parameters()}
+        factors = {f"{name}/factor": copy_of(parameter.detach()) for name, parameter in self._named_parameters()}
         return {**tensors, **factors}, meta
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         factors = {path: value for path, value in tensors.items() if path.endswith("/factor")}
+        for name, parameter in self._named_parameters():
+            if f"{name}/factor" not in factors or factors[f"{name}/factor"].shape != parameter.shape:
+                raise ValueError(f"The saved state has no fitting {name}: it is of another run, or incomplete.")
         super().load_state({path: value for path, value in tensors.items() if path not in factors}, meta)
         with torch.no_grad():
             for name, parameter in self._named_parameters():
@@ -303,7 +215,8 @@ def make_strategy(
         in_backward: free dense gradients during backward (dgst and random); see ``DGST``.
 
     Raises:
-        ValueError: an argument is out of range, or the strategy has nothing to move in this network.
+        ValueError: an argument is out of range, the strategy has nothing to move in this network, or what it would
+            move is of fp16 or complex. The network is left as it was.
         UnknownModule: the network has no such head or decoder.
     """
     if name not in STRATEGIES:
@@ -313,7 +226,10 @@ def make_strategy(
     lr = info.lrs.get(rule) if lr is None else lr
     if gamma is None and rule in RULES:
         gamma = RULES[rule].gamma
-    settings = {"rule": rule, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm, "lr": lr}
+    options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
+    always_on_names = None if always_on is None else list(always_on)
+    modules = {"head": list(head), "decoder": list(decoder), "always_on": always_on_names}
+    settings = {**options, "modules": modules}
     if info.uses_gamma:
         if in_backward and name == "static":
             raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
@@ -338,7 +254,6 @@ def make_strategy(
             max_norm=max_norm,
             in_backward=in_backward,
         )
-    options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
     if name == "lora":
         return LowRankStrategy(info, network, {**settings, "rank": rank, "seed": seed}, rank, seed, **options)
     moving = _moving_parameters(name, network, head, decoder)
@@ -358,7 +273,3 @@ def _moving_parameters(
         "decoder": lambda member: member.name in in_decoder or member.name in in_head,
     }[name]
     return [member.parameter for member in members(network) if moves(member)]
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().clone(memory_format=torch.contiguous_format)

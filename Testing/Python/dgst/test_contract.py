@@ -293,7 +293,10 @@ def test_running_statistics_stay_as_the_foundation_model_has_them(name):
     network.train()(torch.randn(2, 1, 6, 6)).square().mean().backward()
     strategy.step()
     assert all(torch.equal(value, before[key]) for key, value in network.named_buffers())
+    assert network[1].training
+    network.eval()
     strategy.finish()
+    assert not network[1].training
     network.train()(torch.randn(2, 1, 6, 6))
     assert not torch.equal(network[1].running_mean, before["1.running_mean"])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import weakref
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -156,12 +158,46 @@ def test_the_fingerprint_tells_name_dtype_shape_and_value_apart():
     assert fingerprint(two) == fingerprint(dict(reversed(two.items())))
 
 
+class MadeWhenAskedFor(Mapping):
+    """A state whose tensors nobody else holds, as one read from a file; memory given back is used again."""
+
+    def __init__(self, state):
+        self._state, self._memory = state, []
+
+    def __getitem__(self, name):
+        given_back = (memory for memory, lent in self._memory if lent() is None)
+        memory = next(given_back, None)
+        memory = torch.empty(100) if memory is None else memory
+        tensor = memory.copy_(self._state[name])[:]
+        self._memory = [pair for pair in self._memory if pair[0] is not memory] + [(memory, weakref.ref(tensor))]
+        return tensor
+
+    def __iter__(self):
+        return iter(self._state)
+
+    def __len__(self):
+        return len(self._state)
+
+
+def test_tensors_that_are_made_when_asked_for_are_told_apart():
+    base = {f"w{n}": torch.zeros(100) for n in range(4)}
+    new = {f"w{n}": torch.full((100,), float(n)) for n in range(4)}
+    assert fingerprint(MadeWhenAskedFor(new)) == fingerprint(new)
+    delta = compute_delta(MadeWhenAskedFor(base), MadeWhenAskedFor(new))
+    assert {name: float(change.values[0]) for name, change in delta.changes.items()} == {"w1": 1, "w2": 2, "w3": 3}
+
+
+def test_a_tensor_of_more_bits_than_any_integer_is_refused():
+    with pytest.raises(ValueError, match="complex128 cannot be compared"):
+        fingerprint({"w": torch.zeros(2, dtype=torch.complex128)})
+
+
 def write_header(path, tensors, **header) -> None:
     described = {"base": "b", "opened": "o", "total": 9, "changes": {}, "metadata": {}, **header}
     save_file(tensors, path, {"format": "dgst-delta-1", "header": json.dumps(described)})
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated", "other", "lost", "header"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated", "other", "lost", "header", "kind", "pair"])
 def test_a_file_that_is_no_intact_delta_is_refused_by_name(damage, tmp_path):
     path = tmp_path / "delta.safetensors"
     if damage == "empty":
@@ -175,6 +211,8 @@ def test_a_file_that_is_no_intact_delta_is_refused_by_name(damage, tmp_path):
         save_file({"w": torch.zeros(3)}, path)
     elif damage == "lost":
         write_header(path, {"values/v": torch.zeros(1)}, changes={"w": [1, ["w"]]})
+    elif damage in ("kind", "pair"):
+        write_header(path, {"values/w": torch.zeros(1)}, changes=["w"] if damage == "kind" else {"w": [1]})
     elif damage == "header":
         save_file({"w": torch.zeros(3)}, path, {"format": "dgst-delta-1", "header": "{"})
     with pytest.raises(NotADelta, match="delta.safetensors"):

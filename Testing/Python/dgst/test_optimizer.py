@@ -310,22 +310,40 @@ def test_a_scaler_that_cannot_see_the_freed_gradients_is_refused():
 TWO_RANKS = """
 import sys, torch, torch.distributed as dist
 from torch import nn
-from DGSTSegmentLib.dgst import DGST
+from DGSTSegmentLib.dgst import DGST, make_strategy
 torch.set_num_threads(1)
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
 torch.manual_seed(0)
-network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
-before = network[0].weight.detach().clone()
+norm = nn.InstanceNorm2d(4, affine=True)
+network = nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+before = {name: p.detach().clone() for name, p in network.named_parameters()}
 parallel = nn.parallel.DistributedDataParallel(network)
-dgst = DGST(network, gamma=2, head=["2"])
+dgst = DGST(network, gamma=2, head=["4"], among=["0"], update="sgd")
 torch.manual_seed(1 + rank)
-parallel(torch.randn(2, 1, 8, 8)).square().mean().backward()
-dgst.step()
-both = [torch.zeros_like(before) for _ in range(2)]
-dist.all_gather(both, network[0].weight.detach())
-assert torch.equal(*both), "ranks differ"
-assert ((both[0] != before).flatten(1).sum(1) == 2).all()
+for step in range(3):
+    last = network[0].weight.detach().clone()
+    parallel(torch.randn(2, 1, 8, 8)).square().mean().backward()
+    dgst.step()
+    dgst.zero_grad()
+    for name, parameter in network.named_parameters():
+        both = [torch.zeros_like(parameter) for _ in range(2)]
+        dist.all_gather(both, parameter.detach())
+        assert torch.equal(*both), f"ranks differ in {name} at step {step}"
+    assert ((network[0].weight != last).flatten(1).sum(1) == 2).all()
+assert torch.equal(network[0].bias, before["0.bias"]), "a bias that the norm cancels moved"
+assert torch.equal(network[3].weight, before["3.weight"]), "a layer outside those to select among moved"
+assert (network[3].bias != before["3.bias"]).all()
+network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.Conv2d(4, 2, 1))
+biases = nn.parallel.DistributedDataParallel(network)
+strategy = make_strategy("bias", network, head=["2"])
+for _ in range(3):
+    biases(torch.randn(2, 1, 8, 8)).square().mean().backward()
+    strategy.step()
+strategy.finish()
+both = [torch.zeros_like(network[1].bias) for _ in range(2)]
+dist.all_gather(both, network[1].bias.detach())
+assert torch.equal(*both) and both[0].any(), "ranks differ where biases alone move"
 try:
     DGST(network, in_backward=True)
 except RuntimeError as error:
@@ -333,7 +351,7 @@ except RuntimeError as error:
 else:
     raise AssertionError("in-backward selection was not refused")
 # gloo aborts a rank that ends while its threads still run.
-del parallel
+del parallel, biases
 dist.barrier()
 dist.destroy_process_group()
 """

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils import weight_norm as old_weight_norm
 
 from DGSTSegmentLib.dgst import RowLayout, top_entries
 from DGSTSegmentLib.dgst.partition import partition
@@ -37,6 +39,21 @@ def test_a_row_holds_exactly_the_weights_of_one_output_channel(module, channels,
         rows = layout.to_rows(module.weight.grad)
         assert (rows[channel] != 0).all()
         assert not rows[[n for n in range(channels) if n != channel]].any()
+
+
+@pytest.mark.parametrize(
+    ("normed", "direction"),
+    [
+        (parametrizations.weight_norm, "parametrizations.weight.original1"),
+        (parametrizations.spectral_norm, "parametrizations.weight.original"),
+        (old_weight_norm, "weight_v"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+def test_what_the_weight_of_a_transposed_convolution_is_computed_from_has_its_rows(normed, direction):
+    plain, network = nn.ConvTranspose2d(6, 4, 2, groups=2), normed(nn.ConvTranspose2d(6, 4, 2, groups=2))
+    layouts = {member.name: member.layout for member in partition(network).rows}
+    assert layouts[direction] == RowLayout.of(plain, plain.weight)
 
 
 @pytest.mark.parametrize("module", [nn.Conv2d(4, 6, 3, groups=2), nn.ConvTranspose2d(4, 6, 3, groups=2)])

@@ -1,0 +1,98 @@
+"""Saved states: what fits is taken, what does not is refused in a sentence before anything is changed."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from DGSTSegmentLib.dgst import DGST, make_strategy
+
+from .conftest import backward
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+
+def step(network: nn.Module, optimizer) -> None:
+    network(torch.ones(2, 1, 8, 8)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_a_second_strategy_on_a_network_takes_the_state_of_the_first(unet):
+    made = unet.fresh()
+    first = make_strategy("dgst", made, head=unet.head)
+    backward(unet, made, [0])
+    first.step()
+    tensors, meta = first.state()
+    assert meta["silent"]
+    second = make_strategy("dgst", made, head=unet.head)
+    second.load_state(tensors, meta)
+    assert all(torch.equal(value, tensors[path]) for path, value in second.state()[0].items())
+
+
+def test_a_silent_bias_that_this_network_does_not_have_is_refused(unet):
+    strategy = make_strategy("dgst", unet.fresh(), head=unet.head)
+    tensors, meta = strategy.state()
+    with pytest.raises(ValueError, match="silent bias 'elsewhere.bias'"):
+        strategy.load_state(tensors, {**meta, "silent": ["elsewhere.bias"]})
+
+
+@pytest.mark.parametrize("name", ["dgst", "random", "lora"])
+def test_an_incomplete_state_is_refused(name, unet):
+    strategy = make_strategy(name, unet.fresh(), head=unet.head)
+    with pytest.raises(ValueError, match="incomplete"):
+        strategy.load_state({}, strategy.state()[1])
+
+
+@pytest.mark.parametrize("key", ["mean", "exp_avg", "selected"])
+def test_a_state_of_other_shapes_is_refused_and_changes_nothing(key, unet):
+    strategy = make_strategy("static", unet.fresh(), head=unet.head)
+    for batch in range(6):
+        backward(unet, strategy.network, [batch])
+        strategy.observe() if strategy.warm_up_batches else strategy.step()
+    tensors, meta = strategy.state()
+    path = next(path for path in tensors if path.endswith(f"/{key}"))
+    fresh = make_strategy("static", unet.fresh(), head=unet.head)
+    with pytest.raises(ValueError, match="of another network"):
+        fresh.load_state({**tensors, path: torch.zeros(3, 5, dtype=tensors[path].dtype)}, meta)
+    assert not any(value.any() for value in fresh.state()[0].values())
+    fresh.load_state(tensors, meta)
+
+
+def test_a_state_of_other_modules_is_refused_and_one_that_names_none_is_taken(unet):
+    tensors, meta = make_strategy("dgst", unet.fresh(), head=unet.head, update="sgd").state()
+    with pytest.raises(ValueError, match="of another run"):
+        make_strategy("dgst", unet.fresh(), head=[], update="sgd").load_state(tensors, meta)
+    meta = copy.deepcopy(meta)
+    del meta["settings"]["modules"]
+    make_strategy("dgst", unet.fresh(), head=unet.head, update="sgd").load_state(tensors, meta)
+
+
+@pytest.mark.parametrize("rule", ["adamw", "sgd"])
+def test_a_state_that_says_less_than_torchs_of_today_is_stepped_on(rule):
+    made = network()
+    optimizer = DGST(made, always_on_rule=rule)
+    step(made, optimizer)
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        for newer in ("decoupled_weight_decay", "fused", "differentiable", "maximize", "foreach", "capturable"):
+            group.pop(newer, None)
+    optimizer.detach()
+    again = DGST(made, always_on_rule=rule)
+    again.load_state_dict(state)
+    step(made, again)
+    assert not again.report.skipped
+
+
+def test_a_state_of_a_network_that_another_optimizer_holds_is_refused_in_a_sentence():
+    made = network()
+    first = DGST(made)
+    step(made, first)
+    with pytest.raises(ValueError, match="no other optimizer holds"):
+        DGST(made).load_state_dict(first.state_dict())
