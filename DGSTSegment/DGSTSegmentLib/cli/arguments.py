@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import NoReturn
 
 from ..errors import InputError
+from ..networks.archive import archive_of
 from ..networks.catalogue import STARTER
 from ..networks.plan import ORIENTATIONS
 from ..training.request import DEVICES, PRECISIONS
@@ -72,7 +74,8 @@ def model_spec(model: str) -> str:
 
     ``starter`` is always the one that is shipped; a folder of that name is ``./starter``.
     """
-    return os.path.abspath(model) if model != STARTER and os.path.exists(model) else model
+    is_there = model != STARTER and (os.path.exists(model) or archive_of(Path(model).absolute()) is not None)
+    return os.path.abspath(model) if is_there else model
 
 
 def existing(path: str) -> str:
