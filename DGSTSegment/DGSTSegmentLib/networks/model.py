@@ -38,6 +38,7 @@ class FoundationModel:
         delta: for a fine-tuned model what changed on its base; ``states`` are the base's.
         base: for a fine-tuned model the foundation model it stands on.
         fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
+        left_out: folds that are not in the ensemble, since they lack that checkpoint.
     """
 
     card: ModelCard
@@ -50,6 +51,7 @@ class FoundationModel:
     base: FoundationModel | None = None
     fold: str | None = None
     checkpoint: str | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[str, int]:
@@ -60,6 +62,21 @@ class FoundationModel:
     def fingerprint(self) -> str:
         """Names the weights as stored."""
         return self.card.fingerprint
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for whoever reads its answers, on what is not as usual with it."""
+        structures = [name for name, value in self.labels.items() if value]
+        notes = [
+            f"Fold {fold} is left out of the ensemble: it has no {self.checkpoint}, its training may not have ended."
+            for fold in self.left_out
+        ]
+        if len(structures) > 1:
+            notes.append(
+                f"The model tells {len(structures)} structures apart ({', '.join(structures)}): findings, their "
+                "measurements and the probability are of all of them together."
+            )
+        return tuple(notes)
 
     @property
     def foundation(self) -> FoundationModel:

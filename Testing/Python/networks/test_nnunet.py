@@ -38,6 +38,38 @@ def test_a_checkpoint_itself_may_be_named(results, workshop):
     assert model.checkpoint == "checkpoint_best.pth"
 
 
+def test_a_checkpoint_outside_of_a_fold_is_opened_itself_and_not_the_folds_beside_it(results, workshop, tmp_path):
+    other = workshop.made(workshop.plain(), seed=5)
+    workshop.write_results(tmp_path / "other", {"0": other})
+    alone = shutil.copy(tmp_path / "other" / "fold_0" / "checkpoint_final.pth", results)
+    model = open_model(alone)
+    assert same_answer(model.network(), other, workshop.patch())
+    assert (model.fold, model.card.folds, model.card.labels) == (None, (), {"background": 0, "lymph node": 1})
+    with pytest.raises(InputError, match="no fold, but fold 0 was asked for"):
+        open_model(alone, fold=0)
+
+
+def test_a_lone_checkpoint_that_carries_its_plans_is_a_model_and_a_base(tmp_path, workshop):
+    network = workshop.made(workshop.plain())
+    workshop.write_results(tmp_path / "made", {"2": network}, plans=None, dataset=None, carried=True)
+    lone = shutil.copy(tmp_path / "made" / "fold_2" / "checkpoint_final.pth", tmp_path / "nodes.pth")
+    model = open_model(lone)
+    assert same_answer(model.network(), network, workshop.patch())
+    write_delta(tmp_path / "tuned", model.delta_to(model.network()), model.card, model.plan, model)
+    assert open_model(tmp_path / "tuned").foundation.location == tmp_path / "nodes.pth"
+    lone.rename(tmp_path / "moved.pth")
+    moved = open_model(tmp_path / "tuned", base=tmp_path / "moved.pth")
+    assert moved.foundation.location == tmp_path / "moved.pth"
+
+
+def test_a_base_that_was_one_fold_may_be_given_as_a_copy_of_its_checkpoint(results, tmp_path):
+    model = open_model(results, fold=0)
+    write_delta(tmp_path / "tuned", model.delta_to(model.network()), model.card, model.plan, model)
+    shutil.move(results / "fold_0" / "checkpoint_final.pth", results / "nodes.pth")
+    opened = open_model(tmp_path / "tuned", base=results / "nodes.pth")
+    assert opened.foundation.fingerprint == model.fingerprint
+
+
 def test_the_pretrained_head_is_kept(results, workshop):
     """Reference error 7: the head was dropped on loading."""
     trained = workshop.made(workshop.plain())
@@ -162,6 +194,32 @@ class TestFolds:
         with pytest.raises(InputError, match="no fold 2 .* it has 0, 1, 3, all"):
             open_model(folds, fold=2)
 
+    @pytest.mark.parametrize("inside", [".", "checkpoint_final.pth"])
+    def test_a_path_into_one_fold_and_another_folds_name_contradict_each_other(self, folds, inside):
+        path = folds / "fold_0" / inside
+        assert open_model(path).fingerprint == open_model(path, fold="0").fingerprint
+        with pytest.raises(InputError, match="fold_0 is fold 0, but fold 1 was asked for"):
+            open_model(path, fold=1)
+
+    def test_a_checkpoint_and_another_ones_name_contradict_each_other(self, folds):
+        path = folds / "fold_1" / "checkpoint_best.pth"
+        assert open_model(path).fingerprint == open_model(folds, fold=1, checkpoint="best").fingerprint
+        with pytest.raises(InputError, match=r"checkpoint_best\.pth is a checkpoint itself, but final was asked for"):
+            open_model(path, checkpoint="final")
+
+    def test_a_fold_whose_training_has_not_ended_is_left_out_of_the_ensemble_and_that_is_said(self, folds, networks):
+        (folds / "fold_1" / "checkpoint_final.pth").unlink()
+        model = open_model(folds)
+        assert model.card.folds == ("0", "3")
+        assert "(checkpoint_final.pth)" in model.card.description
+        assert any("Fold 1 is left out" in note for note in model.notes)
+
+    def test_where_no_fold_has_a_final_checkpoint_the_best_ones_are_the_ensemble(self, folds):
+        for fold in ("0", "1", "3"):
+            (folds / f"fold_{fold}" / "checkpoint_final.pth").rename(folds / f"fold_{fold}" / "checkpoint_best.pth")
+        model = open_model(folds)
+        assert (model.card.folds, model.checkpoint, model.notes) == (("0", "1", "3"), "checkpoint_best.pth", ())
+
     def test_best_is_taken_when_asked_for_or_when_there_is_no_final(self, folds, networks, workshop):
         best = workshop.made(workshop.plain(), 99)
         assert same_answer(open_model(folds, fold=1).network(), networks["1"], workshop.patch())
@@ -190,6 +248,36 @@ class TestZips:
             assert model.fingerprint == expected.fingerprint
             assert model.location == Path(archive)
             assert same_answer(model.network(), expected.network(), workshop.patch())
+
+    @pytest.fixture
+    def several(self, results, tmp_path, workshop):
+        """As nnU-Net exports all configurations of a data set."""
+        workshop.write_results(
+            results.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"), {"0": workshop.made(workshop.plain(), 7)}
+        )
+        return Path(shutil.make_archive(str(tmp_path / "export"), "zip", results.parent.parent, "Dataset201_Nodes"))
+
+    def test_a_zip_of_several_models_is_refused_with_a_name_that_opens_one(self, several, results):
+        with pytest.raises(InputError, match="holds several models .*name one of them, as ") as refusal:
+            open_model(several)
+        assert str(refusal.value).startswith(str(several)) and "cache" not in str(refusal.value)
+        named = Path(str(refusal.value).partition(" as ")[2].rstrip("."))
+        model = open_model(named)
+        assert model.fingerprint == open_model(results).fingerprint and model.location == named
+
+    def test_what_is_not_in_a_zip_or_lacks_a_part_is_said_by_the_zips_name(self, several, results, tmp_path):
+        for inside in ("Dataset9/none", "../results"):
+            with pytest.raises(InputError, match="does not exist"):
+                open_model(several / inside)
+        (results / "plans.json").unlink()
+        archive = Path(shutil.make_archive(str(tmp_path / "part"), "zip", results))
+        with pytest.raises(InputError, match=r"part\.zip has no plans\.json"):
+            open_model(archive)
+
+    def test_what_was_fine_tuned_on_a_model_in_a_zip_finds_it_again(self, several, results, tmp_path):
+        model = open_model(several / "Dataset201_Nodes" / results.name)
+        write_delta(tmp_path / "tuned", model.delta_to(model.network()), model.card, model.plan, model)
+        assert open_model(tmp_path / "tuned").foundation.location == model.location
 
 
 class TestRefusals:
@@ -284,6 +372,13 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"does not fit the PlainConvUNet.*has shape .*instead of"):
             open_model(folder)
 
+    def test_a_swin_unetr_whose_head_does_not_fit_the_labels(self, tmp_path, workshop):
+        dataset = {**workshop.dataset(), "labels": {"background": 0, "left": 1, "right": 2}}
+        network = workshop.made(workshop.swin())
+        folder = workshop.write_results(tmp_path / "T__P__3d_fullres", {"0": network}, dataset=dataset)
+        with pytest.raises(InputError, match=r"tells 2 classes apart, but .* 3 labels \(background, left, right\)"):
+            open_model(folder)
+
     def test_weights_that_are_missing_or_too_many(self, results):
         path = results / "fold_0" / "checkpoint_final.pth"
         checkpoint = torch.load(path, weights_only=False)
@@ -302,6 +397,16 @@ def test_an_ignore_label_is_no_output_of_the_network(tmp_path, workshop):
     network = workshop.made(workshop.plain())
     model = open_model(workshop.write_results(tmp_path / "T__P__3d_fullres", {"0": network}, dataset=dataset))
     assert model.labels == {"background": 0, "lymph node": 1}
+
+
+def test_a_model_of_several_structures_says_that_its_findings_are_of_all_of_them(results, workshop):
+    assert open_model(results).notes == ()
+    dataset = {**workshop.dataset(), "labels": {"background": 0, "thyroid": 1, "lymph node": 2}}
+    architecture = workshop.plain()
+    architecture["arguments"]["num_classes"] = 3
+    workshop.write_results(results, {"0": workshop.made(architecture)}, dataset=dataset)
+    (note,) = open_model(results).notes
+    assert "2 structures apart (thyroid, lymph node)" in note
 
 
 def test_prefixes_of_torchs_wrappers_and_doubled_names_do_not_matter(results, workshop):
