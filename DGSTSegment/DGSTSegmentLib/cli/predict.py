@@ -9,7 +9,7 @@ from .engine import ask
 from .outputs import print_json, volume_path
 
 NAME = "predict"
-HELP = "Segment a CT; the segmentation lies voxel for voxel on it."
+HELP = "Segment a CT, without test-time mirroring; the segmentation lies voxel for voxel on it."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

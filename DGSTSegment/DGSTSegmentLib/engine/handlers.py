@@ -41,7 +41,7 @@ class Context:
 
 
 def describe(fields: Fields, context: Context) -> Fields:
-    """The model's card, its title, and what this machine has to run it on."""
+    """The model's card, its title, how it wants to see scans, notes on it, and what this machine has to run it on."""
     from .machine import devices
 
     context.phase("opening the model")
@@ -50,6 +50,8 @@ def describe(fields: Fields, context: Context) -> Fields:
         "card": model.card.to_json(),
         "title": model.card.title,
         "location": str(model.location),
+        "orientation": model.plan.orientation,
+        "notes": list(model.notes),
         "devices": devices(),
     }
 
@@ -65,10 +67,10 @@ def predict(fields: Fields, context: Context) -> Fields:
     request = PredictRequest.from_json({**fields, "image": reference["array"] if reference else fields["image"]})
     request.validate()
     volume = checked_ct(read_array(reference), "The scan") if reference else read_ct(request.image)
-    notes = notes_on_ct(volume)
+    model = context.model.get(request.model, request.base, request.fold, request.orientation)
+    notes = [*notes_on_ct(volume), *model.notes]
     for note in notes:
         context.on_event({"event": "note", "message": note})
-    model = context.model.get(request.model, request.base, request.fold, request.orientation)
     result = prediction.predict(
         model,
         volume,

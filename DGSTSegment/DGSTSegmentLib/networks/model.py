@@ -39,6 +39,7 @@ class FoundationModel:
         base: for a fine-tuned model the foundation model it stands on.
         fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
         left_out: folds that are not in the ensemble, since they lack that checkpoint.
+        mirrored_axes: axes (k, j, i) of the prepared array along which it has learned to see mirrored scans.
     """
 
     card: ModelCard
@@ -52,6 +53,7 @@ class FoundationModel:
     fold: str | None = None
     checkpoint: str | None = None
     left_out: tuple[str, ...] = ()
+    mirrored_axes: tuple[int, ...] = (0, 1, 2)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -87,6 +89,13 @@ class FoundationModel:
         """The same model, and its base, for scans in an orientation of ``networks.plan.ORIENTATIONS``."""
         base = None if self.base is None else self.base.oriented(orientation)
         return replace(self, plan=replace(self.plan, orientation=orientation), base=base)
+
+    def in_memory(self) -> FoundationModel:
+        """The same model, and its base, with weights of its own: opened ones may be mapped from their file, and change
+        when another program writes to it."""
+        states = tuple({name: tensor.clone() for name, tensor in state.items()} for state in self.states)
+        base = None if self.base is None else replace(self.base, states=states)
+        return replace(self, states=states, base=base)
 
     @cached_property
     def head(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def open_nnunet(
         fold=next(iter(states)) or None if len(states) == 1 else None,
         checkpoint=next(iter(results.checkpoints.values())).name,
         left_out=results.left_out,
+        mirrored_axes=_mirrored_axes(next(iter(checkpoints.values()))),
     )
 
 
@@ -102,6 +103,12 @@ def _card(trained: _Trained, results: ResultsFolder, states: Sequence[State]) ->
         created=_date_of(first),
         fingerprint=_joint_fingerprint(states),
     )
+
+
+def _mirrored_axes(checkpoint: Mapping[str, Any]) -> tuple[int, ...]:
+    """Axes of the prepared array along which its trainer mirrored patches; all where the checkpoint does not tell."""
+    axes = checkpoint.get("inference_allowed_mirroring_axes", (0, 1, 2))
+    return tuple(axis for axis in range(3) if isinstance(axes, list | tuple) and axis in axes)
 
 
 def _weights(checkpoint: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
