@@ -201,8 +201,8 @@ class _Finetuning:
         if len(self.foundation.mirrored_axes) < 3:
             axes = ", ".join("kji"[axis] for axis in self.foundation.mirrored_axes)
             self.reporter.note(
-                f"{self.foundation.card.name} was trained on scans mirrored along {axes or 'none'} of the axes k, j, i; "
-                "fine-tuning mirrors them along all three."
+                f"{self.foundation.card.name} was trained on scans mirrored along {axes or 'none'} of the axes k, j, "
+                "i; fine-tuning mirrors them along all three."
             )
         for case in material.cases.described:
             for note in case.notes:

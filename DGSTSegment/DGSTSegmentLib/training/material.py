@@ -83,7 +83,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class Material:
-    """The model as it was named, in memory, so that it stays what it was when it was opened, and all cases of the study."""
+    """The model as it was named, in memory, so that it stays what it was, and all cases of the study."""
 
     model: FoundationModel
     cases: Cases

@@ -337,6 +337,17 @@ class TestRefusals:
             ("configuration", {"patch_size": [64, 64]}, "is a 2D configuration"),
             ("configuration", {"previous_stage": "3d_lowres"}, "second stage of a cascade"),
             ("configuration", {"resampling_fn_data": "resample_torch_fornnunet"}, "resamples by .*resample_torch"),
+            (
+                "configuration",
+                {"resampling_fn_data_kwargs": {"force_separate_z": True}},
+                "scores otherwise than images",
+            ),
+            ("configuration", {"resampling_fn_data_kwargs": {"order": 3, "sharpen": 2}}, "resamples by sharpen"),
+            (
+                "configuration",
+                {"resampling_fn_probabilities_kwargs": {"separate_z_anisotropy_threshold": 2}},
+                "resamples by another separate_z_anisotropy_threshold than 3",
+            ),
             ("configuration", {"preprocessor_name": "MyPreprocessor"}, "preprocesses by MyPreprocessor"),
             ("configuration", {"normalization_schemes": ["RGBTo01Normalization"]}, "normalises by RGBTo01"),
             ("configuration", {"spacing": None}, "incomplete"),
@@ -392,6 +403,16 @@ class TestRefusals:
             open_model(results)
 
 
+def test_how_slices_are_resampled_may_be_said_for_images_only_or_alike_for_both(results, workshop):
+    network, plans = workshop.made(workshop.plain()), workshop.plans()
+    configuration = plans["configurations"]["3d_fullres"]
+    for scores in ({}, {"force_separate_z": True, "order_z": 0, "separate_z_anisotropy_threshold": 3}):
+        configuration["resampling_fn_data_kwargs"] = {"order": 3, "force_separate_z": True}
+        configuration["resampling_fn_probabilities_kwargs"] = scores
+        workshop.write_results(results, {"0": network}, plans=plans)
+        assert open_model(results).plan.separate_z is True
+
+
 def test_an_ignore_label_is_no_output_of_the_network(tmp_path, workshop):
     dataset = {**workshop.dataset(), "labels": {"background": 0, "lymph node": 1, "ignore": 2}}
     network = workshop.made(workshop.plain())
@@ -418,7 +439,7 @@ def test_prefixes_of_torchs_wrappers_and_doubled_names_do_not_matter(results, wo
         name: value for name, value in weights.items() if "all_modules" not in name and "decoder.encoder" not in name
     }
     assert len(once) < len(weights) / 2
-    for prefix in ("", "module.", "_orig_mod."):
+    for prefix in ("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."):
         renamed = {f"{prefix}{name}": value for name, value in once.items()}
         torch.save({**checkpoint, "network_weights": renamed}, path)
         model = open_model(results)
