@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,12 +14,19 @@ from ..networks.catalogue import STARTER
 from ..networks.plan import ORIENTATIONS
 from ..training.request import DEVICES, PRECISIONS
 
+user_path = os.path.expanduser
+"""Type of an option that is a path: shells leave the ``~`` of ``--out=~/run`` as it is."""
+
 
 class OneSentenceParser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one sentence, without repeating the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}; see {self.prog} --help.\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()  # of --help, while somebody still hears that nobody reads it
+        super().exit(status, message)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +49,16 @@ def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--
 
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    parser.add_argument("--model", metavar="MODEL", required=required, help="starter, a model folder or a zip")
+    parser.add_argument(
+        "--model", type=user_path, metavar="MODEL", required=required, help="starter, a model folder or a zip"
+    )
     add_model_part(parser)
 
 
 def add_model_part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--base", metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved")
+    parser.add_argument(
+        "--base", type=user_path, metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved"
+    )
     parser.add_argument("--fold", help="one fold of an nnU-Net model (a number, or all)")
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..networks.plan import ORIENTATIONS
-from .arguments import add_model_part, add_output, given, model_spec
+from .arguments import add_model_part, add_output, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json
 
@@ -15,7 +15,7 @@ HELP = "Say what a model is, what it was trained on, and what this machine has t
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="starter, a model folder or a zip")
+    parser.add_argument("model", type=user_path, metavar="MODEL", help="starter, a model folder or a zip")
     add_model_part(parser)
     add_output(parser)
 
