@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 from ..errors import InputError
+from ..networks.archive import archive_of
 from ..networks.catalogue import STARTER
 from ..networks.plan import ORIENTATIONS
 from ..training.request import DEVICES, PRECISIONS
+
+user_path = os.path.expanduser
+"""Type of an option that is a path: shells leave the ``~`` of ``--out=~/run`` as it is."""
 
 
 class OneSentenceParser(argparse.ArgumentParser):
@@ -17,6 +23,10 @@ class OneSentenceParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}; see {self.prog} --help.\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()  # of --help, while somebody still hears that nobody reads it
+        super().exit(status, message)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +49,16 @@ def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--
 
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    parser.add_argument("--model", metavar="MODEL", required=required, help="starter, a model folder or a zip")
+    parser.add_argument(
+        "--model", type=user_path, metavar="MODEL", required=required, help="starter, a model folder or a zip"
+    )
     add_model_part(parser)
 
 
 def add_model_part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--base", metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved")
+    parser.add_argument(
+        "--base", type=user_path, metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved"
+    )
     parser.add_argument("--fold", help="one fold of an nnU-Net model (a number, or all)")
 
 
@@ -72,7 +86,8 @@ def model_spec(model: str) -> str:
 
     ``starter`` is always the one that is shipped; a folder of that name is ``./starter``.
     """
-    return os.path.abspath(model) if model != STARTER and os.path.exists(model) else model
+    is_there = model != STARTER and (os.path.exists(model) or archive_of(Path(model).absolute()) is not None)
+    return os.path.abspath(model) if is_there else model
 
 
 def existing(path: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .arguments import add_output, existing
-from .engine import open_client
+from .arguments import add_output, existing, user_path
+from .engine import Interrupted, open_client
 from .outputs import new_folder, print_json
 from .progress import progress_view
 
@@ -21,9 +21,11 @@ PARTS = ("study", "predictions", "model", "before.png", "after.png", "findings.c
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", default="demo-output", help="folder for results (default demo-output)")
-    parser.add_argument("--image", metavar="CT", help="a CT of yours instead of made-up scans")
-    parser.add_argument("--annotation", metavar="SEG", help="the lymph nodes marked in it")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", default="demo-output", help="folder for results (default demo-output)"
+    )
+    parser.add_argument("--image", type=user_path, metavar="CT", help="a CT of yours instead of made-up scans")
+    parser.add_argument("--annotation", type=user_path, metavar="SEG", help="the lymph nodes marked in it")
     add_output(parser)
 
 
@@ -34,8 +36,11 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("A CT and its annotation belong together; give both --image and --annotation, or neither.")
     own = (existing(options.image), existing(options.annotation)) if options.image else None
     folder = cleared_folder(options.out, *(own or ()))
-    with progress_view() as view, open_client(view, options.verbose) as client:
-        summary = Demo(DemoSettings(), folder, view, client).carry_out(own)
+    try:
+        with progress_view() as view, open_client(view, options.verbose) as client:
+            summary = Demo(DemoSettings(), folder, view, client).carry_out(own)
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        raise Interrupted(f"Interrupted; what was made until then is in {options.out}.") from interrupt
     if options.json:
         print_json(summary)
     else:

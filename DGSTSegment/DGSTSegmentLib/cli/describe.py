@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import add_model_part, add_output, given, model_spec
+from ..networks.plan import ORIENTATIONS
+from .arguments import add_model_part, add_output, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json
 
@@ -14,7 +15,7 @@ HELP = "Say what a model is, what it was trained on, and what this machine has t
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="starter, a model folder or a zip")
+    parser.add_argument("model", type=user_path, metavar="MODEL", help="starter, a model folder or a zip")
     add_model_part(parser)
     add_output(parser)
 
@@ -37,6 +38,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         "folds": ", ".join(card.get("folds") or ()),
         "voxel spacing": _numbers(card.get("spacing_kji"), "mm (k, j, i)"),
         "sees at once": _numbers(card.get("patch_size_kji"), "voxels (k, j, i)"),
+        "orientation": _orientation(result["orientation"]),
         "created": card.get("created"),
         "base": (card.get("base") or {}).get("name"),
         "strategy": (card.get("strategy") or {}).get("name"),
@@ -47,7 +49,11 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     about = [result["title"], *filter(None, [card.get("description")])]
     table = [f"  {name:<14} {value}" for name, value in rows.items() if value]
     devices = [f"  {d['name']:<14} {d['title']}, {d['free_mb']} of {d['memory_mb']} MB free" for d in result["devices"]]
-    return [*about, *table, "devices", *devices]
+    return [*about, *result["notes"], *table, "devices", *devices]
+
+
+def _orientation(name: str) -> str:
+    return f"{name} ({ORIENTATIONS[name]})"
 
 
 def _numbers(values: list[float] | None, unit: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine.protocol import EngineError
 from ..training.request import REQUEST_FILE
 from .progress import ProgressView, progress_view
 
@@ -24,7 +25,7 @@ def ask(name: str, fields: dict[str, Any], verbose: bool = False) -> dict[str, A
     """Start an engine for one request and wait for its result; ``verbose`` shows its log.
 
     Raises:
-        InputError, EngineError: as ``engine.client.Job.result``.
+        InputError, EngineError: as ``engine.client.Job.result``; EngineError too where another program stopped it.
         Interrupted: Ctrl-C, after the engine has saved what it had.
     """
     with progress_view() as view, open_client(view, verbose) as client:
@@ -44,11 +45,15 @@ def ask_client(client: EngineClient, view: ProgressView, name: str, fields: dict
         job = client.submit(name, fields, view.on_event)
         try:
             result = job.result()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             view.say("Stopping, and keeping what was reached; Ctrl-C again ends at once.")
             client.stop()
-            job.result(_SECONDS_TO_SAVE)
-            raise
+            if job.result(_SECONDS_TO_SAVE).get("stopped"):
+                raise
+            done = f"{fields['out']} is complete" if "out" in fields else "nothing was written"
+            raise Interrupted(f"Interrupted; {done}.") from interrupt
+    if result.get("stopped"):
+        raise EngineError(f"The engine was told to end before it was done; {_kept(name, fields)}.", "died")
     return result
 
 
@@ -57,6 +62,10 @@ def _told_of_ctrl_c(name: str, fields: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, TimeoutError) as interrupt:
-        begun = name == "finetune" and (Path(fields["out"]) / REQUEST_FILE).exists()
-        kept = f"the run in {fields['out']} can be continued with --resume" if begun else "nothing was written"
-        raise Interrupted(f"Interrupted; {kept}.") from interrupt
+        raise Interrupted(f"Interrupted; {_kept(name, fields)}.") from interrupt
+
+
+def _kept(name: str, fields: dict[str, Any]) -> str:
+    """What is left of a request that was stopped."""
+    begun = name == "finetune" and (Path(fields["out"]) / REQUEST_FILE).exists()
+    return f"the run in {fields['out']} can be continued with --resume" if begun else "nothing was written"

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import add_instances, add_json, existing
+from .arguments import add_instances, add_json, existing, user_path
 from .outputs import print_json
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ HELP = "Measure a segmentation against a reference: overlap, surface distance, a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reference", metavar="SEG", required=True, help="segmentation taken as the truth")
-    parser.add_argument("--prediction", metavar="SEG", required=True, help="segmentation to measure")
-    parser.add_argument("--image", metavar="CT", help="their CT: both are compared on its grid")
+    parser.add_argument(
+        "--reference", type=user_path, metavar="SEG", required=True, help="segmentation taken as the truth"
+    )
+    parser.add_argument("--prediction", type=user_path, metavar="SEG", required=True, help="segmentation to measure")
+    parser.add_argument("--image", type=user_path, metavar="CT", help="their CT: both are compared on its grid")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
     add_instances(parser, "prediction")
     add_instances(parser, "reference", "--reference-instances")

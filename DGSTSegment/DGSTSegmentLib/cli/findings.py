@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .arguments import add_instances, add_json, existing
+from .arguments import add_instances, add_json, existing, user_path
 from .outputs import file_path, print_json
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ HELP = "List the lymph node candidates of a segmentation with their measurements
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--segmentation", metavar="SEG", required=True, help="segmentation to measure")
-    parser.add_argument("--image", metavar="CT", help="its CT, for the mean HU")
-    parser.add_argument("--probability", metavar="P", help="probability from dgst predict, for the confidence")
-    parser.add_argument("--out", metavar="CSV", required=True, help="table to write, a row a finding")
+    parser.add_argument("--segmentation", type=user_path, metavar="SEG", required=True, help="segmentation to measure")
+    parser.add_argument("--image", type=user_path, metavar="CT", help="its CT, for the mean HU")
+    parser.add_argument(
+        "--probability", type=user_path, metavar="P", help="probability from dgst predict, for the confidence"
+    )
+    parser.add_argument("--out", type=user_path, metavar="CSV", required=True, help="table to write, a row a finding")
     add_instances(parser, "segmentation")
     add_json(parser)
 

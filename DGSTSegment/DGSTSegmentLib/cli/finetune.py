@@ -10,7 +10,7 @@ from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles
 from ..training.request import REQUEST_FILE, stored_run
-from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec
+from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_computing(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; other numbers give other last bits")
     parser.add_argument("--name", help="how the new model is called")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the run, and of the new model")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", required=True, help="folder of the run, and of the new model"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR where it was left")
     add_output(parser)
 
@@ -40,7 +42,7 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
     cases.add_argument(
         "--case", nargs="+", action="append", metavar=("IMAGE", "ANNOTATION"), help="a CT and its segmentation; repeat"
     )
-    cases.add_argument("--cases", metavar="TABLE.csv", help=f"a row a case: {', '.join(COLUMNS)}")
+    cases.add_argument("--cases", type=user_path, metavar="TABLE.csv", help=f"a row a case: {', '.join(COLUMNS)}")
     parser.add_argument(
         "--completeness",
         choices=tuple(COMPLETENESS),
@@ -156,8 +158,6 @@ def given_fields(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _lines(result: dict[str, Any], out: str) -> list[str]:
-    if result.get("stopped"):
-        return [f"Stopped; go on with: dgst finetune --out {out} --resume"]
     return [
         f"New model: {out}",
         f"measured: {measured_line(result['held_out'])}",

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .. import __version__
 from ..engine.faults import fault_of
@@ -21,11 +22,9 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 (it failed), 2 (bad input), 130 (Ctrl-C)."""
-    for stream in (sys.stdout, sys.stderr):  # a Windows code page has no sign for every file name
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    options = make_parser().parse_args(argv)
+    _prepare_streams()
     try:
+        options = make_parser().parse_args(argv)
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
@@ -39,8 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _say("Interrupted.", INTERRUPTED)
     except BrokenPipeError:  # who reads our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return FAILED
+    except OSError as error:
+        _give_up_stdout()
+        what = f"{error.filename} cannot be used" if error.filename else "The output could not be written"
+        return _say(f"{what} ({error.strerror or error}); free some space or name another place.", FAILED)
     return 0
 
 
@@ -58,6 +61,22 @@ def make_parser() -> OneSentenceParser:
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     return parser
+
+
+def _prepare_streams() -> None:
+    """Streams that take every word: none may be closed, and a Windows code page has no sign for every file name."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """Send what is still to be written there nowhere, or Python would fail of it once more at its end."""
+    with suppress(OSError):  # no file in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str, exit_code: int) -> int:

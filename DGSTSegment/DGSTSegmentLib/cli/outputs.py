@@ -28,18 +28,25 @@ def volume_path(path: str, *inputs: str | None) -> str:
     """
     if not path.lower().endswith(VOLUME_ENDINGS):
         raise InputError(f"{path} has no ending of a volume; name it {', '.join(VOLUME_ENDINGS[:-1])} or .mha.")
-    return file_path(path, *inputs)
+    target = file_path(path, *inputs)
+    if not target.lower().endswith(VOLUME_ENDINGS):
+        raise InputError(f"{path} is a link to {target}, which has no ending of a volume; give another name.")
+    return target
 
 
 def file_path(path: str, *inputs: str | None) -> str:
-    """The absolute path of a file to write; as ``volume_path``, with any ending.
+    """The absolute path of a file to write, a link followed; as ``volume_path``, with any ending.
 
     Raises:
-        InputError: its folder does not exist or cannot be written to, or it is a folder or an input.
+        InputError: its folder does not exist or cannot be written to, or it is a folder, a device or an input.
     """
     target = Path(path).absolute()
     if target.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file in it.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{path} is a device or a pipe, which would be replaced by a file; give a file's name.")
+    if target.is_symlink():
+        target = Path(os.path.realpath(target))
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written, there is no folder {target.parent}; make it or choose another.")
     if not os.access(target.parent, os.W_OK):

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_computing, add_model, add_orientation, add_output, existing, given, model_spec
+from .arguments import add_computing, add_model, add_orientation, add_output, existing, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json, volume_path
 
 NAME = "predict"
-HELP = "Segment a CT; the segmentation lies voxel for voxel on it."
+HELP = "Segment a CT, without test-time mirroring; the segmentation lies voxel for voxel on it."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--image", metavar="CT", required=True, help="CT file, or folder of a DICOM series")
-    parser.add_argument("--out", metavar="SEG", required=True, help="segmentation to write (.nii.gz, .nrrd, ...)")
-    parser.add_argument("--probability", metavar="P", help="probability of any label, to write (.nii.gz, .nrrd, ...)")
+    parser.add_argument(
+        "--image", type=user_path, metavar="CT", required=True, help="CT file, or folder of a DICOM series"
+    )
+    parser.add_argument(
+        "--out", type=user_path, metavar="SEG", required=True, help="segmentation to write (.nii.gz, .nrrd, ...)"
+    )
+    parser.add_argument(
+        "--probability", type=user_path, metavar="P", help="probability of any label, to write (.nii.gz, .nrrd, ...)"
+    )
     add_orientation(parser)
     add_computing(parser)
     add_output(parser)

@@ -41,7 +41,7 @@ class Context:
 
 
 def describe(fields: Fields, context: Context) -> Fields:
-    """The model's card, its title, and what this machine has to run it on."""
+    """The model's card, its title, how it wants to see scans, notes on it, and what this machine has to run it on."""
     from .machine import devices
 
     context.phase("opening the model")
@@ -50,6 +50,8 @@ def describe(fields: Fields, context: Context) -> Fields:
         "card": model.card.to_json(),
         "title": model.card.title,
         "location": str(model.location),
+        "orientation": model.plan.orientation,
+        "notes": list(model.notes),
         "devices": devices(),
     }
 
@@ -68,10 +70,10 @@ def predict(fields: Fields, context: Context) -> Fields:
     for path in (request.out, request.probability, request.findings):
         if path is not None and Path(path).suffix != ".npy":
             check_writable(volume.geometry, path)
-    notes = notes_on_ct(volume)
+    model = context.model.get(request.model, request.base, request.fold, request.orientation)
+    notes = [*notes_on_ct(volume), *model.notes]
     for note in notes:
         context.on_event({"event": "note", "message": note})
-    model = context.model.get(request.model, request.base, request.fold, request.orientation)
     result = prediction.predict(
         model,
         volume,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..networks.archive import MODEL_FILES
+from ..networks.archive import MODEL_FILES, archive_of
 
 if TYPE_CHECKING:
     from ..networks.model import FoundationModel
@@ -40,6 +40,7 @@ class OpenedModel:
 def _stamp(model: FoundationModel) -> tuple:
     """Changes when a file of the model, or of the base it stands on, is replaced."""
     places = [Path(one.location) for one in (model, model.base) if one is not None]
+    places = [archive_of(place) or place for place in places]
     files = [file for place in places for file in ([place] if place.is_file() else _files_of(place))]
     return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 

@@ -1,5 +1,6 @@
 """Paths that ITK can open. On Windows it takes a path in the code page of the process, hardly ever UTF-8 outside of
-Slicer: letters beyond ASCII (``C:\\Users\\Müller``) then name no file."""
+Slicer: letters beyond ASCII (``C:\\Users\\Müller``) then name no file. Elsewhere names are bytes, and SimpleITK ends
+the process where they are not UTF-8, as old disks and zips have them."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def to_read(path: Path) -> Iterator[Path]:
     if direct is not None:
         yield direct
         return
-    with tempfile.TemporaryDirectory(prefix="dgst-", dir=_ascii_folder(path)) as folder:
+    with tempfile.TemporaryDirectory(prefix="dgst-", dir=_plain_folder(path)) as folder:
         yield _copied(path, Path(folder))
 
 
@@ -43,21 +44,24 @@ def to_write(path: Path) -> Iterator[Path]:
     if direct is not None:
         yield direct
         return
-    with tempfile.TemporaryDirectory(prefix="dgst-", dir=_ascii_folder(path)) as folder:
+    with tempfile.TemporaryDirectory(prefix="dgst-", dir=_plain_folder(path)) as folder:
         made = Path(folder) / f"volume{_endings(path)}"
         yield made
         shutil.copyfile(made, path)
 
 
 def openable(path: Path) -> Path | None:
-    """``path`` itself where ITK can open it, else by Windows' short name of its folder; None where neither is ASCII.
+    """``path`` itself where ITK can open it, else by Windows' short name of its folder; None where ITK takes neither.
 
     The file's own name stays as it is, since its ending says the format.
     """
-    if not ON_WINDOWS or str(path).isascii():
+    if not ON_WINDOWS:
+        within = path.iterdir() if path.is_dir() else ()
+        return path if all(map(_is_plain, (path, *within))) else None
+    if _is_plain(path):
         return path
     short = short_name(path) if path.is_dir() else short_name(path.parent) / path.name
-    return short if str(short).isascii() else None
+    return short if _is_plain(short) else None
 
 
 def short_name(folder: Path) -> Path:
@@ -69,10 +73,18 @@ def short_name(folder: Path) -> Path:
     return Path(buffer.value) if 0 < written < len(buffer) else folder
 
 
-def _ascii_folder(path: Path) -> Path:
-    places = (short_name(Path(tempfile.gettempdir())), Path(os.environ.get("PROGRAMDATA", "")))
-    for place in places:
-        if str(place).isascii() and place.is_absolute() and place.is_dir():
+def _is_plain(path: Path) -> bool:
+    try:
+        str(path).encode("ascii" if ON_WINDOWS else "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _plain_folder(path: Path) -> Path:
+    temporary = Path(tempfile.gettempdir())
+    for place in (short_name(temporary) if ON_WINDOWS else temporary, Path(os.environ.get("PROGRAMDATA", ""))):
+        if _is_plain(place) and place.is_absolute() and place.is_dir():
             return place
     raise InputError(f"{path} cannot be opened with the letters in its name; give it and its folders plain names.")
 

@@ -53,6 +53,15 @@ def unpacked(archive: Path) -> Path:
     return folder
 
 
+def archive_of(path: Path) -> Path | None:
+    """The archive that a path names or leads into, as ``model.zip/inner/folder`` does; None where there is none."""
+    if path.exists():
+        is_archive = path.is_file() and path.suffix.lower() != ".pth"
+        return path if is_archive else None
+    inside = next((parent for parent in path.parents if parent.is_file()), path)
+    return None if ".." in path.parts or inside == path else archive_of(inside)
+
+
 def cache_folder() -> Path:
     """Where unpacked models are kept; the user's own cache folder unless ``DGST_CACHE`` names another."""
     named = os.environ.get(CACHE_VARIABLE)

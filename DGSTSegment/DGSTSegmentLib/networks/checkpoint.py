@@ -6,7 +6,7 @@ import pickle
 import re
 import struct
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,17 @@ _SAFE_GLOBALS = [
     *((_make_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     np.ndarray,
     np.dtype,
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool", "str")),
+    *{type(np.dtype(code)) for code in (*np.typecodes["AllInteger"], *np.typecodes["AllFloat"], "?", "S", "U")},
+    # Paths among a trainer's arguments, of whatever system, by their names in Python before and from 3.13 on.
+    *(
+        (pure, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for pure, names in (
+            (PurePosixPath, ("PosixPath", "PurePosixPath")),
+            (PureWindowsPath, ("WindowsPath", "PureWindowsPath")),
+        )
+        for name in names
+    ),
 ]
 
 _DAMAGE = (
@@ -56,9 +66,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _refusal(path: Path, message: str) -> str:
     """One sentence out of the many that torch says."""
-    called = re.search(r"GLOBAL ([\w.]+)", message)
+    called, held = re.search(r"GLOBAL ([\w.]+)", message), re.search(r"but got <class '([\w.]+)'>", message)
     said = message.partition("WeightsUnpickler error:")[2].strip() or message
-    reason = f"reading it would call {called[1]}" if called else said.splitlines()[0].rstrip(". ")
+    reason = said.splitlines()[0].rstrip(". ")
+    if called or held:
+        reason = f"reading it would call {called[1]}" if called else f"it holds a {held[1]}"
     return (
         f"{path} was refused ({reason}): a checkpoint may hold only tensors and plain values; get it from a source you "
         "trust, saved without other objects."

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
-from .archive import unpacked
+from .archive import archive_of, unpacked
 from .catalogue import STARTER, starter_path
 from .model import FoundationModel
 from .nnunet import open_nnunet
@@ -25,7 +25,7 @@ def open_model(
 
     Args:
         spec: ``starter``, one of our packages, or what nnU-Net v2 wrote (its results folder or one above it, a fold,
-            a checkpoint, its export); as a folder or a zip.
+            a checkpoint, its export); as a folder, a zip, or a folder in a zip (``export.zip/Dataset.../...``).
         fold: nnU-Net: a fold's number or ``"all"``; None for the ensemble of all numbered folds.
         checkpoint: nnU-Net: ``"final"``, ``"best"`` or a file name; None for final where there is one.
         base: fine-tuned package: where its base lies, when it is not where the package says.
@@ -44,18 +44,34 @@ def _opened(
     spec: str | os.PathLike, fold: int | str | None, checkpoint: str | None, base: str | os.PathLike | None
 ) -> FoundationModel:
     location = starter_path() if str(spec) == STARTER else Path(spec).expanduser().absolute()
-    if not location.exists():
-        raise InputError(f"The model {spec} does not exist; give 'starter', a folder or a zip.")
-    is_archive = location.is_file() and location.suffix.lower() != ".pth"
-    path = unpacked(location) if is_archive else location
+    archive = archive_of(location)
+    if archive is None:
+        return _opened_at(location, location, fold, checkpoint, base)
+    folder = unpacked(archive)
+    try:
+        return _opened_at(folder / location.relative_to(archive), location, fold, checkpoint, base)
+    except InputError as error:  # nobody knows the folder of the cache
+        raise InputError(str(error).replace(str(folder), str(archive))) from error
+
+
+def _opened_at(
+    path: Path, location: Path, fold: int | str | None, checkpoint: str | None, base: str | os.PathLike | None
+) -> FoundationModel:
+    """The model whose files lie at ``path``, where they were unpacked or at ``location`` itself, as the user named it.
+
+    Raises:
+        InputError: as ``open_model``.
+    """
+    if not path.exists():
+        raise InputError(f"The model {location} does not exist; give 'starter', a folder or a zip.")
     package = _package_in(path)
-    if package is not None:
-        if fold is not None or checkpoint is not None:
-            raise InputError(
-                f"{spec} is a single network, not an nnU-Net results folder; leave fold and checkpoint out."
-            )
-        return open_package(package, location, base, open_model)
-    return open_nnunet(path, location, fold, checkpoint)
+    if package is None:
+        return open_nnunet(path, location, fold, checkpoint)
+    if fold is not None or checkpoint is not None:
+        raise InputError(
+            f"{location} is a single network, not an nnU-Net results folder; leave fold and checkpoint out."
+        )
+    return open_package(package, location, base, open_model)
 
 
 def _package_in(path: Path) -> Path | None:

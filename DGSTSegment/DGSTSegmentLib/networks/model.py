@@ -38,6 +38,8 @@ class FoundationModel:
         delta: for a fine-tuned model what changed on its base; ``states`` are the base's.
         base: for a fine-tuned model the foundation model it stands on.
         fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
+        left_out: folds that are not in the ensemble, since they lack that checkpoint.
+        mirrored_axes: axes (k, j, i) of the prepared array along which it has learned to see mirrored scans.
     """
 
     card: ModelCard
@@ -50,6 +52,8 @@ class FoundationModel:
     base: FoundationModel | None = None
     fold: str | None = None
     checkpoint: str | None = None
+    left_out: tuple[str, ...] = ()
+    mirrored_axes: tuple[int, ...] = (0, 1, 2)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -62,6 +66,21 @@ class FoundationModel:
         return self.card.fingerprint
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for whoever reads its answers, on what is not as usual with it."""
+        structures = [name for name, value in self.labels.items() if value]
+        notes = [
+            f"Fold {fold} is left out of the ensemble: it has no {self.checkpoint}, its training may not have ended."
+            for fold in self.left_out
+        ]
+        if len(structures) > 1:
+            notes.append(
+                f"The model tells {len(structures)} structures apart ({', '.join(structures)}): findings, their "
+                "measurements and the probability are of all of them together."
+            )
+        return tuple(notes)
+
+    @property
     def foundation(self) -> FoundationModel:
         """Where fine-tuning starts from: the base of a fine-tuned model, else the model itself."""
         return self.base or self
@@ -70,6 +89,13 @@ class FoundationModel:
         """The same model, and its base, for scans in an orientation of ``networks.plan.ORIENTATIONS``."""
         base = None if self.base is None else self.base.oriented(orientation)
         return replace(self, plan=replace(self.plan, orientation=orientation), base=base)
+
+    def in_memory(self) -> FoundationModel:
+        """The same model, and its base, with weights of its own: opened ones may be mapped from their file, and change
+        when another program writes to it."""
+        states = tuple({name: tensor.clone() for name, tensor in state.items()} for state in self.states)
+        base = None if self.base is None else replace(self.base, states=states)
+        return replace(self, states=states, base=base)
 
     @cached_property
     def head(self) -> tuple[str, ...]:

@@ -45,8 +45,9 @@ def open_nnunet(
     trained = _described(results, next(iter(checkpoints.values())))
     plan = plan_of(trained.plans, trained.dataset, trained.configuration)
     states = {name: _weights(content, results.checkpoints[name]) for name, content in checkpoints.items()}
-    swin = _swin_architecture(next(iter(states.values())), plan.patch_size_kji)
-    architecture = swin or architecture_of(trained.plans, trained.configuration, len(labels_of(trained.dataset)))
+    labels = labels_of(trained.dataset)
+    swin = _swin_architecture(next(iter(states.values())), plan.patch_size_kji, labels)
+    architecture = swin or architecture_of(trained.plans, trained.configuration, len(labels))
     network = build_blank(architecture)
     fitting = tuple(fitting_state(network, state, results.checkpoints[name]) for name, state in states.items())
     return FoundationModel(
@@ -56,8 +57,10 @@ def open_nnunet(
         states=fitting,
         deep_supervision=swin is None and not _TRAINED_WITHOUT_DEEP_SUPERVISION.search(trained.trainer),
         location=location,
-        fold=next(iter(states)) if len(states) == 1 else None,
+        fold=next(iter(states)) or None if len(states) == 1 else None,
         checkpoint=next(iter(results.checkpoints.values())).name,
+        left_out=results.left_out,
+        mirrored_axes=_mirrored_axes(next(iter(checkpoints.values()))),
     )
 
 
@@ -91,15 +94,21 @@ def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> _Traine
 
 
 def _card(trained: _Trained, results: ResultsFolder, states: Sequence[State]) -> ModelCard:
-    plans_name = trained.plans.get("plans_name", "unnamed plans")
+    plans_name, first = trained.plans.get("plans_name", "unnamed plans"), next(iter(results.checkpoints.values()))
     return ModelCard(
         name=f"{trained.plans.get('dataset_name', results.path.parent.name)} {trained.configuration}",
-        description=f"nnU-Net v2 model, trained by {trained.trainer} with {plans_name}.",
+        description=f"nnU-Net v2 model, trained by {trained.trainer} with {plans_name} ({first.name}).",
         labels=labels_of(trained.dataset),
         trained_on=_trained_on(trained.dataset),
-        created=_date_of(next(iter(results.checkpoints.values()))),
+        created=_date_of(first),
         fingerprint=_joint_fingerprint(states),
     )
+
+
+def _mirrored_axes(checkpoint: Mapping[str, Any]) -> tuple[int, ...]:
+    """Axes of the prepared array along which its trainer mirrored patches; all where the checkpoint does not tell."""
+    axes = checkpoint.get("inference_allowed_mirroring_axes", (0, 1, 2))
+    return tuple(axis for axis in range(3) if isinstance(axes, list | tuple) and axis in axes)
 
 
 def _weights(checkpoint: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
@@ -109,12 +118,23 @@ def _weights(checkpoint: Mapping[str, Any], path: Path) -> dict[str, torch.Tenso
     return unwrapped(weights)
 
 
-def _swin_architecture(state: Mapping[str, torch.Tensor], patch_size_kji: Sequence[int]) -> dict[str, Any] | None:
-    """SwinUNETR as its weights show it, since its trainers ignore the network of the plans; None for other networks."""
+def _swin_architecture(
+    state: Mapping[str, torch.Tensor], patch_size_kji: Sequence[int], labels: Mapping[str, int]
+) -> dict[str, Any] | None:
+    """SwinUNETR as its weights show it, since its trainers ignore the network of the plans; None for other networks.
+
+    Raises:
+        InputError: its head tells more or fewer classes apart than there are labels.
+    """
     embedding = state.get("swinViT.patch_embed.proj.weight")
     head = state.get("out.conv.conv.weight")
     if embedding is None or head is None:
         return None
+    if head.shape[0] != len(labels):
+        raise InputError(
+            f"The model's network tells {head.shape[0]} classes apart, but its data set has {len(labels)} labels "
+            f"({', '.join(labels)}); put the dataset.json that it was trained with beside its folds."
+        )
     return {
         "class": "SwinUNETR",
         "arguments": {

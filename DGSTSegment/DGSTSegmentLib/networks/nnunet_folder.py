@@ -15,14 +15,22 @@ from ..errors import InputError
 LAYOUT = "Dataset.../Trainer__Plans__configuration/{plans.json, dataset.json, fold_0/checkpoint_final.pth}"
 CHECKPOINTS = {"final": "checkpoint_final.pth", "best": "checkpoint_best.pth"}
 _DEEPEST = 4
+_FOLD = "fold_"
 
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """One trained configuration: its folder and the checkpoint of each chosen fold."""
+    """One trained configuration.
+
+    Args:
+        path: its folder.
+        checkpoints: fold -> checkpoint, all of one name; a checkpoint that lies in no fold is that of the fold ``""``.
+        left_out: folds that were not chosen by name and have no checkpoint of that name.
+    """
 
     path: Path
     checkpoints: dict[str, Path]
+    left_out: tuple[str, ...] = ()
 
     @property
     def trainer(self) -> str:
@@ -39,20 +47,38 @@ def find_results(path: Path, fold: int | str | None = None, checkpoint: str | No
     """The trained configuration that ``path`` leads to, and its folds' checkpoints.
 
     Args:
-        path: a checkpoint, a fold's folder, a configuration's folder or one above it.
+        path: a checkpoint, which is then the only one, a fold's folder, a configuration's folder or one above it.
         fold: a fold's number or ``"all"`` (nnU-Net's ``fold_all``); None for every numbered fold.
-        checkpoint: ``"final"``, ``"best"`` or a file name; None for final where there is one, else best.
+        checkpoint: ``"final"``, ``"best"`` or a file name; None for final where any chosen fold has it, else best.
 
     Raises:
-        InputError: nothing, or more than one configuration, is found there; fold or checkpoint is not there.
+        InputError: nothing, or more than one configuration, is found there; fold or checkpoint is not there, or is
+            another than the one that ``path`` names.
     """
     if path.is_file():
-        path, checkpoint = path.parent, path.name
-    if path.name.startswith("fold_"):
-        path, fold = path.parent, path.name.removeprefix("fold_")
+        return _named_checkpoint(path, fold, checkpoint)
+    if path.name.startswith(_FOLD):
+        path, fold = path.parent, _named_fold(path, fold)
     folder = _only_configuration(path)
     folds = _chosen_folds(folder, fold)
-    return ResultsFolder(folder, {name: _checkpoint_in(fold_path, checkpoint) for name, fold_path in folds.items()})
+    checkpoints = _checkpoints_in(folds, checkpoint)
+    return ResultsFolder(folder, checkpoints, tuple(name for name in folds if name not in checkpoints))
+
+
+def _named_checkpoint(path: Path, fold: int | str | None, checkpoint: str | None) -> ResultsFolder:
+    if checkpoint is not None and CHECKPOINTS.get(checkpoint, checkpoint) != path.name:
+        raise InputError(f"{path} is a checkpoint itself, but {checkpoint} was asked for; name its fold instead.")
+    in_fold = path.parent.name.startswith(_FOLD)
+    return ResultsFolder(path.parent.parent if in_fold else path.parent, {_named_fold(path.parent, fold): path})
+
+
+def _named_fold(folder: Path, fold: int | str | None) -> str:
+    """The fold whose folder this is; ``""`` for a folder of no fold."""
+    name = folder.name.removeprefix(_FOLD) if folder.name.startswith(_FOLD) else ""
+    if fold is not None and str(fold) != name:
+        here = f"fold {name}" if name else "the folder of no fold"
+        raise InputError(f"{folder} is {here}, but fold {fold} was asked for; leave out the fold, or name its folder.")
+    return name
 
 
 def _only_configuration(path: Path) -> Path:
@@ -73,22 +99,22 @@ def _only_configuration(path: Path) -> Path:
         raise InputError(f"{path} is no model: {missing}; expected is a package with card.json, or nnU-Net's {LAYOUT}.")
     if len(chosen) > 1:
         names = ", ".join(str(folder.relative_to(path)) for folder in chosen)
-        raise InputError(f"{path} holds several models ({names}); name one of them.")
+        raise InputError(f"{path} holds several models ({names}); name one of them, as {chosen[0]}.")
     return chosen[0]
 
 
 def _configurations(path: Path, levels: int) -> Iterator[Path]:
     """Folders that hold folds with checkpoints, at most ``levels`` below."""
-    if any(path.glob("fold_*/*.pth")):
+    if any(path.glob(f"{_FOLD}*/*.pth")):
         yield path
     elif levels > 0:
         for child in path.iterdir():
-            if child.is_dir() and not child.name.startswith((".", "fold_")):
+            if child.is_dir() and not child.name.startswith((".", _FOLD)):
                 yield from _configurations(child, levels - 1)
 
 
 def _chosen_folds(folder: Path, fold: int | str | None) -> dict[str, Path]:
-    folds = {path.parent.name.removeprefix("fold_"): path.parent for path in sorted(folder.glob("fold_*/*.pth"))}
+    folds = {path.parent.name.removeprefix(_FOLD): path.parent for path in sorted(folder.glob(f"{_FOLD}*/*.pth"))}
     if fold is not None:
         if str(fold) not in folds:
             raise InputError(f"{folder} has no fold {fold} with a checkpoint; it has {', '.join(folds)}.")
@@ -97,9 +123,15 @@ def _chosen_folds(folder: Path, fold: int | str | None) -> dict[str, Path]:
     return numbered or folds
 
 
-def _checkpoint_in(fold_path: Path, checkpoint: str | None) -> Path:
+def _checkpoints_in(folds: dict[str, Path], checkpoint: str | None) -> dict[str, Path]:
+    """Fold -> its checkpoint, all of one name: every fold must have what was asked for; else those that have final, or
+    where none has, best. Networks of different ages make no ensemble."""
     wanted = list(CHECKPOINTS.values()) if checkpoint is None else [CHECKPOINTS.get(checkpoint, checkpoint)]
     for name in wanted:
-        if (fold_path / name).is_file():
-            return fold_path / name
-    raise InputError(f"{fold_path} has no {' or '.join(wanted)}; name another checkpoint or copy the model again.")
+        found = {fold: path / name for fold, path in folds.items() if (path / name).is_file()}
+        if len(found) == len(folds) or (found and checkpoint is None):
+            return found
+    lacking = next(path for fold, path in folds.items() if fold not in found)
+    raise InputError(
+        f"{lacking} has no {' or '.join(wanted)}; copy the model again, or name one of its checkpoint files."
+    )

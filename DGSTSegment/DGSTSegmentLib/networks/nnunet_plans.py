@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
+from .grid_zoom import ANISOTROPY_THRESHOLD
 from .plan import Plan
 
 _NORMALIZATIONS = {
@@ -17,6 +18,7 @@ _NORMALIZATIONS = {
     "RescaleTo01Normalization": "rescale01",
     "NoNormalization": "none",
 }
+_THRESHOLD = "separate_z_anisotropy_threshold"
 _DEFAULT_RESAMPLING = "resample_data_or_seg_to_shape"
 
 
@@ -120,10 +122,7 @@ def _refuse_unsupported(configuration: Mapping[str, Any], dataset: Mapping[str, 
 
 
 def _supported_plan(plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> Plan:
-    image = configuration.get("resampling_fn_data_kwargs") or {}
-    scores = configuration.get("resampling_fn_probabilities_kwargs") or {}
-    if image.get("order_z", 0) != 0 or scores.get("order_z", 0) != 0:
-        raise InputError("The model resamples between slices by splines, which is not supported; choose another model.")
+    image, scores = _resampling(configuration)
     scheme = configuration["normalization_schemes"][0]
     if scheme not in _NORMALIZATIONS:
         raise InputError(f"The model normalises by {scheme}, which is not supported; choose another model.")
@@ -140,6 +139,24 @@ def _supported_plan(plans: Mapping[str, Any], configuration: Mapping[str, Any]) 
         separate_z=image.get("force_separate_z"),
         **(_intensities(plans) if scheme == "CTNormalization" else {}),
     )
+
+
+def _resampling(configuration: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How images, and how scores are resampled."""
+    image, scores = (configuration.get(f"resampling_fn_{what}_kwargs") or {} for what in ("data", "probabilities"))
+    unknown = sorted((set(image) | set(scores)) - {"is_seg", "order", "order_z", "force_separate_z", _THRESHOLD})
+    thresholds = {part.get(_THRESHOLD, ANISOTROPY_THRESHOLD) for part in (image, scores)}
+    separate_z = {part["force_separate_z"] for part in (image, scores) if "force_separate_z" in part}
+    refusals = {
+        "between slices by splines": image.get("order_z", 0) != 0 or scores.get("order_z", 0) != 0,
+        f"by {', '.join(unknown)}": bool(unknown),
+        f"by another {_THRESHOLD} than {ANISOTROPY_THRESHOLD:g}": thresholds != {ANISOTROPY_THRESHOLD},
+        "scores otherwise than images between slices (force_separate_z)": len(separate_z) > 1,
+    }
+    for how, holds in refusals.items():
+        if holds:
+            raise InputError(f"The model resamples {how}, which is not supported; choose another model.")
+    return image, scores
 
 
 def _intensities(plans: Mapping[str, Any]) -> dict[str, float]:

@@ -148,7 +148,8 @@ def find_base(
     name, wanted = record.get("name", "an unnamed model"), record.get("fingerprint")
     part = {"fold": record.get("fold"), "checkpoint": record.get("checkpoint")}
     if base is not None:
-        given = open_model(base, **part)
+        is_checkpoint = os.fspath(base).lower().endswith(".pth")  # which needs no part of it named
+        given = open_model(base, **({} if is_checkpoint else part))
         if given.fingerprint != wanted:
             raise InputError(
                 f"{location} was fine-tuned from {name} ({_short(wanted)}), but {base} is {given.card.name} "

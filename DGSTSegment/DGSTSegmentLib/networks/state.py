@@ -23,7 +23,9 @@ def unwrapped(state: Mapping[str, torch.Tensor]) -> State:
     """``state`` without the prefixes that torch's wrappers (data-parallel, compiled) put before names."""
 
     def plain(name: str) -> str:
-        return reduce(str.removeprefix, _WRAPPERS, name)
+        while name.startswith(_WRAPPERS):  # in whatever order they were put around each other
+            name = reduce(str.removeprefix, _WRAPPERS, name)
+        return name
 
     return {plain(name): tensor for name, tensor in state.items()}
 

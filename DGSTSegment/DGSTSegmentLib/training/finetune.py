@@ -198,6 +198,12 @@ class _Finetuning:
                 f"below {DARKEST_NODE_HU:g} or above {BRIGHTEST_NODE_HU:g} "
                 "are taken for background, so mark every node (completeness all) where images are no CT in HU."
             )
+        if len(self.foundation.mirrored_axes) < 3:
+            axes = ", ".join("kji"[axis] for axis in self.foundation.mirrored_axes)
+            self.reporter.note(
+                f"{self.foundation.card.name} was trained on scans mirrored along {axes or 'none'} of the axes k, j, "
+                "i; fine-tuning mirrors them along all three."
+            )
         for case in material.cases.described:
             for note in case.notes:
                 self.reporter.note(note)

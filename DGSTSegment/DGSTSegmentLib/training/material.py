@@ -83,7 +83,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class Material:
-    """The model as it was named, and all cases of the study."""
+    """The model as it was named, in memory, so that it stays what it was, and all cases of the study."""
 
     model: FoundationModel
     cases: Cases
@@ -94,7 +94,7 @@ class Material:
         Raises:
             InputError: the model or a case cannot be read.
         """
-        return cls(_model_of(request), Cases(request.cases))
+        return cls(_model_of(request).in_memory(), Cases(request.cases))
 
     @classmethod
     def checked(cls, request: FinetuneRequest) -> Material:
@@ -108,7 +108,7 @@ class Material:
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        return cls(model, Cases(request.cases))
+        return cls(model.in_memory(), Cases(request.cases))
 
     def fingerprints(self) -> dict[str, Any]:
         """By which a resumed run knows them again."""

@@ -83,11 +83,18 @@ class Run:
         """Context of all work in the folder, which is one process's alone.
 
         Raises:
-            InputError: another process is at work there.
+            InputError: another process is at work there, or the folder cannot be written to.
         """
         path = self.folder / LOCK_FILE
-        with open(path, "ab") as file:
-            if not try_lock(file):
+        try:
+            lock = open(path, "ab")  # noqa: SIM115 closed below
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be written to ({error.strerror}); change its permissions, or copy the folder "
+                "and go on with the copy."
+            ) from error
+        with lock:
+            if not try_lock(lock):
                 raise InputError(f"{self.folder} is being worked on by another process; wait until that has ended.")
             yield
         with suppress(OSError):  # on Windows somebody may be looking whether it is locked

@@ -15,6 +15,7 @@ from DGSTSegmentLib.cli.demo import MARK, PARTS, cleared_folder
 from DGSTSegmentLib.cli.demo_review import with_rejected
 from DGSTSegmentLib.cli.demo_run import Demo, DemoSettings
 from DGSTSegmentLib.cli.demo_study import a_few_of, phantom_study
+from DGSTSegmentLib.cli.engine import Interrupted
 from DGSTSegmentLib.cli.progress import PlainLines
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation, write_volume
@@ -160,6 +161,17 @@ def test_the_command_carries_it_out(dgst, engine, settings, tmp_path, monkeypatc
     assert outcome.code == 0
     assert "unseen made-up scans" in outcome.out and str(tmp_path / "out" / "report.html") in outcome.out
     assert "4/7 fine-tuning" in outcome.err
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), Interrupted("Interrupted; nothing was written.")])
+def test_ctrl_c_says_where_the_parts_are_that_were_made(dgst, tmp_path, monkeypatch, interrupt):
+    def open_client(*_):
+        raise interrupt
+
+    monkeypatch.setattr(demo, "open_client", open_client)
+    outcome = dgst("demo", "--out", tmp_path / "out")
+    assert outcome.code == 130
+    assert outcome.err == f"dgst: Interrupted; what was made until then is in {tmp_path / 'out'}.\n"
 
 
 def test_a_reader_refuses_the_largest_wrong_findings_and_no_node(tmp_path):

@@ -10,7 +10,13 @@ def test_describe_says_what_a_model_is(dgst, one_engine, tiny_model):
     outcome = dgst("describe", tiny_model)
     assert outcome.code == 0
     assert outcome.out.startswith("tiny (demonstration, trained on phantoms)\nAn untrained network for tests.\n")
-    for words in ("background = 0, lymph node = 1", "3 x 2 x 2 mm", "measured       nothing", "MB free"):
+    for words in (
+        "background = 0, lymph node = 1",
+        "3 x 2 x 2 mm",
+        "orientation    lps (axes",
+        "measured       nothing",
+        "MB free",
+    ):
         assert words in outcome.out
 
 

@@ -42,6 +42,25 @@ def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch
     assert file_path("other.csv", "ct.nii.gz") == str(tmp_path / "other.csv")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links are a privilege there, and there are no pipes in folders")
+def test_a_device_or_a_pipe_is_refused_and_a_link_is_followed(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "to_pipe.csv").symlink_to("pipe.csv")
+    for path in (tmp_path / "pipe.csv", tmp_path / "to_pipe.csv", "/dev/null"):
+        with pytest.raises(InputError, match="a device or a pipe"):
+            file_path(str(path))
+    (tmp_path / "elsewhere").mkdir()
+    for there in (True, False):
+        link = tmp_path / f"{there}.csv"
+        link.symlink_to(tmp_path / "elsewhere" / link.name)
+        if there:
+            (tmp_path / "elsewhere" / link.name).touch()
+        assert file_path(str(link)) == os.path.realpath(tmp_path / "elsewhere" / link.name)
+    (tmp_path / "seg.nrrd").symlink_to(tmp_path / "elsewhere" / "blob")
+    with pytest.raises(InputError, match=r"is a link to .*blob, which has no ending of a volume"):
+        volume_path(str(tmp_path / "seg.nrrd"))
+
+
 def test_two_results_never_go_to_one_file_though_neither_is_there_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="would be overwritten"):

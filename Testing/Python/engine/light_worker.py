@@ -90,7 +90,14 @@ def leaves_a_child(context):
     return until_stopped(context)
 
 
+def finishes(context):
+    """What a stop comes too late for."""
+    until_stopped(context)
+    return {"stopped": False}
+
+
 KINDS = {
+    "finishes": finishes,
     "quick": lambda context: {"pid": os.getpid()},
     "slow": until_stopped,
     "noise": noise,
@@ -105,7 +112,7 @@ KINDS = {
     "stubborn": lambda context: time.sleep(60),
 }
 
-handlers.HANDLERS["describe"] = lambda fields, context: KINDS[fields["model"]](context)
+handlers.HANDLERS.update(dict.fromkeys(handlers.HANDLERS, lambda fields, context: KINDS[fields["model"]](context)))
 
 if __name__ == "__main__":
     worker.main()

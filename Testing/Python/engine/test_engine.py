@@ -121,6 +121,8 @@ def test_each_connected_part_is_a_finding_though_the_model_tells_structures_apar
     result = engine.predict({**prediction, "model": str(tmp_path / "two"), "findings": numbers})
     values, instances = read_segmentation(result["out"]).array, read_segmentation(numbers).array
     assert {1, 2} <= set(np.unique(values)), "without both structures this says nothing"
+    assert any("2 structures apart (left, right)" in note for note in result["notes"])
+    assert engine.describe(str(tmp_path / "two"))["notes"]
     for item in result["findings"]["items"]:
         inside = instances == item["number"]
         assert ndimage.label(inside, np.ones((3, 3, 3)))[1] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -38,4 +39,15 @@ def test_a_fine_tuned_model_is_opened_anew_when_its_base_has_changed(models):
     first = opened.get(spec)
     assert opened.get(spec) is first
     touch_later(models[0] / "card.json")
+    assert opened.get(spec) is not first
+
+
+def test_a_model_in_a_zip_is_opened_anew_when_the_zip_has_changed(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("DGST_CACHE", str(tmp_path / "cache"))
+    archive = tmp_path / "m.zip"
+    shutil.make_archive(str(archive.with_suffix("")), "zip", models[0].parent)
+    opened, spec = OpenedModel(), str(archive / "inner")
+    first = opened.get(spec)
+    assert opened.get(spec) is first
+    os.utime(archive, (1, 1))
     assert opened.get(spec) is not first

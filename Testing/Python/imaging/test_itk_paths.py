@@ -1,7 +1,8 @@
-"""On Windows ITK gets plain ASCII paths only, whatever folders and files are called; told here without Windows."""
+"""ITK gets paths that it can open, whatever folders and files are called; on Windows ASCII, told here without it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_volumes_are_written_and_read_by_a_copy_in_a_plain_folder(windows, umlau
 def test_a_folder_with_a_short_name_takes_no_copy(windows, umlaut, small, tmp_path, ending):
     (tmp_path / "MLLER~1").symlink_to(umlaut)
     windows.setattr(itk_paths, "short_name", lambda folder: tmp_path / "MLLER~1")
-    windows.setattr(itk_paths, "_ascii_folder", None)
+    windows.setattr(itk_paths, "_plain_folder", None)
     path = umlaut / f"ct{ending}"
     if ending == ".mhd":
         sitk.WriteImage(sitk.GetImageFromArray(small.array), str(tmp_path / "MLLER~1" / path.name))
@@ -90,6 +91,33 @@ def test_what_cannot_be_opened_is_refused_by_its_own_name(windows, umlaut, small
     with pytest.raises(InputError, match="plain names"):
         write_volume(small, umlaut / "new.nrrd")
     assert not (umlaut / "new.nrrd").exists()
+
+
+@pytest.fixture
+def latin_1(tmp_path):
+    """A name of a disk that was written before names were UTF-8."""
+    name = os.fsdecode(b"M\xfcller")
+    try:
+        (tmp_path / name).mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("such a name cannot be had here")
+    return name
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_name_that_is_not_utf_8_is_written_and_read_like_any_other(latin_1, small, tmp_path, ending):
+    for folder in (tmp_path, tmp_path / latin_1):
+        path = folder / f"{latin_1}{ending}"
+        write_volume(small, path)
+        np.testing.assert_array_equal(read_volume(path).array, small.array)
+
+
+def test_a_dicom_series_of_files_with_such_names_is_read(latin_1, tmp_path):
+    _write_series(tmp_path / latin_1)
+    for n, file in enumerate(sorted((tmp_path / latin_1).iterdir())):
+        file.rename(file.with_name(f"{latin_1}{n}"))
+    (tmp_path / latin_1).rename(tmp_path / "series")
+    np.testing.assert_array_equal(read_volume(tmp_path / "series").array, _HU)
 
 
 def test_elsewhere_and_where_all_is_ascii_the_path_is_left_alone(monkeypatch, umlaut):

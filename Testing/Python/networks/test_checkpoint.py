@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -39,12 +40,35 @@ def test_tensors_plain_values_and_nnunets_numpy_numbers_are_read(tmp_path):
     assert read["init_args"]["plans"]["dataset_name"] == "Dataset1_A"
 
 
+def test_other_numbers_and_paths_among_a_trainers_arguments_are_read(tmp_path):
+    numbers = [np.float16(0.5), np.uint8(3), np.int16(-2), np.longdouble(1), np.complex64(1j), np.bytes_(b"x")]
+    torch.save({"log": numbers, "arrays": [np.zeros(2, np.uint16)]}, tmp_path / "c.pth")
+    assert read_checkpoint(tmp_path / "c.pth")["log"] == numbers
+    for module in (b"pathlib", b"pathlib._local"):  # as Python before and from 3.13 on has it
+        torch.save({"output": Path("runs/fold_0"), "windows": PureWindowsPath("D:/runs")}, tmp_path / "c.pth")
+        rename(tmp_path / "c.pth", b"c%s\n" % Path.__module__.encode(), b"c%s\n" % module)
+        read = read_checkpoint(tmp_path / "c.pth")
+        assert (read["output"].as_posix(), read["windows"]) == ("runs/fold_0", PureWindowsPath("D:/runs"))
+
+
+def test_what_no_number_holds_is_named_in_the_refusal(tmp_path):
+    torch.save({"log": np.array([None])}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"refused \(it holds a numpy\.\w+\.ObjectDType\)|would call numpy"):
+        read_checkpoint(tmp_path / "c.pth")
+
+
+def rename(path, old: bytes, new: bytes) -> None:
+    """Other names in the pickle of a checkpoint."""
+    with zipfile.ZipFile(path) as file:
+        members = {member.filename: file.read(member) for member in file.infolist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content.replace(old, new))
+
+
 def test_numbers_pickled_by_numpy_1_are_read(tmp_path):
-    torch.save({"best": np.float64(0.5)}, tmp_path / "new.pth")
-    with zipfile.ZipFile(tmp_path / "new.pth") as new, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
-        for member in new.infolist():
-            content = new.read(member)
-            old.writestr(member.filename, content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    torch.save({"best": np.float64(0.5)}, tmp_path / "old.pth")
+    rename(tmp_path / "old.pth", b"numpy._core.multiarray", b"numpy.core.multiarray")
     assert read_checkpoint(tmp_path / "old.pth")["best"] == 0.5
 
 

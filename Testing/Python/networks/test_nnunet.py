@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,27 +13,7 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta
 from DGSTSegmentLib.networks.preprocessing import prepare
 
-
-def same_answer(network, other, patch) -> bool:
-    with torch.no_grad():
-        first, second = network(patch), other(patch)
-    pairs = zip(first, second, strict=True) if isinstance(first, list) else [(first, second)]
-    return all(torch.equal(a, b) for a, b in pairs)
-
-
-@pytest.mark.parametrize("levels_up", range(4))
-def test_a_model_is_found_from_any_folder_of_its_path_that_leads_to_one_model_only(results, workshop, levels_up):
-    path = [results / "fold_0", results, results.parent, results.parent.parent][levels_up]
-    model = open_model(path)
-    assert same_answer(model.network(), workshop.made(workshop.plain()), workshop.patch())
-
-
-def test_a_checkpoint_itself_may_be_named(results, workshop):
-    other = workshop.made(workshop.plain(), seed=5)
-    workshop.write_results(results, {"0": other}, checkpoint="checkpoint_best.pth")
-    model = open_model(results / "fold_0" / "checkpoint_best.pth")
-    assert same_answer(model.network(), other, workshop.patch())
-    assert model.checkpoint == "checkpoint_best.pth"
+from .conftest import same_answer
 
 
 def test_the_pretrained_head_is_kept(results, workshop):
@@ -129,69 +107,6 @@ def test_the_card_says_what_it_is(results):
     assert not card.demonstration and len(card.fingerprint) == 64
 
 
-class TestFolds:
-    @pytest.fixture
-    def networks(self, workshop):
-        return {name: workshop.made(workshop.plain(), seed) for seed, name in enumerate(["0", "1", "3", "all"], 10)}
-
-    @pytest.fixture
-    def folds(self, tmp_path, workshop, networks):
-        folder = workshop.write_results(tmp_path / "T__P__3d_fullres", networks)
-        return workshop.write_results(
-            folder, {"1": workshop.made(workshop.plain(), 99)}, checkpoint="checkpoint_best.pth"
-        )
-
-    def test_all_numbered_folds_are_the_ensemble(self, folds, networks, workshop):
-        model = open_model(folds)
-        opened = model.networks()
-        assert model.card.folds == ("0", "1", "3")
-        for name, network in zip(model.card.folds, opened, strict=True):
-            assert same_answer(network, networks[name], workshop.patch())
-
-    def test_to_fine_tune_an_ensemble_one_fold_must_be_named(self, folds):
-        with pytest.raises(InputError, match=r"folds 0, 1, 3; name one of them \(--fold\)"):
-            open_model(folds).network()
-
-    @pytest.mark.parametrize("fold", [1, "1", "all"])
-    def test_one_fold_is_opened_by_its_name(self, folds, networks, workshop, fold):
-        model = open_model(folds, fold=fold)
-        assert model.fold == str(fold)
-        assert same_answer(model.network(), networks[str(fold)], workshop.patch())
-
-    def test_a_fold_that_is_not_there_is_refused_with_those_that_are(self, folds):
-        with pytest.raises(InputError, match="no fold 2 .* it has 0, 1, 3, all"):
-            open_model(folds, fold=2)
-
-    def test_best_is_taken_when_asked_for_or_when_there_is_no_final(self, folds, networks, workshop):
-        best = workshop.made(workshop.plain(), 99)
-        assert same_answer(open_model(folds, fold=1).network(), networks["1"], workshop.patch())
-        assert same_answer(open_model(folds, fold=1, checkpoint="best").network(), best, workshop.patch())
-        (folds / "fold_1" / "checkpoint_final.pth").unlink()
-        assert same_answer(open_model(folds, fold=1).network(), best, workshop.patch())
-        with pytest.raises(InputError, match=r"fold_0 has no checkpoint_best\.pth"):
-            open_model(folds, checkpoint="best")
-
-    def test_every_choice_of_folds_has_its_own_fingerprint(self, folds):
-        found = {open_model(folds, fold=fold).fingerprint for fold in (None, 0, 1, 3, "all")}
-        assert len(found) == 5
-
-    def test_an_ensemble_is_not_opened_as_one_fold_is(self, folds):
-        assert open_model(folds).fold is None
-
-
-class TestZips:
-    def test_nnunets_export_and_a_plain_zip_of_the_folder_open_alike(self, results, tmp_path, workshop):
-        root = results.parent.parent
-        exported = shutil.make_archive(str(tmp_path / "exported"), "zip", root, "Dataset201_Nodes")
-        plain = shutil.make_archive(str(tmp_path / "plain"), "zip", results)
-        expected = open_model(results)
-        for archive in (exported, plain):
-            model = open_model(archive)
-            assert model.fingerprint == expected.fingerprint
-            assert model.location == Path(archive)
-            assert same_answer(model.network(), expected.network(), workshop.patch())
-
-
 class TestRefusals:
     def test_a_folder_without_plans(self, results):
         (results / "plans.json").unlink()
@@ -249,6 +164,17 @@ class TestRefusals:
             ("configuration", {"patch_size": [64, 64]}, "is a 2D configuration"),
             ("configuration", {"previous_stage": "3d_lowres"}, "second stage of a cascade"),
             ("configuration", {"resampling_fn_data": "resample_torch_fornnunet"}, "resamples by .*resample_torch"),
+            (
+                "configuration",
+                {"resampling_fn_data_kwargs": {"force_separate_z": True}},
+                "scores otherwise than images",
+            ),
+            ("configuration", {"resampling_fn_data_kwargs": {"order": 3, "sharpen": 2}}, "resamples by sharpen"),
+            (
+                "configuration",
+                {"resampling_fn_probabilities_kwargs": {"separate_z_anisotropy_threshold": 2}},
+                "resamples by another separate_z_anisotropy_threshold than 3",
+            ),
             ("configuration", {"preprocessor_name": "MyPreprocessor"}, "preprocesses by MyPreprocessor"),
             ("configuration", {"normalization_schemes": ["RGBTo01Normalization"]}, "normalises by RGBTo01"),
             ("configuration", {"spacing": None}, "incomplete"),
@@ -284,6 +210,13 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"does not fit the PlainConvUNet.*has shape .*instead of"):
             open_model(folder)
 
+    def test_a_swin_unetr_whose_head_does_not_fit_the_labels(self, tmp_path, workshop):
+        dataset = {**workshop.dataset(), "labels": {"background": 0, "left": 1, "right": 2}}
+        network = workshop.made(workshop.swin())
+        folder = workshop.write_results(tmp_path / "T__P__3d_fullres", {"0": network}, dataset=dataset)
+        with pytest.raises(InputError, match=r"tells 2 classes apart, but .* 3 labels \(background, left, right\)"):
+            open_model(folder)
+
     def test_weights_that_are_missing_or_too_many(self, results):
         path = results / "fold_0" / "checkpoint_final.pth"
         checkpoint = torch.load(path, weights_only=False)
@@ -297,11 +230,31 @@ class TestRefusals:
             open_model(results)
 
 
+def test_how_slices_are_resampled_may_be_said_for_images_only_or_alike_for_both(results, workshop):
+    network, plans = workshop.made(workshop.plain()), workshop.plans()
+    configuration = plans["configurations"]["3d_fullres"]
+    for scores in ({}, {"force_separate_z": True, "order_z": 0, "separate_z_anisotropy_threshold": 3}):
+        configuration["resampling_fn_data_kwargs"] = {"order": 3, "force_separate_z": True}
+        configuration["resampling_fn_probabilities_kwargs"] = scores
+        workshop.write_results(results, {"0": network}, plans=plans)
+        assert open_model(results).plan.separate_z is True
+
+
 def test_an_ignore_label_is_no_output_of_the_network(tmp_path, workshop):
     dataset = {**workshop.dataset(), "labels": {"background": 0, "lymph node": 1, "ignore": 2}}
     network = workshop.made(workshop.plain())
     model = open_model(workshop.write_results(tmp_path / "T__P__3d_fullres", {"0": network}, dataset=dataset))
     assert model.labels == {"background": 0, "lymph node": 1}
+
+
+def test_a_model_of_several_structures_says_that_its_findings_are_of_all_of_them(results, workshop):
+    assert open_model(results).notes == ()
+    dataset = {**workshop.dataset(), "labels": {"background": 0, "thyroid": 1, "lymph node": 2}}
+    architecture = workshop.plain()
+    architecture["arguments"]["num_classes"] = 3
+    workshop.write_results(results, {"0": workshop.made(architecture)}, dataset=dataset)
+    (note,) = open_model(results).notes
+    assert "2 structures apart (thyroid, lymph node)" in note
 
 
 def test_prefixes_of_torchs_wrappers_and_doubled_names_do_not_matter(results, workshop):
@@ -313,7 +266,7 @@ def test_prefixes_of_torchs_wrappers_and_doubled_names_do_not_matter(results, wo
         name: value for name, value in weights.items() if "all_modules" not in name and "decoder.encoder" not in name
     }
     assert len(once) < len(weights) / 2
-    for prefix in ("", "module.", "_orig_mod."):
+    for prefix in ("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."):
         renamed = {f"{prefix}{name}": value for name, value in once.items()}
         torch.save({**checkpoint, "network_weights": renamed}, path)
         model = open_model(results)

@@ -33,6 +33,34 @@ def geometry():
     return Geometry.from_parts((20, 32, 32), (2.0, 2.0, 3.0), origin=(-30.0, 12.0, 5.0))
 
 
+@pytest.fixture
+def nnunet_folder(tmp_path):
+    """The small foundation model as nnU-Net leaves it, trained on patches that were mirrored along k only."""
+    described = {"network_class_name": ARCHITECTURE["class"], "arch_kwargs": ARCHITECTURE["arguments"]}
+    configuration = {
+        "spacing": PLAN.spacing_kji,
+        "patch_size": PLAN.patch_size_kji,
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "architecture": described,
+    }
+    intensities = {"percentile_00_5": PLAN.lower, "percentile_99_5": PLAN.upper, "mean": PLAN.mean, "std": PLAN.std}
+    plans = {
+        "configurations": {"3d_fullres": configuration},
+        "foreground_intensity_properties_per_channel": {"0": intensities},
+    }
+    torch.manual_seed(3)
+    content = {
+        "network_weights": build(ARCHITECTURE).state_dict(),
+        "init_args": {"plans": plans, "dataset_json": {"labels": {"background": 0, "lymph node": 1}}},
+        "inference_allowed_mirroring_axes": [0],
+    }
+    folder = tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    (folder / "fold_0").mkdir(parents=True)
+    torch.save(content, folder / "fold_0" / "checkpoint_final.pth")
+    return folder
+
+
 def ball(geometry, center_kji, radius_mm):
     """Voxels (bool) within ``radius_mm`` of the voxel ``center_kji``."""
     indices = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"), axis=-1)

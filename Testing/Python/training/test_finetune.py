@@ -349,3 +349,28 @@ def test_asking_for_cuda_where_there_is_none_is_refused(request_for):
 def test_fine_tuning_runs_on_a_gpu(request_for):
     result = finetune(request_for(device="cuda", precision="auto"))
     assert result.weights_changed > 0
+
+
+def test_a_base_that_another_program_writes_to_while_it_is_fine_tuned_changes_nothing(request_for, nnunet_folder):
+    """nnU-Net saves over the checkpoint that it goes on training; its weights are mapped from there when opened."""
+    request = replace(request_for(steps=2), model=str(nnunet_folder))
+    checkpoint = nnunet_folder / "fold_0" / "checkpoint_final.pth"
+    expected, was = finetune(request), checkpoint.read_bytes()
+
+    def save_over(event):
+        if event.get("phase") == "train" and event.get("step") == 1:
+            with open(checkpoint, "r+b") as file:
+                file.write(b"\x3c" * len(was))
+
+    disturbed = finetune(replace(request, out=f"{request.out}2"), on_event=save_over)
+    assert checkpoint.read_bytes() != was
+    assert_same_delta(disturbed, expected)
+
+
+@pytest.mark.parametrize(("axes", "said"), [([0], "along k of"), (None, "along none of"), ((0, 1, 2), "")])
+def test_that_fine_tuning_mirrors_what_the_base_never_saw_mirrored_is_said(request_for, nnunet_folder, axes, said):
+    checkpoint = nnunet_folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(checkpoint)
+    torch.save({**content, "inference_allowed_mirroring_axes": axes}, checkpoint)
+    notes = finetune(replace(request_for(steps=1), model=str(nnunet_folder))).notes
+    assert [said in note for note in notes if "mirrored" in note] == ([True] if said else [])

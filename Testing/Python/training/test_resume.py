@@ -16,6 +16,7 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.request import LOCK_FILE
 from DGSTSegmentLib.training.run import Run
 
 from ..conftest import files_of_at_most
@@ -33,6 +34,17 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     resumed = finetune(request, resume=True)
     assert not resumed.stopped and resumed.steps == 5
     assert_same_delta(whole, resumed)
+
+
+def test_a_run_whose_folder_cannot_be_written_to_is_refused_in_one_sentence(request_for):
+    request = request_for(steps=5)
+    stop = StopAfter(1)
+    finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    lock = Path(request.out) / LOCK_FILE
+    lock.unlink(missing_ok=True)
+    lock.mkdir()  # which nobody opens for writing, not even root
+    with pytest.raises(InputError, match=r"run cannot be written to \(.+\); change its permissions"):
+        finetune(request, resume=True)
 
 
 def test_a_run_in_fp16_goes_on_with_the_scale_of_its_loss(request_for, tmp_path):
