@@ -61,7 +61,7 @@ def test_of_another_models_own_domain_nothing_is_known():
             ["--strategies", "magic"],
             "There is no strategy 'magic'; there are dgst, dgst-rms, dgst-paper",
         ),
-        (["--model", "nowhere"], "The model nowhere does not exist"),
+        (["--model", "nowhere"], "nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(tmp_path, capsys, arguments, message):
