@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
+from .components import pieces_of
 from .geometry import Geometry
 from .orientation import to_lps_order
 from .resample import resample_to
@@ -15,7 +15,6 @@ from .volume import Volume
 HALF = 0.5
 _OBLIQUE_FROM_DEGREES = 1.0
 _MOST_SAMPLES = 2_000_000
-_ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,7 @@ def _samples(geometry: Geometry, spacing: float) -> float:
 
 def _pieces(region: Volume) -> list[Volume]:
     """Each 26-connected component, cropped to itself. No point between voxels has voxels of two as neighbours."""
-    components, _ = ndimage.label(region.array, _ALL_NEIGHBOURS)
-    return [
-        Volume(components[box] == n, region.geometry.cropped(box))
-        for n, box in enumerate(ndimage.find_objects(components), start=1)
-    ]
+    return [Volume(piece, region.geometry.cropped(box)) for box, piece in pieces_of(region.array)]
 
 
 def _middle_voxel(region: Volume) -> np.ndarray:

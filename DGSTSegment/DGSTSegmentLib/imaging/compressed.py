@@ -11,7 +11,8 @@ from .text_header import metaimage_header, nrrd_header
 
 _CHUNK_BYTES = 1 << 20
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+"""The first bytes of whatever gzip has compressed."""
 
 
 def is_whole(path: Path, image_io: str, voxel_bytes: int) -> bool:
@@ -70,7 +71,7 @@ def _decompressed_bytes(file: BinaryIO) -> int:
             waiting = stream.unconsumed_tail
             if stream.eof:
                 waiting = stream.unused_data + file.read(_CHUNK_BYTES)
-                if not waiting.startswith(_GZIP_MAGIC):
+                if not waiting.startswith(GZIP_MAGIC):
                     return count
                 stream = zlib.decompressobj(_ZLIB_OR_GZIP)
     except zlib.error:

@@ -10,11 +10,11 @@ from scipy import ndimage
 
 from ..errors import InputError
 from . import measure
+from .components import pieces_of
 from .finding import Finding
 from .geometry import Geometry
 from .volume import Volume
 
-_ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 SAME_GRID_MM = 0.05
 _MOST_BOXES = 2**16
 
@@ -116,11 +116,7 @@ def _boxes(labels: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
 
 
 def _components(label: int, place: tuple[slice, ...], mask: np.ndarray) -> list[_Region]:
-    components, _ = ndimage.label(mask, _ALL_NEIGHBOURS)
-    regions = [
-        _Region(label, _moved(box, place), components[box] == n)
-        for n, box in enumerate(ndimage.find_objects(components), start=1)
-    ]
+    regions = [_Region(label, _moved(box, place), piece) for box, piece in pieces_of(mask)]
     return sorted(regions, key=lambda region: -np.count_nonzero(region.mask))
 
 

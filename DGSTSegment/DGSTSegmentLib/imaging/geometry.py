@@ -70,7 +70,7 @@ class Geometry:
     @cached_property
     def shear(self) -> float:
         """The largest cosine between two axes: 0 where all are perpendicular, as they are not with a tilted gantry."""
-        return float(np.abs(self.direction.T @ self.direction - np.eye(3)).max())
+        return shear_of(self.ijk_to_world)
 
     @property
     def voxel_volume_ml(self) -> float:
@@ -109,3 +109,13 @@ class Geometry:
     def same_grid(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
         """Whether both have the same shape and no voxel lies further than ``tolerance_mm`` from its counterpart."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
+
+
+def shear_of(matrix: np.ndarray) -> float:
+    """The largest cosine between two axes of a 4x4 matrix from indices to world points; an axis without length has
+    none with any other."""
+    sizes = np.linalg.norm(matrix[:3, :3], axis=0)
+    directions = matrix[:3, :3] / np.where(sizes > 0, sizes, 1)
+    cosines = directions.T @ directions
+    np.fill_diagonal(cosines, 0)
+    return float(np.abs(cosines).max())

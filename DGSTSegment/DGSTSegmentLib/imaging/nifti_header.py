@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-_GZIP_MAGIC = b"\x1f\x8b"
+from .compressed import GZIP_MAGIC
+
 _SIZES = (348, 540)
 _SINGLE_FILE, _PAIR = (b"n+1", b"n+2"), (b"ni1", b"ni2")
 _FIRST_VOXEL = {348: 352, 540: 544}
@@ -72,7 +73,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
 def opened(path: Path) -> BinaryIO:
     """The file, decompressed where it is compressed, whatever its name says."""
     with open(path, "rb") as file:
-        compressed = file.read(2) == _GZIP_MAGIC
+        compressed = file.read(2) == GZIP_MAGIC
     return gzip.open(path) if compressed else open(path, "rb")
 
 

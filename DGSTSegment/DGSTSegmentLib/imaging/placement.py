@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .geometry import Geometry
+from .geometry import Geometry, shear_of
 from .nifti_header import NiftiHeader, read_nifti_header
 from .text_header import metaimage_header, nrrd_header
 
@@ -77,7 +77,7 @@ def _on_nifti(path: Path, header: NiftiHeader, geometry: Geometry) -> list[str]:
     apart = _furthest_apart(qform, sform, geometry.shape)
     if apart <= _MOST_VOXELS_APART * min(geometry.spacing):
         return []
-    if _is_sheared(sform):
+    if shear_of(sform) > _PERPENDICULAR_WITHIN:
         raise InputError(
             f"{path} has an sform whose axes are not perpendicular, as from a tilted gantry, and a qform that is "
             f"{apart:.1f} mm off; resample the scan to a straight grid first."
@@ -99,9 +99,3 @@ def _furthest_apart(one: np.ndarray, other: np.ndarray, shape: tuple[int, int, i
     ends = np.stack(np.meshgrid(*[(0, n - 1) for n in shape[::-1]], indexing="ij"), axis=-1).reshape(8, 3)
     moved = ends @ (one - other)[:3, :3].T + (one - other)[:3, 3]
     return float(np.linalg.norm(moved, axis=1).max())
-
-
-def _is_sheared(matrix: np.ndarray) -> bool:
-    products = matrix[:3, :3].T @ matrix[:3, :3]
-    sizes = np.sqrt(np.diag(products))
-    return bool((np.abs(products - np.diag(sizes**2)) > _PERPENDICULAR_WITHIN * np.outer(sizes, sizes)).any())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..errors import InputError
 from . import itk
+from .components import box_around, components_of
 from .geometry import Geometry
 from .volume import Volume
 
@@ -74,17 +74,17 @@ def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation"
 def continued_over(labels: Volume, other: Volume) -> Volume | None:
     """The labels on their own grid, continued by empty voxels as far as ``other`` marks something; None where that lies
     within it already."""
-    boxes = ndimage.find_objects((other.array != 0).view(np.uint8))
-    if not boxes:
+    box = box_around(other.array)
+    if box is None:
         return None
-    reach = labels.geometry.to_index(other.geometry.cropped(boxes[0]).corners())
+    reach = labels.geometry.to_index(other.geometry.cropped(box).corners())
     before = np.ceil(-0.5 - reach.min(axis=0) - _SAME_WITHIN_VOXELS).astype(int).clip(0)
     after = np.ceil(reach.max(axis=0) + 0.5 - labels.geometry.shape - _SAME_WITHIN_VOXELS).astype(int).clip(0)
     if not before.any() and not after.any():
         return None
-    box = [slice(-first, size + last) for first, size, last in zip(before, labels.geometry.shape, after, strict=True)]
+    wider = [slice(-first, size + last) for first, size, last in zip(before, labels.geometry.shape, after, strict=True)]
     array = np.pad(labels.array, list(zip(before, after, strict=True)))
-    return Volume(array, labels.geometry.cropped(tuple(box)))
+    return Volume(array, labels.geometry.cropped(tuple(wider)))
 
 
 def _keep_every_mark(annotation: Volume, resampled: Volume) -> int:
@@ -93,11 +93,11 @@ def _keep_every_mark(annotation: Volume, resampled: Volume) -> int:
     Returns:
         How many marks were given any.
     """
-    boxes = ndimage.find_objects((annotation.array != 0).view(np.uint8))
-    if not boxes:
+    box = box_around(annotation.array)
+    if box is None:
         return 0
-    labels = Volume(annotation.array[boxes[0]], annotation.geometry.cropped(boxes[0]))
-    marks, count = ndimage.label(labels.array, np.ones((3, 3, 3)))
+    labels = Volume(annotation.array[box], annotation.geometry.cropped(box))
+    marks, count = components_of(labels.array)
     seen = np.zeros(count + 1, dtype=bool)
     seen[resample_to(labels.with_array(marks), resampled.geometry, "nearest").array] = True
     lost = ~seen[marks] | np.isin(labels.array, _lost_values(annotation, resampled))

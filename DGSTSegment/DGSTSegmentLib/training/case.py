@@ -52,7 +52,9 @@ class Case:
     def image_fingerprints(self) -> frozenset[str]:
         """By these the image's voxels are known again in whatever file format, wherever they lie and in whatever order
         of the axes: images that share one are the same."""
-        return frozenset({_fingerprint(self.image.array), _fingerprint(to_lps_order(self.image).array)})
+        stored, ordered = self.image, to_lps_order(self.image)
+        images = [stored] if ordered.geometry.same_grid(stored.geometry) else [stored, ordered]
+        return frozenset(_fingerprint(image.array) for image in images)
 
     @property
     def nbytes(self) -> int:

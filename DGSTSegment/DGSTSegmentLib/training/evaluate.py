@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.metrics import compute_average_surface_distance, compute_surface_dice
-from scipy import ndimage
 
+from ..imaging.components import box_around
 from ..imaging.findings import find
 from ..imaging.matching import SIZE_CLASSES, DetectionCounts, match
 from ..imaging.volume import Volume
@@ -103,13 +103,9 @@ def _surfaces(
 ) -> tuple[float, float | None]:
     if not wanted.any() or not given.any():
         return float(not wanted.any() and not given.any()), None
-    box = _around(wanted | given)
+    box = box_around(wanted | given)
     one_hot = [torch.from_numpy(np.pad(mask[box], _MARGIN))[None, None].float() for mask in (given, wanted)]
     settings = {"include_background": True, "spacing": spacing_kji}
     surface_dice = compute_surface_dice(*one_hot, class_thresholds=[tolerance_mm], use_subvoxels=True, **settings)
     assd = compute_average_surface_distance(*one_hot, symmetric=True, **settings)
     return float(surface_dice), float(assd)
-
-
-def _around(mask: np.ndarray) -> tuple[slice, ...]:
-    return ndimage.find_objects(mask.astype(np.uint8))[0]

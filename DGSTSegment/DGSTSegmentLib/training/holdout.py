@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
+from ..imaging.components import components_of
 from ..imaging.findings import find
 from ..imaging.matching import match
 from ..imaging.volume import Volume
@@ -64,7 +64,7 @@ def findings_beside_marks(predicted: Volume, annotation: Volume) -> np.ndarray:
 
     What a finding has beyond the marked node that it covers is not among them: it is too much of that node.
     """
-    components, count = ndimage.label(predicted.array > 0, np.ones((3, 3, 3)))
+    components, count = components_of(predicted.array > 0)
     beside = np.ones(count + 1, dtype=bool)
     beside[components[annotation.array > 0]] = beside[0] = False
     return beside[components]

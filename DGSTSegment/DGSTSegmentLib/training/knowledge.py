@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..imaging.components import pieces_of
 from ..imaging.volume import Volume
 from .case import Case
 
@@ -63,8 +64,7 @@ def ring_around(annotation: Volume, width_mm: float = RING_MM) -> np.ndarray:
     ring = np.zeros(marked.shape, dtype=bool)
     spacing = np.asarray(annotation.geometry.spacing_kji)
     reach = np.ceil(width_mm / spacing).astype(int)
-    components, _ = ndimage.label(marked, np.ones((3, 3, 3)))
-    for box in ndimage.find_objects(components):
+    for box, _ in pieces_of(marked):
         near = tuple(slice(max(0, part.start - n), part.stop + n) for part, n in zip(box, reach, strict=True))
         distance = ndimage.distance_transform_edt(~marked[near], sampling=spacing)
         ring[near] |= distance <= width_mm

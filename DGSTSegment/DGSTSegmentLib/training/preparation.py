@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from ..atomic import atomic_folder, flush_to_disk
 from ..errors import InputError
 from ..imaging.arrays import save_array
+from ..imaging.components import components_of
 from ..networks.plan import Plan
 from ..networks.preprocessing import Prepared, prepare, prepare_every_label, prepare_labels
 from .case import Case
@@ -74,7 +74,7 @@ def _computed(case: Case, plan: Plan, reporter: Reporter) -> dict[str, np.ndarra
 def _in_model_grid(case: Case, prepared: Prepared, reporter: Reporter) -> np.ndarray:
     """The knowledge map in the model's grid, in which every marked node is left, however thin it was drawn."""
     coarse = prepare_labels(case.image.with_array(knowledge_of(case)), prepared)
-    nodes, count = ndimage.label(case.annotation.array > 0, np.ones((3, 3, 3)))
+    nodes, count = components_of(case.annotation.array > 0)
     kept = prepare_every_label(case.annotation.with_array(nodes), prepared)
     thin = count - np.count_nonzero(np.bincount(kept[coarse == NODE], minlength=1)[1:])
     if thin:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..errors import InputError
+from ..imaging.components import components_of
 from ..imaging.volume import Volume
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
@@ -89,7 +89,7 @@ def focus_of(picture: Picture) -> np.ndarray:
 
 def middle_of_largest(segmentation: Volume) -> np.ndarray:
     """World point (LPS mm) of the voxel of the largest connected object that lies nearest to its centroid."""
-    labels, _ = ndimage.label(segmentation.array > 0, structure=np.ones((3, 3, 3)))
+    labels, _ = components_of(segmentation.array > 0)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     points = segmentation.geometry.to_world(np.argwhere(labels == sizes.argmax()))
