@@ -21,7 +21,7 @@ from DGSTSegmentLib.training.request import DEVICES, PRECISIONS
 
 from .circumstances import usable_cores
 from .data import Choices, Sizes
-from .entrants import chosen_entrants, known_entrants
+from .entrants import FULL, chosen_entrants, known_entrants
 from .ideas import titles_of_ideas
 from .ideas_report import write_ideas_report
 from .measures import mean_of
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     scope.add_argument(
         "--quick", action="store_true", help="four strategies, few draws: 15 minutes on 2 cores; default"
     )
-    scope.add_argument("--full", action="store_true", help="everything: many hours on 2 cores, run after run")
+    scope.add_argument("--full", action="store_true", help="whole comparison: many hours on 2 cores, run after run")
     scope.add_argument("--ideas", action="store_true", help="ideas for a better DGST, on validation scans only")
     _add_data_options(parser)
     parser.add_argument("--model", default=STARTER, help="the foundation model: starter, a folder or a zip")
@@ -83,9 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="folder for rows and report; the same folder goes on")
     parser.add_argument("--minutes", type=float, help="for this run; the same command goes on afterwards")
     parser.add_argument("--jobs", type=int, help="processes at work at once; one a core by default, one on a GPU")
-    parser.add_argument(
-        "--strategies", "--only", nargs="+", metavar="NAME", help=f"of {', '.join(known_entrants())}; or of the ideas"
-    )
+    parser.add_argument("--strategies", "--only", nargs="+", metavar="NAME", help=_strategies_help())
     parser.add_argument("--shots", type=int, nargs="+", help="numbers of cases to learn from")
     parser.add_argument("--completeness", nargs="+", choices=[name for name in COMPLETENESS if name != "region"])
     parser.add_argument("--steps", type=int, help="of each fine-tuning")
@@ -94,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", default="auto", choices=PRECISIONS)
     parser.add_argument("--report-only", action="store_true", help="write the report anew from the rows that there are")
     return parser
+
+
+def _strategies_help() -> str:
+    unnamed = "; ".join(f"{', '.join(names)} where annotated {kind}" for kind, names in FULL.items())
+    return f"of {', '.join(known_entrants())}; of --full, where none is named: {unnamed}; of --ideas, every idea"
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,12 @@ FOCUS = "dgst"
 MANY_DRAWS = ("dgst", "full", "full-early", "random", "static", "lora")
 """Strategies with draws enough for a test that can also tell smaller differences."""
 
+FULL = {
+    "all": ("dgst", "dgst-paper", "full", "random", "static", "bias", "norm", "lora"),
+    "marked": ("dgst", "full", "static", "lora"),
+}
+"""Who takes part by completeness of annotation where nobody is named; who is named takes part in all of it."""
+
 OTHER_RULES = {name: "paper" if name == "sgd" else name for name in RULES if name != DEFAULT_RULE}
 """What DGST is called with each of them."""
 
@@ -94,16 +100,22 @@ def _of_registry(name: str, info: StrategyInfo, factors: Sequence[float], update
 
 
 def chosen_entrants(names: Sequence[str] | None, factors: Sequence[float]) -> dict[str, Entrant]:
-    """The entrants called so, in their order, the one they are compared with always among them; all when None.
+    """The entrants called so, in their order, the one they are compared with always among them; ``FULL`` when None.
 
     Raises:
         InputError: a name is not known.
     """
     known = known_entrants(factors)
-    unknown = set(names or ()) - known.keys()
+    if names is None:
+        return {name: one for name in known if (one := _of_full(known[name])).completeness}
+    unknown = set(names) - known.keys()
     if unknown:
         raise InputError(f"There is no strategy {sorted(unknown)[0]!r}; there are {', '.join(known)}.")
-    return {name: one for name, one in known.items() if names is None or name in names or name == REFERENCE}
+    return {name: one for name, one in known.items() if name in names or name == REFERENCE}
+
+
+def _of_full(one: Entrant) -> Entrant:
+    return replace(one, completeness=tuple(kind for kind, names in FULL.items() if one.name in names))
 
 
 def refuse_unequal_effort(entrants: Sequence[Entrant]) -> None:

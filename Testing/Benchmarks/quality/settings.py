@@ -43,7 +43,7 @@ class Settings:
         device, precision: names of ``training.request``.
         threads: of each process.
         processes: at work at once.
-        strategies: names of entrants; None for all.
+        strategies: names of entrants; None for those of ``entrants.FULL``, or every idea.
         ideas: whether entrants are those of ``ideas``, measured on validation scans only.
         factors: of each strategy's own learning rate.
         sizes: of the phantom pool.

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quality import command
-from quality.entrants import MANY_DRAWS, REFERENCE, chosen_entrants, known_entrants
-from quality.protocol import pieces
+from quality.entrants import FULL, LEARNING_RATE_FACTORS, MANY_DRAWS, REFERENCE, chosen_entrants
+from quality.protocol import Protocol, cells, pieces
 from quality.statistics import least_p
 
 from DGSTSegmentLib.errors import InputError
@@ -45,6 +45,18 @@ def test_what_is_asked_for_beside_holds():
 
     assert (asked.protocol.shots, asked.protocol.steps, asked.protocol.completeness) == ((3,), 7, ("marked",))
     assert list(chosen_entrants(asked.strategies, asked.factors)) == ["dgst", REFERENCE]
+
+
+def test_where_nobody_is_named_few_take_part_on_partly_annotated_cases_and_who_is_named_does_everywhere():
+    def taking_part(names):
+        cells_of = cells(Protocol(), chosen_entrants(names, LEARNING_RATE_FACTORS))
+        return {(cell.entrant, cell.completeness) for cell in cells_of}
+
+    unnamed = taking_part(None)
+    assert {("random", "all"), ("bias", "all"), ("norm", "all"), ("dgst-paper", "all")} < unnamed
+    assert {name for name, completeness in unnamed if completeness == "marked"} == {"dgst", "full", "static", "lora"}
+    assert not {"head", "decoder"} & {name for name, _ in unnamed}
+    assert taking_part(["head"]) == {(name, kind) for name in ("head", "full") for kind in ("all", "marked")}
 
 
 def test_of_another_models_own_domain_nothing_is_known():
@@ -87,7 +99,8 @@ def test_what_a_part_of_the_full_benchmark_leaves_to_do_is_told_beside_what_is_l
     part = ["--strategies", "full", "--shots", "5", "--completeness", "all"]
     assert command.main(["--full", *part, "--out", str(tmp_path), "--jobs", "1", "--report-only"]) == 0
 
-    of_part, of_full = 2 + 6 + 10, 2 + 4 * sum(6 + (10 if name in MANY_DRAWS else 6) for name in known_entrants())
+    everyone = [name for names in FULL.values() for name in names]
+    of_part, of_full = 2 + 6 + 10, 2 + 2 * sum(6 + (10 if name in MANY_DRAWS else 6) for name in everyone)
     assert f"{of_part} pieces of work of the last command and {of_full} of --full are still to be" in page_in(tmp_path)
     assert f"of all that --full does, {of_full} pieces are left" in capsys.readouterr().out
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
