@@ -106,9 +106,12 @@ def write_csv(findings: Iterable[Finding], path: str | os.PathLike) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for item in findings:
-        numbers = (item.volume_ml, item.short_axis_mm, item.long_axis_mm, *item.extent_mm, *item.centroid)
-        optional = (item.mean_hu, item.confidence)
-        cells = [f"{value:.3f}" for value in numbers] + ["" if value is None else f"{value:.3f}" for value in optional]
-        writer.writerow([item.number, item.label, *cells])
+    writer.writerows(csv_cells(item) for item in findings)
     write_text(path, text.getvalue())
+
+
+def csv_cells(item: Finding) -> list[str]:
+    """A finding's row under ``CSV_COLUMNS``; empty where unknown."""
+    numbers = (item.volume_ml, item.short_axis_mm, item.long_axis_mm, *item.extent_mm, *item.centroid)
+    cells = ("" if value is None else f"{value:.3f}" for value in (*numbers, item.mean_hu, item.confidence))
+    return [str(item.number), str(item.label), *cells]

@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 
 from ..atomic import atomic_path, write_text
 from ..errors import InputError
-from ..imaging.finding import CSV_COLUMNS
+from ..imaging.finding import CSV_COLUMNS, csv_cells
 from . import bridge
 from .prediction import Prediction, ReviewedFinding
 
@@ -81,14 +81,8 @@ def saveFindings(prediction: Prediction, numbers: list[int], overlaps: dict[int,
     writer.writerow([*CSV_COLUMNS, "annotated_share", "decision"])
     for item in prediction.findings():
         if item.number in numbers:
-            writer.writerow([*_row(item), f"{overlaps.get(item.number, 0.0):.3f}", item.state])
+            writer.writerow([*csv_cells(item.finding), f"{overlaps.get(item.number, 0.0):.3f}", item.state])
     write_text(path, text.getvalue())
-
-
-def _row(item: ReviewedFinding) -> list[str]:
-    f = item.finding
-    measured = (f.volume_ml, f.short_axis_mm, f.long_axis_mm, *f.extent_mm, *f.centroid, f.mean_hu, f.confidence)
-    return [str(f.number), str(f.label), *("" if value is None else f"{value:.3f}" for value in measured)]
 
 
 def _writeSegNrrd(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+from .json_lines import JsonLines
 
 Row = dict[str, Any]
 
@@ -20,8 +20,8 @@ ROWS_FILE, SCRATCH_FOLDER = "rows.jsonl", "scratch"
 class Rows:
     """The rows of one benchmark, by key.
 
-    A row is on disk whole or not at all: what a killed process left of a line is cut off by the next append. Locks are
-    the system's own, which lets go of them when their process ends, however it ends.
+    A row is on disk whole or not at all. Locks are the system's own, which lets go of them when their process ends,
+    however it ends.
 
     Args:
         folder: of the benchmark; made where it is missing. ``scratch`` in it can be deleted at any time between runs.
@@ -29,6 +29,7 @@ class Rows:
 
     def __init__(self, folder: Path):
         self.path = folder / ROWS_FILE
+        self._lines = JsonLines(self.path)
         self.scratch = folder / SCRATCH_FOLDER
         self._claims = self.scratch / "claims"
         self._claims.mkdir(parents=True, exist_ok=True)
@@ -40,26 +41,17 @@ class Rows:
 
     def read(self) -> dict[str, Row]:
         """All rows by key, in the order in which they were written."""
-        if not self.path.exists():
-            return {}
-        lines = self.path.read_bytes().split(b"\n")[:-1]
-        rows = [json.loads(line) for line in lines]
-        return {row["key"]: row for row in rows}
+        return {row["key"]: row for row in self._lines.read()}
 
     def get(self, key: str) -> Row | None:
         return self.read().get(key)
 
     def append(self, row: Row) -> bool:
         """Write a row; False, with nothing written, where its key has one already."""
-        line = (json.dumps(row, sort_keys=True, allow_nan=False) + "\n").encode()
         with self.lock():
             if row["key"] in self.read():
                 return False
-            with open(self.path, "ab") as file:
-                file.truncate(self._whole_lines())
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            self._lines.append(row, sort_keys=True)
         return True
 
     @contextmanager
@@ -75,8 +67,3 @@ class Rows:
             yield key not in self.read()
         finally:
             lock.release()
-
-    def _whole_lines(self) -> int:
-        """Bytes up to the end of the last whole line."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        return content.rfind(b"\n") + 1

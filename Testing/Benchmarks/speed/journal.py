@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import torch
 from quality.circumstances import TRAINING_ROOMS, commit_of_code, digest_of_files, files_of_rooms, processor_name
+from quality.json_lines import JsonLines
 
 from DGSTSegmentLib.errors import InputError
 
@@ -25,7 +24,7 @@ class Journal:
     """What was measured in a folder, one JSON line each: a part began, a row, a part is finished.
 
     A part that begins anew on a device replaces what it measured there before once it is finished; until then what was
-    finished before counts. A line that a kill cut short is no line.
+    finished before counts.
 
     Args:
         folder: made where it is missing.
@@ -40,16 +39,17 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"The folder {folder} cannot be made ({error}); choose another one by --out.") from error
+        self._lines = JsonLines(self.path)
 
     def begin(self, part: str, made_by: dict[str, Any]) -> None:
         """A part starts to measure."""
-        self._append({"began": part, "made_by": made_by})
+        self._lines.append({"began": part, "made_by": made_by})
 
     def add(self, row: Row) -> None:
-        self._append({"row": row})
+        self._lines.append({"row": row})
 
     def finish(self, part: str, made_by: dict[str, Any]) -> None:
-        self._append({"finished": part, "made_by": made_by})
+        self._lines.append({"finished": part, "made_by": made_by})
 
     def is_finished(self, part: str, made_by: dict[str, Any]) -> bool:
         """Whether the part's rows on that device are complete and by the same code, settings and machine."""
@@ -64,7 +64,7 @@ class Journal:
         """
         found: dict[tuple[str, str], dict[str, Any]] = {}
         current: dict[str, Any] = {}
-        for line in self._lines():
+        for line in self._lines.read():
             if "began" in line:
                 key = (line["began"], line["made_by"]["settings"]["device"])
                 current = {"part": key[0], "device": key[1], "made_by": line["made_by"], "finished": False, "rows": []}
@@ -79,23 +79,6 @@ class Journal:
 
     def _last(self, part: str, device: str) -> dict[str, Any] | None:
         return next((one for one in self.parts() if (one["part"], one["device"]) == (part, device)), None)
-
-    def _lines(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_bytes().split(b"\n")[:-1]]
-
-    def _append(self, line: dict[str, Any]) -> None:
-        with open(self.path, "ab") as file:
-            file.truncate(self._whole_lines())
-            file.write((json.dumps(line, allow_nan=False) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _whole_lines(self) -> int:
-        """Bytes up to the end of the last whole line."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        return content.rfind(b"\n") + 1
 
 
 def made_by(context: Context, command: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from DGSTSegmentLib.imaging.files import read_segmentation
 from .conftest import press, save_as
 
 
-def test_a_proposed_name_is_one_that_every_system_takes():
+def test_a_proposed_name_is_one_that_every_system_takes(module):
     from DGSTSegmentLib.panel.export import proposedName
 
     assert proposedName("4: Thorax/Abdomen 1.0", "findings.csv") == "4-Thorax-Abdomen-1.0-findings.csv"
