@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from monai.transforms import (
@@ -21,6 +23,10 @@ from .knowledge import OUTSIDE
 from .patches import Patch
 
 KEYS = ("image", "knowledge")
+ROTATIONS = (0.5, 0.1, 0.1)
+"""Greatest angles (radians) about the axes k, j and i in a grid of equal spacings."""
+
+Shape = tuple[int, int, int]
 
 
 class Augmentation:
@@ -28,10 +34,12 @@ class Augmentation:
 
     Args:
         size: voxels (k, j, i) of the patch that comes out.
+        spacing_kji: of its grid, mm. Rotations are of voxels, so that in a plane of unequal spacings they shear; there the
+            angle is as much smaller as the spacings differ.
         warp_probability: how often a patch is rotated and zoomed; such a patch is cut with a ``margin``.
     """
 
-    def __init__(self, size: tuple[int, int, int], warp_probability: float = 0.3):
+    def __init__(self, size: Shape, spacing_kji: Sequence[float] = (1.0, 1.0, 1.0), warp_probability: float = 0.3):
         self.size = tuple(size)
         self.warp_probability = warp_probability
         more = [int(np.ceil(n * 1.2)) - n for n in size]
@@ -40,7 +48,7 @@ class Augmentation:
             KEYS,
             prob=1.0,
             spatial_size=self.size,
-            rotate_range=(0.5, 0.1, 0.1),
+            rotate_range=_rotations(spacing_kji),
             scale_range=0.15,
             mode=("bilinear", "nearest"),
             padding_mode=("border", "zeros"),
@@ -74,3 +82,10 @@ class Augmentation:
         # Without MONAI's meta data, which would follow the values through every layer of the network.
         plain = {key: convert_to_tensor(value, track_meta=False).contiguous() for key, value in data.items()}
         return {**plain, "knowledge": plain["knowledge"].to(torch.uint8)}
+
+
+def _rotations(spacing_kji: Sequence[float]) -> tuple[float, ...]:
+    """Greatest angles about each axis, in voxels of this spacing (mm)."""
+    k, j, i = spacing_kji
+    planes = ((j, i), (k, i), (k, j))
+    return tuple(angle * min(plane) / max(plane) for angle, plane in zip(ROTATIONS, planes, strict=True))

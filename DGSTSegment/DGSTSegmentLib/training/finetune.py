@@ -244,8 +244,7 @@ class _Finetuning:
             seed=request.seed,
         )
         reserved = self.seconds["measure_before"]
-        patch_size = self.foundation.plan.patch_size_kji
-        trainer = Trainer(self.run, strategy, prepared, patch_size, self.reporter, foundation)
+        trainer = Trainer(self.run, strategy, prepared, self.foundation.plan, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
         strategy.finish()

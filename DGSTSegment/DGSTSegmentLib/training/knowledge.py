@@ -9,12 +9,12 @@ from ..imaging.components import pieces_of
 from ..imaging.volume import Volume
 from .case import Case
 
-UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE, NEAR = 0, 1, 2, 3, 4, 5
+UNKNOWN, NODE, BACKGROUND, TRUSTED, OUTSIDE, NEAR, REJECTED = 0, 1, 2, 3, 4, 5, 6
 """Codes of a knowledge map (uint8): nothing known; a marked node; background that the user's marks imply; background
 because no lymph node has that density; no voxel of the scan (in patches that reach over its end); near a marked node,
-and so background unless a model calls it node."""
+and so background unless a model calls it node; background because the user rejected what a model called node there."""
 
-RING_MM = 8.0
+RING_MM, RIM_MM = 8.0, 2.0
 DARKEST_NODE_HU, BRIGHTEST_NODE_HU = -50.0, 300.0
 
 
@@ -22,8 +22,9 @@ def knowledge_of(case: Case) -> np.ndarray:
     """The knowledge map (uint8, k j i, on the image's grid) that a case's annotation and completeness give.
 
     ``all``: every voxel is known. ``region``: every voxel inside the region is; outside it, trusted background only.
-    ``marked``: what is marked; trusted background; ``NEAR`` in a ring of 8 mm around what is marked. Rejected findings
-    are background in all three.
+    ``marked``: what is marked; background in a rim of 2 mm around it, which is where its contour was drawn, whatever
+    a model says; ``NEAR`` from there to 8 mm; trusted background elsewhere. Rejected findings are ``REJECTED`` in all
+    three.
     """
     nodes = case.annotation.array > 0
     if case.completeness == "all":
@@ -36,8 +37,9 @@ def knowledge_of(case: Case) -> np.ndarray:
     elif case.completeness == "marked":
         ring = ring_around(case.annotation)
         knowledge[ring] = np.where(knowledge[ring] == UNKNOWN, NEAR, BACKGROUND)
+        knowledge[ring_around(case.annotation, RIM_MM)] = BACKGROUND
     if case.rejected is not None:
-        knowledge[case.rejected.array] = BACKGROUND
+        knowledge[case.rejected.array] = REJECTED
     knowledge[nodes] = NODE
     return knowledge
 
@@ -51,11 +53,14 @@ def settled(knowledge: np.ndarray, called_node: np.ndarray) -> np.ndarray:
 
 
 def beyond_node_density(hu: np.ndarray) -> np.ndarray:
-    """Voxels (bool) whose median HU over 3x3x3 neighbours is below -50 or above 300: air, fat, bone, dense contrast.
+    """Voxels (bool) that are below -50 or above 300 HU, and so is their median over 3x3x3 neighbours: air, fat, bone,
+    dense contrast. The median leaves out noise; the voxel's own value small nodes and thick slices, where most
+    neighbours of a node are fat.
 
     The median of 27 values lies below a threshold exactly when 14 of them do, so two box filters give it.
     """
-    return _most_neighbours(hu < DARKEST_NODE_HU) | _most_neighbours(hu > BRIGHTEST_NODE_HU)
+    dark, bright = hu < DARKEST_NODE_HU, hu > BRIGHTEST_NODE_HU
+    return (dark & _most_neighbours(dark)) | (bright & _most_neighbours(bright))
 
 
 def ring_around(annotation: Volume, width_mm: float = RING_MM) -> np.ndarray:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
+from .knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, REJECTED, TRUSTED, UNKNOWN
 
 REMEMBERED_PLACES = 20_000
 
@@ -20,8 +20,8 @@ class PreparedCase:
         name: the case.
         image: float32 [k, j, i], as the network wants it; may be mapped from a file.
         knowledge: uint8 [k, j, i], codes of ``training.knowledge``.
-        places: voxel indices (n, 3; k j i) of marked nodes, background (near them too) and trusted background, by
-            code; a sample where there are many.
+        places: voxel indices (n, 3; k j i) of marked nodes, background (near them too), trusted background and
+            rejected findings, by code; a sample where there are many.
     """
 
     name: str
@@ -31,7 +31,7 @@ class PreparedCase:
 
     def __post_init__(self):
         rng = np.random.default_rng(0)
-        codes = {NODE: (NODE,), BACKGROUND: (BACKGROUND, NEAR), TRUSTED: (TRUSTED,)}
+        codes = {NODE: (NODE,), BACKGROUND: (BACKGROUND, NEAR), TRUSTED: (TRUSTED,), REJECTED: (REJECTED,)}
         places = {code: _sample_places(np.isin(self.knowledge, alike), rng) for code, alike in codes.items()}
         object.__setattr__(self, "places", {code: found for code, found in places.items() if len(found)})
 
@@ -64,8 +64,8 @@ def draw_patch(
 
     Args:
         cases: at least one.
-        kind: ``node`` centres on a marked voxel; ``background`` on known or trusted background, each as likely;
-            ``any`` anywhere. A case without such voxels gives a patch from anywhere.
+        kind: ``node`` centres on a marked voxel; ``background`` on known or trusted background or a rejected
+            finding, each as likely; ``any`` anywhere. A case without such voxels gives a patch from anywhere.
         size: voxels (k, j, i).
         rng: all randomness.
         margin: voxels before and after it along each axis that are cut with it, beyond the case's end too.
@@ -86,7 +86,7 @@ def cut(case: PreparedCase, center: np.ndarray, size: tuple[int, int, int], marg
 
 
 def _center(case: PreparedCase, kind: str, rng: np.random.Generator) -> np.ndarray:
-    codes = {"node": (NODE,), "background": (BACKGROUND, TRUSTED), "any": ()}[kind]
+    codes = {"node": (NODE,), "background": (BACKGROUND, TRUSTED, REJECTED), "any": ()}[kind]
     present = [code for code in codes if code in case.places]
     if not present:
         return rng.integers(case.image.shape)

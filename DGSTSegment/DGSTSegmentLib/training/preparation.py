@@ -19,8 +19,8 @@ from .knowledge import NODE, knowledge_of
 from .patches import PreparedCase
 
 PARTS = ("image", "knowledge")
-_FORMAT = "2"
-"""Of the codes of a knowledge map; those of 1 had decided near marked nodes already."""
+_FORMAT = "3"
+"""Of the knowledge maps: 1 had decided near marked nodes already; 2 knew neither rims nor rejected findings."""
 
 
 def prepare_case(

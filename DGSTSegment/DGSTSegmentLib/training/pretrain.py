@@ -66,7 +66,7 @@ def pretrain(out: Path, steps: int = STEPS) -> torch.nn.Module:
     network = build(ARCHITECTURE).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     first = _load(out, network, optimizer)
-    batches = Batches(training_cases(), PLAN.patch_size_kji, batch_size=2, seed=SEED)
+    batches = Batches(training_cases(), PLAN, batch_size=2, seed=SEED)
     loss_of, recent, started = FewShotLoss(), [], time.monotonic()
     for step in range(first, steps):
         for group in optimizer.param_groups:

@@ -13,6 +13,7 @@ from torch import nn
 from ..dgst.strategies import Strategy
 from ..errors import InputError
 from ..networks.architectures import outputs
+from ..networks.plan import Plan
 from .batches import Batch, Batches
 from .devices import autocast, chosen_kernels
 from .events import Reporter
@@ -48,7 +49,7 @@ class Trainer:
         run: request, fixed settings and checkpoint.
         strategy: on the foundation model's network, which it changes in place.
         cases: prepared.
-        patch_size: voxels (k, j, i).
+        plan: of the foundation model; its patch size and spacing.
         reporter: hears of every step and is asked whether to stop.
         foundation: the network as it was, asked where cases leave voxels open; needed where one does.
     """
@@ -58,13 +59,13 @@ class Trainer:
         run: Run,
         strategy: Strategy,
         cases: list[PreparedCase],
-        patch_size: tuple[int, int, int],
+        plan: Plan,
         reporter: Reporter,
         foundation: nn.Module | None = None,
     ):
         self.run, self.strategy, self.reporter = run, strategy, reporter
         self.device = torch.device(run.fixed["device"])
-        self.batches = Batches(cases, patch_size, run.batch_size, run.request.seed)
+        self.batches = Batches(cases, plan, run.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
         asks = any(case.leaves_open for case in cases)
         self.teacher = Teacher(foundation, self.device, run.fixed["precision"]) if asks else None

@@ -136,7 +136,7 @@ def tune(
         )
         run = _Unsaved(Path(), request, {"device": computing.device, "precision": computing.precision})
         foundation = model.network() if any(case.leaves_open for case in cases) else None
-        trainer = Trainer(run, strategy, list(cases), model.plan.patch_size_kji, Reporter(), foundation)
+        trainer = Trainer(run, strategy, list(cases), model.plan, Reporter(), foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)
     strategy.finish()

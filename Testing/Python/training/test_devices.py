@@ -180,7 +180,7 @@ def test_a_training_on_a_gpu_begins_with_no_peak_and_chooses_its_kernels(monkeyp
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: strategy.noted.append(device.type))
     case = PreparedCase("case", np.zeros((20, 30, 30), np.float32), np.full((20, 30, 30), NODE, np.uint8))
     run = Run(tmp_path, request_for(steps=4), {"device": "cuda", "precision": "fp32"})
-    trainer = Trainer(run, strategy, [case], PLAN.patch_size_kji, Reporter())
+    trainer = Trainer(run, strategy, [case], PLAN, Reporter())
     trainer.step = 4
     with NoPrefetch(1) as prefetcher:
         trainer.train(prefetcher, spent_seconds=0.0, reserved_seconds=0.0)

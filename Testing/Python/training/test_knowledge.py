@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from DGSTSegmentLib.imaging import Volume
+from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.knowledge import (
     BACKGROUND,
     NEAR,
     NODE,
+    REJECTED,
     TRUSTED,
     UNKNOWN,
     beyond_node_density,
@@ -84,7 +85,7 @@ def test_rejected_findings_are_background_even_where_a_model_calls_them_node_or_
         *(case.name, case.image, case.annotation, completeness, Volume(region, geometry)), Volume(rejected, geometry)
     )
     assert not (rejected & region).any()
-    assert (settled(knowledge_of(case), rejected)[rejected] == BACKGROUND).all()
+    assert (settled(knowledge_of(case), rejected)[rejected] == REJECTED).all()
 
 
 def test_what_is_marked_is_node_though_it_was_rejected_before(soft_tissue_case, geometry):
@@ -103,12 +104,31 @@ def test_inside_a_region_all_is_known_and_outside_nothing_but_air_and_bone(soft_
     assert set(np.unique(knowledge[~region & ~marked])) == {UNKNOWN, TRUSTED}
 
 
-def test_density_is_judged_by_the_median_of_27_neighbours():
+def test_the_contour_of_a_marked_node_is_the_users_whatever_a_model_calls_node(soft_tissue_case, geometry):
+    case, marked = soft_tissue_case
+    knowledge = settled(knowledge_of(case), ~marked)
+    distance = ndimage.distance_transform_edt(~marked, sampling=geometry.spacing_kji)
+    rim, beyond = (distance > 0) & (distance <= 2.0), (distance > 2.0) & (distance <= 8.0)
+    assert rim.any() and (knowledge[rim] == BACKGROUND).all()
+    assert beyond.any() and (knowledge[beyond] == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("slice_mm", [1.0, 3.0, 5.0])
+def test_no_voxel_of_an_unmarked_small_node_in_fat_is_called_background(slice_mm):
+    geometry = Geometry.from_parts((16, 40, 40), (0.8, 0.8, slice_mm))
+    node = ball(geometry, (8, 20, 20), 3.0)
+    hu = np.where(node, 40, -100).astype(np.int16)
+    assert node.any() and not beyond_node_density(hu)[node].any()
+
+
+def test_density_is_judged_by_a_voxel_and_the_median_of_its_27_neighbours():
     rng = np.random.default_rng(1)
     hu = rng.choice([-900, -60, -40, 50, 290, 310, 900], (12, 13, 14)).astype(np.int16)
     hu[:4] = rng.choice([-900, 50], (4, 13, 14), p=[0.5, 0.5])
     median = ndimage.median_filter(hu, size=3, mode="nearest")
-    np.testing.assert_array_equal(beyond_node_density(hu), (median < -50) | (median > 300))
+    np.testing.assert_array_equal(
+        beyond_node_density(hu), ((median < -50) & (hu < -50)) | ((median > 300) & (hu > 300))
+    )
 
 
 def test_rings_of_neighbouring_nodes_do_not_cover_either(geometry):

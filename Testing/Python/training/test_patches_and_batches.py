@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from DGSTSegmentLib.networks.plan import Plan
 from DGSTSegmentLib.training.augmentation import Augmentation
 from DGSTSegmentLib.training.batches import Batches
-from DGSTSegmentLib.training.knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, TRUSTED, UNKNOWN
-from DGSTSegmentLib.training.patches import NO_MARGIN, PreparedCase, cut, draw_patch
+from DGSTSegmentLib.training.knowledge import BACKGROUND, NEAR, NODE, OUTSIDE, REJECTED, TRUSTED, UNKNOWN
+from DGSTSegmentLib.training.patches import NO_MARGIN, Patch, PreparedCase, cut, draw_patch
 
 SIZE = (8, 12, 12)
+PLAN = Plan(spacing_kji=(2.0, 1.5, 1.5), patch_size_kji=SIZE)
 
 
 @pytest.fixture
@@ -37,6 +39,15 @@ def test_background_patches_see_what_lies_near_a_marked_node():
     knowledge[15, 20:25, 20:25] = NEAR
     case, rng = PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge), np.random.default_rng(0)
     assert all((draw_patch([case], "background", SIZE, rng).knowledge == NEAR).any() for _ in range(20))
+
+
+def test_a_small_rejected_finding_is_seen_as_often_as_the_other_kinds_of_background():
+    knowledge = np.full((20, 60, 60), BACKGROUND, np.uint8)
+    knowledge[:8] = TRUSTED
+    knowledge[15, 50:52, 50:52] = REJECTED
+    case, rng = PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge), np.random.default_rng(0)
+    seen = [(draw_patch([case], "background", (4, 8, 8), rng).knowledge == REJECTED).any() for _ in range(60)]
+    assert 10 <= sum(seen) <= 30, "a third"
 
 
 @pytest.mark.parametrize(
@@ -83,22 +94,34 @@ def test_a_warped_patch_keeps_the_node_it_was_drawn_for_also_at_the_end_of_a_sca
 
 
 def test_batches_are_plain_tensors(case):
-    batch = Batches([case], SIZE, 2, seed=0)[3]
+    batch = Batches([case], PLAN, 2, seed=0)[3]
     assert all(type(tensor) is torch.Tensor for tensor in (batch.image, batch.knowledge))
 
 
 def test_the_same_seed_and_step_give_the_same_batch_in_any_order(case):
-    one, other = Batches([case], SIZE, 2, seed=7), Batches([case], SIZE, 2, seed=7)
+    one, other = Batches([case], PLAN, 2, seed=7), Batches([case], PLAN, 2, seed=7)
     forward = [one[step] for step in range(6)]
     for step in reversed(range(6)):
         again = other[step]
         assert torch.equal(again.image, forward[step].image) and torch.equal(again.knowledge, forward[step].knowledge)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_batches_see_nodes_mostly_and_the_rest_of_the_body_too(case, batch_size):
+    rng = np.random.default_rng(0)
+    large = PreparedCase("scan", rng.normal(size=(20, 90, 90)).astype(np.float32), np.zeros((20, 90, 90), np.uint8))
+    large.knowledge[5:8, 5:8, 5:8], large.knowledge[15, 80:85, 80:85] = NODE, BACKGROUND
+    batches = Batches([PreparedCase("scan", large.image, large.knowledge)], PLAN, batch_size, seed=0)
+    patches = [knowledge for step in range(120 // batch_size) for knowledge in batches[step].knowledge]
+    node, background = (sum(bool((one == code).any()) for one in patches) for code in (NODE, BACKGROUND))
+    assert 0.5 < node / len(patches) < 0.85
+    assert 0.07 < background / len(patches) < 0.3
+
+
 def test_steps_and_seeds_differ(case):
-    batches = Batches([case], SIZE, 2, seed=7)
+    batches = Batches([case], PLAN, 2, seed=7)
     assert not torch.equal(batches[0].image, batches[1].image)
-    assert not torch.equal(batches[0].image, Batches([case], SIZE, 2, seed=8)[0].image)
+    assert not torch.equal(batches[0].image, Batches([case], PLAN, 2, seed=8)[0].image)
 
 
 @pytest.mark.parametrize("warp", [False, True])
@@ -117,8 +140,22 @@ def test_augmentation_moves_image_and_marks_together(warp):
         assert ((image > middle) == node)[inside].float().mean() > 0.93
 
 
+def test_a_patch_of_thick_slices_is_not_sheared_over_its_end():
+    """A line in a slice stays near it, though slices are as thick as many voxels."""
+    size, spacing = (16, 96, 96), (5.0, 0.8, 0.8)
+    augmentation, rng = Augmentation(size, spacing), np.random.default_rng(0)
+    shape = tuple(n + before + after for n, (before, after) in zip(size, augmentation.margin, strict=True))
+    knowledge = np.full(shape, BACKGROUND, np.uint8)
+    knowledge[shape[0] // 2 :] = NODE
+    for _ in range(12):
+        codes = augmentation(Patch(np.zeros(shape, np.float32), knowledge), True, rng)["knowledge"][0].numpy()
+        k, j, i = np.nonzero((codes[1:] != codes[:-1]) & (codes[1:] != OUTSIDE) & (codes[:-1] != OUTSIDE))
+        tilt = np.linalg.lstsq(np.stack([j, i, np.ones_like(i)], 1) * 0.8, k * spacing[0], rcond=None)[0]
+        assert len(k) > 90 * 90 and np.hypot(*tilt[:2]) < 0.2
+
+
 def test_augmentation_leaves_codes_codes(case):
-    batches = Batches([case], SIZE, 3, seed=0)
+    batches = Batches([case], PLAN, 3, seed=0)
     for step in range(25):
         batch = batches[step]
         assert batch.image.shape == batch.knowledge.shape == (3, 1, *SIZE)
