@@ -34,8 +34,8 @@ class Augmentation:
 
     Args:
         size: voxels (k, j, i) of the patch that comes out.
-        spacing_kji: of its grid, mm. Rotations are of voxels, so that in a plane of unequal spacings they shear; there the
-            angle is as much smaller as the spacings differ.
+        spacing_kji: of its grid, mm. Rotations are of voxels, so that in a plane of unequal spacings they shear; there
+            the angle is as much smaller as the spacings differ.
         warp_probability: how often a patch is rotated and zoomed; such a patch is cut with a ``margin``.
     """
 
