@@ -15,6 +15,7 @@ from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
 from .region import makeRegion
+from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, tell
 
 BOX_MARGIN_MM = 15.0
@@ -118,6 +119,7 @@ class AnnotateSection:
         """Show the annotation and take the brush for one of its segments."""
         self.showScan()
         self.ui.annotateSection.collapsed = False
+        bringIntoView(self.state.scan)
         self.editor.arm(segmentId)
         self.state.annotationChanged()
 

@@ -12,6 +12,7 @@ from .endnow import EndNow
 from .keeping import mayGoOn
 from .models import ModelEntry
 from .prediction import Prediction
+from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
@@ -153,6 +154,7 @@ class ScanSection:
         if not role or not self._maySeek(scan, role) or not dependencies.ensure():
             return
         with attempt(_("Lymph nodes were not looked for.")):
+            bringIntoView(scan)
             task = self.logic.findLymphNodes(scan)
             task.finished.connect(self._onFound)
             task.failed.connect(self._onFailed)
