@@ -14,6 +14,7 @@ from . import bridge, lymphnode, roles
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
+from .overlay import drawInSlices
 from .region import makeRegion
 from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, tell
@@ -53,10 +54,17 @@ class AnnotateSection:
         annotation = self._annotation()
         self._observe(annotation)
         self.editor.edit(annotation, scan)
+        self.showParameters()
         radio = self._radios[roles.completenessOf(annotation)]
         if not radio.checked:
             radio.setChecked(True)
         self.refresh()
+
+    def showParameters(self) -> None:
+        """Draw the annotation as the findings that it is compared with."""
+        annotation, parameters = self._annotation(), self.state.parameters
+        if annotation is not None and annotation.GetDisplayNode() is not None and parameters is not None:
+            drawInSlices(annotation.GetDisplayNode(), parameters.outlineOnly, parameters.opacity)
 
     def refresh(self) -> None:
         """Show what can be done now."""

@@ -257,6 +257,7 @@ class Panel:
         if id_ != self._scanId:
             self._scanId = id_
             self._showScan()
+        self.annotate.showParameters()
         self.review.showParameters()
 
     def _showScan(self, keepViews: bool = False) -> None:
