@@ -38,6 +38,7 @@ class AnnotateSection:
         self._waiting = False
         self.chosenFinding: Callable[[], int] = lambda: 0
         self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
+        self._toolTips = [(widget, widget.toolTip) for widget in (*self._radios.values(), ui.placeBoxButton)]
         ui.markedRadio.connect("toggled(bool)", self.onMarkedToggled)
         ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
         ui.allRadio.connect("toggled(bool)", self.onAllToggled)
@@ -68,8 +69,7 @@ class AnnotateSection:
 
     def refresh(self) -> None:
         """Show what can be done now."""
-        ui, scan = self.ui, self.state.scan
-        noScan = self._noScan()
+        ui, noScan = self.ui, self._noScan()
         allow(
             ui.newNodeButton,
             noScan,
@@ -77,10 +77,11 @@ class AnnotateSection:
         )
         self.offerFinding()
         ui.segmentEditor.setEnabled(self._annotation() is not None)
-        for radio in self._radios.values():
-            radio.setEnabled(scan is not None)
+        ui.editorHintLabel.setVisible(self._annotation() is None)
+        ui.editorHintLabel.setText(noScan or _('Press "New lymph node" to begin painting.'))
+        for widget, toolTip in self._toolTips:
+            allow(widget, noScan, toolTip)
         ui.placeBoxButton.setVisible(ui.regionRadio.checked)
-        ui.placeBoxButton.setEnabled(scan is not None)
         self._refreshAddButton(noScan)
         self.table.refresh()
 

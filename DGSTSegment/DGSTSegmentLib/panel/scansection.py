@@ -30,6 +30,7 @@ class ScanSection:
         self.task: Task | None = None
         self._described = False
         self.endNow = EndNow(ui.stopFindingButton, self.logic.engine)
+        self._toolTips = [(widget, widget.toolTip) for widget in (ui.addModelButton, ui.modelSelector)]
         self._setUpModelMenu()
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
         ui.removeModelButton.connect("clicked()", self.onRemoveModel)
@@ -61,8 +62,8 @@ class ScanSection:
             fixed or (_("The engine is at work.") if busy else None),
             _("Take this model off the list; its files are kept."),
         )
-        ui.addModelButton.setEnabled(not busy)
-        ui.modelSelector.setEnabled(not busy)
+        for widget, toolTip in self._toolTips:
+            allow(widget, _("The engine is at work; wait until it is done.") if busy else None, toolTip)
 
     def refreshModels(self) -> None:
         """Show the list of models, and the card of the current one."""
