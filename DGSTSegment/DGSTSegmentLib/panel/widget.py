@@ -50,7 +50,7 @@ class Panel:
         self.shown = ShownScan(self.ui, self.state, self.annotate.editor)
         self.annotate.chosenFinding = lambda: self.review.table.chosen
         self.ui.fromFindingButton.connect("clicked()", self.review.onEditFinding)
-        self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review)
+        self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review, lambda: self.annotate.editor.isArmed)
         self.shortcuts = Shortcuts(
             {
                 "A": self.review.onAccept,
@@ -282,7 +282,7 @@ class Panel:
             parameters.shown = prediction.role
         if self.state.parameters is None:
             return  # another module is on the screen; this is shown when the user comes back
-        self.ui.reviewSection.collapsed = False
+        self.nextStep.sections.open("reviewSection")
         self.review.showScan()
         self.review.goToFirst()
         self.refresh()
