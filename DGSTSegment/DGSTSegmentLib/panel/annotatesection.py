@@ -14,7 +14,9 @@ from . import bridge, lymphnode, roles
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
+from .overlay import drawInSlices
 from .region import makeRegion
+from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, tell
 
 BOX_MARGIN_MM = 15.0
@@ -36,6 +38,7 @@ class AnnotateSection:
         self._waiting = False
         self.chosenFinding: Callable[[], int] = lambda: 0
         self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
+        self._toolTips = [(widget, widget.toolTip) for widget in (*self._radios.values(), ui.placeBoxButton)]
         ui.markedRadio.connect("toggled(bool)", self.onMarkedToggled)
         ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
         ui.allRadio.connect("toggled(bool)", self.onAllToggled)
@@ -52,15 +55,21 @@ class AnnotateSection:
         annotation = self._annotation()
         self._observe(annotation)
         self.editor.edit(annotation, scan)
+        self.showParameters()
         radio = self._radios[roles.completenessOf(annotation)]
         if not radio.checked:
             radio.setChecked(True)
         self.refresh()
 
+    def showParameters(self) -> None:
+        """Draw the annotation as the findings that it is compared with."""
+        annotation, parameters = self._annotation(), self.state.parameters
+        if annotation is not None and annotation.GetDisplayNode() is not None and parameters is not None:
+            drawInSlices(annotation.GetDisplayNode(), parameters.outlineOnly, parameters.opacity)
+
     def refresh(self) -> None:
         """Show what can be done now."""
-        ui, scan = self.ui, self.state.scan
-        noScan = self._noScan()
+        ui, noScan = self.ui, self._noScan()
         allow(
             ui.newNodeButton,
             noScan,
@@ -68,10 +77,11 @@ class AnnotateSection:
         )
         self.offerFinding()
         ui.segmentEditor.setEnabled(self._annotation() is not None)
-        for radio in self._radios.values():
-            radio.setEnabled(scan is not None)
+        ui.editorHintLabel.setVisible(self._annotation() is None)
+        ui.editorHintLabel.setText(noScan or _('Press "New lymph node" to begin painting.'))
+        for widget, toolTip in self._toolTips:
+            allow(widget, noScan, toolTip)
         ui.placeBoxButton.setVisible(ui.regionRadio.checked)
-        ui.placeBoxButton.setEnabled(scan is not None)
         self._refreshAddButton(noScan)
         self.table.refresh()
 
@@ -118,6 +128,7 @@ class AnnotateSection:
         """Show the annotation and take the brush for one of its segments."""
         self.showScan()
         self.ui.annotateSection.collapsed = False
+        bringIntoView(self.state.scan)
         self.editor.arm(segmentId)
         self.state.annotationChanged()
 

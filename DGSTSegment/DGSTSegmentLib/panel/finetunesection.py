@@ -66,6 +66,8 @@ class FinetuneSection:
         self.endNow = EndNow(ui.cancelButton, self.logic.engine)
         self._last = qt.QElapsedTimer()
         self._last.start()
+        ruled = (ui.gammaSpinBox, ui.layersSelector, ui.updateSelector)
+        self._toolTips = [(widget, widget.toolTip) for widget in ruled]
         self._setUpSelectors()
         self.plotView = slicer.qMRMLPlotView()
         self.plotView.setMinimumHeight(190)
@@ -143,8 +145,9 @@ class FinetuneSection:
         info = STRATEGIES[self.ui.strategySelector.itemData(self.ui.strategySelector.currentIndex)]
         self.ui.strategyLabel.setText(IN_SHORT.get(info.name, info.description))
         self.ui.strategyLabel.setToolTip(info.description)
-        for widget in (self.ui.gammaSpinBox, self.ui.layersSelector, self.ui.updateSelector):
-            widget.setEnabled(info.uses_gamma)
+        reason = None if info.uses_gamma else _("Only for methods that choose single weights, such as DGST.")
+        for widget, toolTip in self._toolTips:
+            allow(widget, reason, toolTip)
         parameters = self.state.parameters
         bySteps = parameters is not None and parameters.steps > 0
         reason = _("The number of steps under Advanced says how long; set it to 0 to choose a time.")

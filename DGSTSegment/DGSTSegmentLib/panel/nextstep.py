@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
 from . import roles
 from .prediction import UNDECIDED
+from .sections import Sections
 from .state import PanelState, tell
 
 _PRIMARY = (
@@ -34,10 +36,13 @@ class NextStep:
         state: what the sections share.
         finetune: ``FinetuneSection``, which knows whether it runs or waits for a choice.
         review: ``ReviewSection``, which knows what is decided.
+        isPainting: whether the user has a brush in his hand.
     """
 
-    def __init__(self, ui, state: PanelState, finetune, review):
+    def __init__(self, ui, state: PanelState, finetune, review, isPainting: Callable[[], bool]):
         self.ui, self.state, self._finetune, self._review = ui, state, finetune, review
+        self._isPainting = isPainting
+        self.sections = Sections(ui, state, self._isInUse)
         self._buttons = (
             "findButton",
             "newNodeButton",
@@ -63,7 +68,13 @@ class NextStep:
         for name in self._buttons:
             getattr(self.ui, name).setStyleSheet(_PRIMARY if name == step.button else "")
         if movedOn:
-            getattr(self.ui, step.section).collapsed = False
+            self.sections.goTo(step.section, step.button)
+
+    def _isInUse(self, section: str) -> bool:
+        """Whether the user is painting, or has findings to decide on: a step may come of what the engine has done."""
+        if section == "annotateSection":
+            return self._isPainting()
+        return section == "reviewSection" and self._reviewStep() is not None
 
     def step(self) -> Step:
         """The step that is due now."""

@@ -20,7 +20,7 @@ class DGSTSegmentParameters:
     minutes, steps (0: from the minutes), heldOut (-1: one case in five), seed: of the next fine-tuning.
     shown: ``after``, ``before`` or ``both`` predictions.
     leastShortAxis: findings below this short axis (mm) are hidden.
-    outlineOnly, opacity: how predictions are drawn in slice views.
+    outlineOnly, opacity: how predictions and annotation are drawn in slice views.
     selectedFinding: number of the finding in the middle of the views; 0 for none.
     selectedPrediction: which prediction that number belongs to.
     """

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
+from .overlay import drawInSlices
 from .surfaces import makeSurfaces
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
@@ -130,10 +131,7 @@ class Prediction:
         display = self.node.GetDisplayNode()
         wasModifying = display.StartModify()
         display.SetVisibility(visible)
-        display.SetVisibility2DFill(not outlineOnly)
-        display.SetVisibility2DOutline(True)
-        display.SetOpacity2DFill(opacity)
-        display.SetOpacity2DOutline(1.0)
+        drawInSlices(display, outlineOnly, opacity)
         for item in self.findings():
             display.SetSegmentVisibility(item.segmentId, item.finding.short_axis_mm >= leastShortAxis)
             faint = 0.4 if item.state in (REJECTED, REFUSED) else 1.0

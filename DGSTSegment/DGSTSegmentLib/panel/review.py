@@ -11,6 +11,7 @@ from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
 from .signal import Signal
+from .sliceviews import bringIntoView
 
 HALF, NEARLY_ALL = 0.5, 0.9
 MOST_LEFT_ML = 0.5
@@ -162,7 +163,8 @@ class Review:
         self.changed()
 
     def jump(self, number: int) -> None:
-        """Center every view on a finding."""
+        """Center every view on a finding, and show its scan where no slice view does."""
+        bringIntoView(self.scan)
         jumpTo(bridge.toRas(self.prediction.finding(number).finding.centroid))
 
     def _decide(self, number: int, state: str) -> None:

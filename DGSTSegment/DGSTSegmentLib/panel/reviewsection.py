@@ -14,7 +14,7 @@ from .keeping import howToSave
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
-from .state import PanelState, allow, attempt, tell
+from .state import PanelState, allow, attempt, offer, tell
 
 SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), (roles.BOTH, _("Both")))
 _DECIDED = {
@@ -194,7 +194,8 @@ class ReviewSection:
             (ui.exportReportButton, _("Save a page with pictures and measurements (HTML).")),
         ):
             allow(button, none, toolTip)
-        self._formats[".dcm"].setVisible(export.canWriteDicom())
+        reason = None if export.canWriteDicom() else _("needs the extension QuantitativeReporting")
+        offer(self._formats[".dcm"], reason, _("DICOM segmentation (.dcm)..."))
         self._offerShown()
 
     def _offerShown(self) -> None:

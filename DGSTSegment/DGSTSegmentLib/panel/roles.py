@@ -57,6 +57,15 @@ def claim(node, scan, role: str) -> None:
     """Give a segmentation node a role for a scan."""
     node.SetAttribute(_ROLE, role)
     node.SetNodeReferenceID(_SCAN, scan.GetID())
+    _putBeside(node, scan)
+
+
+def _putBeside(node, scan) -> None:
+    """Put a node beside the scan in the Data module, where it goes with the scan's patient and study."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item, scanItem = (hierarchy.GetItemByDataNode(each) for each in (node, scan))
+    if item and scanItem:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(scanItem))
 
 
 def scanOf(node):
@@ -84,6 +93,8 @@ def regionOf(annotation):
 
 def setRegion(annotation, roi) -> None:
     annotation.SetNodeReferenceID(_REGION, roi.GetID() if roi is not None else None)
+    if roi is not None:
+        _putBeside(roi, scanOf(annotation))
 
 
 def caseOf(scan, study: str) -> str:

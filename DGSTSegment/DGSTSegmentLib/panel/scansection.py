@@ -12,6 +12,7 @@ from .endnow import EndNow
 from .keeping import mayGoOn
 from .models import ModelEntry
 from .prediction import Prediction
+from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task
 
@@ -29,6 +30,7 @@ class ScanSection:
         self.task: Task | None = None
         self._described = False
         self.endNow = EndNow(ui.stopFindingButton, self.logic.engine)
+        self._toolTips = [(widget, widget.toolTip) for widget in (ui.addModelButton, ui.modelSelector)]
         self._setUpModelMenu()
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
         ui.removeModelButton.connect("clicked()", self.onRemoveModel)
@@ -60,8 +62,8 @@ class ScanSection:
             fixed or (_("The engine is at work.") if busy else None),
             _("Take this model off the list; its files are kept."),
         )
-        ui.addModelButton.setEnabled(not busy)
-        ui.modelSelector.setEnabled(not busy)
+        for widget, toolTip in self._toolTips:
+            allow(widget, _("The engine is at work; wait until it is done.") if busy else None, toolTip)
 
     def refreshModels(self) -> None:
         """Show the list of models, and the card of the current one."""
@@ -153,6 +155,7 @@ class ScanSection:
         if not role or not self._maySeek(scan, role) or not dependencies.ensure():
             return
         with attempt(_("Lymph nodes were not looked for.")):
+            bringIntoView(scan)
             task = self.logic.findLymphNodes(scan)
             task.finished.connect(self._onFound)
             task.failed.connect(self._onFailed)

@@ -81,6 +81,12 @@ def allow(button, reason: str | None, toolTip: str) -> None:
     button.setToolTip(f"{toolTip}\n\n{reason}" if reason else toolTip)
 
 
+def offer(action, reason: str | None, title: str) -> None:
+    """Enable a menu's entry, or disable it and let its text say why: menus show no tooltips."""
+    action.setEnabled(not reason)
+    action.setText(f"{title.rstrip('.')}: {reason}" if reason else title)
+
+
 def clock(seconds: float | None) -> str:
     """``2:05`` of seconds; words where it is not known yet."""
     if seconds is None:

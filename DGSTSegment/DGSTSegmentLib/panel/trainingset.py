@@ -15,6 +15,7 @@ from .casefiles import readInto, removedOnFailure, writeSegmentation, writeVolum
 from .casestate import digestOf, imageDigest, imageState, stateOf
 from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
+from .window import setWindow, windowOf
 
 _SAVED, _SAVED_AT = "DGSTSegment.Saved", "DGSTSegment.SavedAt"
 """What of a scan is in each study's training set, by the study's key, and since when: another scene may have saved
@@ -105,6 +106,7 @@ class TrainingSet:
             rejected=refused,
             corrected=corrections.noteErased(scan),
             image=image,
+            window=windowOf(scan),
         )
 
     def _writers(self, scan, case: StudyCase) -> dict[str, FileWriter]:
@@ -265,6 +267,7 @@ class TrainingSet:
         with removedOnFailure() as made:
             scan = readInto("vtkMRMLScalarVolumeNode", case.name, self._imageFile(case), made)
             self._loadMarks(case, scan, made)
+        setWindow(scan, case.window)
         roles.setCase(scan, self._studyKey, case.id)
         self._remember(scan, case)
         return scan

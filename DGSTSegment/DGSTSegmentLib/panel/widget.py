@@ -18,6 +18,8 @@ from .parameters import DGSTSegmentParameters
 from .reviewsection import ReviewSection
 from .scansection import ScanSection
 from .shortcuts import Shortcuts
+from .shownscan import ShownScan
+from .sliceviews import isEverywhere, sliceWidgets
 from .state import PanelState, attempt
 
 OVERLAP_MSEC = 700
@@ -45,9 +47,10 @@ class Panel:
         self.annotate = AnnotateSection(self.ui, self.state)
         self.finetune = FinetuneSection(self.ui, self.state)
         self.review = ReviewSection(self.ui, self.state, self.annotate.startPainting, self.annotate.editor.putDown)
+        self.shown = ShownScan(self.ui, self.state, self.annotate.editor)
         self.annotate.chosenFinding = lambda: self.review.table.chosen
         self.ui.fromFindingButton.connect("clicked()", self.review.onEditFinding)
-        self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review)
+        self.nextStep = NextStep(self.ui, self.state, self.finetune, self.review, lambda: self.annotate.editor.isArmed)
         self.shortcuts = Shortcuts(
             {
                 "A": self.review.onAccept,
@@ -127,6 +130,7 @@ class Panel:
         self.finetune.showParameters()
         self._showScan(keepViews=isBack)
         self.review.showParameters()
+        self.shown.follow()
 
     def _boundWidgets(self) -> dict:
         """The widgets that the form binds to a parameter. ``connectGui`` would find them too, but in Slicer 5.8 it
@@ -136,6 +140,7 @@ class Panel:
 
     def unbind(self) -> None:
         """Follow no parameters: the scene goes, or the module is not shown."""
+        self.shown.letGo()
         parameters, self.state.parameters = self.state.parameters, None
         if parameters is not None:
             parameters.disconnectGui(self._guiTag)
@@ -164,10 +169,12 @@ class Panel:
     def onLayoutChanged(self, _layout: int) -> None:
         """Views that a new layout brings are empty, and the segment editor does not fill them here."""
         scan = self.state.scan
-        for widget in _sliceWidgets() if scan is not None else []:
+        for widget in sliceWidgets() if scan is not None else []:
             if not widget.mrmlSliceCompositeNode().GetBackgroundVolumeID():
                 widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
                 widget.sliceLogic().FitSliceToAll()
+        if self.state.parameters is not None:
+            self.shown.follow()
 
     def onSceneEndImport(self, shown: bool) -> None:
         """A saved scene was loaded: show what it holds."""
@@ -240,6 +247,7 @@ class Panel:
         self.annotate.refresh()
         self.finetune.refresh()
         self.review.refresh()
+        self.shown.refresh()
         self.nextStep.refresh()
 
     def _onParameters(self, *_event) -> None:
@@ -249,13 +257,15 @@ class Panel:
         if id_ != self._scanId:
             self._scanId = id_
             self._showScan()
+        self.annotate.showParameters()
         self.review.showParameters()
 
     def _showScan(self, keepViews: bool = False) -> None:
         with attempt(_("The scan could not be shown.")):
             if self.state.scan is not None and not keepViews:
                 roles.showOnly(self.state.scan)
-                slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
+                if not isEverywhere(self.state.scan):
+                    slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
                 self.annotate.showBox()
             self.annotate.showScan()
             self.review.showScan(keepViews)
@@ -272,7 +282,7 @@ class Panel:
             parameters.shown = prediction.role
         if self.state.parameters is None:
             return  # another module is on the screen; this is shown when the user comes back
-        self.ui.reviewSection.collapsed = False
+        self.nextStep.sections.open("reviewSection")
         self.review.showScan()
         self.review.goToFirst()
         self.refresh()
@@ -310,16 +320,9 @@ class Panel:
         self.refresh()
 
 
-def _sliceWidgets() -> list:
-    """Those of the layout; the manager keeps what earlier layouts had."""
-    manager = slicer.app.layoutManager()
-    widgets = [manager.sliceWidget(name) for name in manager.sliceViewNames()]
-    return [widget for widget in widgets if widget.mrmlSliceNode().IsMappedInLayout()]
-
-
 def _isInViews(scan) -> bool:
     """Whether a slice view of the layout shows it; what the others show, the user may have put there."""
-    composites = [widget.mrmlSliceCompositeNode() for widget in _sliceWidgets()]
+    composites = [widget.mrmlSliceCompositeNode() for widget in sliceWidgets()]
     return any(
         scan.GetID() in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
         for composite in composites

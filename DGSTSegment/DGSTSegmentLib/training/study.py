@@ -51,6 +51,7 @@ class StudyCase:
         corrected: how many findings became lymph nodes of which the user erased a part.
         changed: when it was last written, ISO 8601, local time.
         image: tells its voxels from any others; empty in studies of older versions.
+        window: window and level (HU) that the scan is shown with; empty where nobody chose them.
     """
 
     id: str
@@ -62,6 +63,7 @@ class StudyCase:
     corrected: int = 0
     changed: str = ""
     image: str = ""
+    window: list[float] = field(default_factory=list)
 
     @property
     def has_background(self) -> bool:

@@ -73,6 +73,7 @@ def test_the_findings_shown_go_into_the_file_that_was_asked_for(found, panel, ui
     ui.rejectButton.click()
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     answers.give(str(tmp_path / "mine.dcm"))
+    assert not any("QuantitativeReporting" in action.text for action in ui.exportSegmentationButton.menu().actions())
     save_as(ui, "DICOM")
     assert (tmp_path / "mine.dcm").read_bytes() == b"DICM"
     assert plugin == [2], "three findings, one of them rejected"
@@ -88,10 +89,11 @@ def test_a_scan_that_did_not_come_from_dicom_is_refused_in_a_sentence(plugin, fo
     assert list(tmp_path.glob("*.dcm")) == []
 
 
-def test_without_the_plugin_dicom_is_neither_offered_nor_written(found, panel, ui, tmp_path, refusal):
+def test_without_the_plugin_dicom_is_not_written_and_its_entry_names_the_extension(found, panel, ui, tmp_path, refusal):
     from DGSTSegmentLib.panel import export
 
     assert not export.canWriteDicom()
-    assert [a.text for a in ui.exportSegmentationButton.menu().actions() if a.visible and "DICOM" in a.text] == []
+    (entry,) = [action for action in ui.exportSegmentationButton.menu().actions() if "DICOM" in action.text]
+    assert entry.visible and not entry.enabled and "QuantitativeReporting" in entry.text
     with pytest.raises(refusal, match="no segmentation that can be written"):
         export.saveSegmentation(panel.review.review.prediction, [1], tmp_path / "mine.dcm")
