@@ -10,6 +10,7 @@ import slicer
 from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
+from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
 
 HALF, NEARLY_ALL = 0.5, 0.9
@@ -19,10 +20,19 @@ MOST_LEFT_ML = 0.5
 
 @dataclass(frozen=True)
 class Applied:
-    """How many decisions were carried out, each once."""
+    """How many decisions were carried out, each once.
+
+    Args:
+        annotated: became annotation.
+        rejected: became known background.
+        removed: left the annotation again.
+        kept: were to leave it, but the user has corrected them there.
+    """
 
     annotated: int
     rejected: int
+    removed: int = 0
+    kept: int = 0
 
 
 class Review:
@@ -84,15 +94,19 @@ class Review:
         return annotated
 
     def apply(self) -> Applied:
-        """Each accepted finding becomes a segment of the annotation, each rejected one known background.
+        """Each accepted finding becomes a segment of the annotation, each rejected one known background. A decision
+        that was taken back takes its segment out again, unless the user has worked on that: it stays accepted.
 
         Raises:
             InputError: a transform moves one of them.
         """
         bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        removed, kept = self._takenBack()
+        for item in kept:
+            self.prediction.setState(item.number, ACCEPTED)
         pending, done = self.pending(), self._applied()
         accepted = self._notAnnotated([item for item in pending if item.state == ACCEPTED])
-        if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
+        if accepted or removed:
             self._aboutToChange(roles.annotationOf(self.scan))
         for item in pending:
             if item.number in done:
@@ -104,7 +118,35 @@ class Review:
         for item in rejected:
             self._copy(item, masks[item.number], roles.rejectedOf(self.scan), lymphnode.addRejected)
         self.changed()
-        return Applied(len(accepted), len(rejected))
+        return Applied(len(accepted), len(rejected), len(removed), len(kept))
+
+    def removals(self) -> int:
+        """How many lymph nodes ``apply`` takes out of the annotation."""
+        return len(self._takenBack()[0])
+
+    def corrected(self) -> dict[int, LymphNode]:
+        """The lymph nodes that the user has worked on since they were taken over from a finding, by its number."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        ids = {} if annotation is None else origin.read(annotation)
+        numbers = {ids[name]: item.number for item in self.prediction.findings() if (name := self._nameOf(item)) in ids}
+        nodes = lymphNodesOf(self.scan) if numbers else []
+        return {
+            numbers[node.segmentId]: node for node in nodes if node.source == CORRECTED and node.segmentId in numbers
+        }
+
+    def isCorrected(self, number: int) -> bool:
+        """Whether ``corrected`` has a finding; quick where nothing came of it."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        there = annotation is not None and self._segmentFrom(annotation, self.prediction.finding(number))
+        return bool(there) and number in self.corrected()
+
+    def _takenBack(self) -> tuple[list[ReviewedFinding], list[ReviewedFinding]]:
+        """Findings whose lymph node is to leave the annotation, and those whose node stays, as it was corrected."""
+        done = self._applied()
+        items = [item for item in self.pending() if done.get(item.number) == ACCEPTED]
+        corrected = self.corrected() if items else {}
+        stay = [item for item in items if item.number in corrected]
+        return [item for item in items if item not in stay], stay
 
     def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
         """Those that the annotation does not hold already, as where the finding of another model was accepted too."""
@@ -187,6 +229,8 @@ class Review:
     def _copy(self, item: ReviewedFinding, mask: np.ndarray, node, add=lymphnode.addLymphNode) -> str:
         id_ = add(node)
         origin.write(node, id_, self._nameOf(item))
+        shape = origin.shapeOf(mask, [first for first, _end in item.finding.box])
+        origin.write(node, id_, shape, origin.SHAPE)
         bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
         return id_
 

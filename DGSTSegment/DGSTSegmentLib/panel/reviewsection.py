@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .findingstable import FindingsTable
-from .keeping import howToSave
+from .keeping import howToSave, whatWasApplied
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
 from .report import writeReport
 from .review import Review
@@ -21,6 +21,10 @@ _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
     REJECTED: _("Finding {number} is rejected; X again takes it back."),
     UNDECIDED: _("The decision on finding {number} is taken back."),
+}
+_STAYS = {
+    ANNOTATED: _("This finding is part of the annotation; to change that, remove or edit its segment there."),
+    ACCEPTED: _("You have corrected finding {number}, so its lymph node stays; to remove it, remove its segment."),
 }
 
 
@@ -242,10 +246,8 @@ class ReviewSection:
             return
         with attempt(_("The decision was not kept.")):
             old = self.review.prediction.finding(number).state
-            if old == ANNOTATED:
-                slicer.util.showStatusMessage(
-                    _("This finding is part of the annotation; to change that, remove or edit its segment there."), 5000
-                )
+            if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
+                slicer.util.showStatusMessage(_STAYS[old].format(number=number), 5000)
                 return
             if old == REFUSED and state == REJECTED:
                 self.review.forgetRejection(number)
@@ -288,9 +290,7 @@ class ReviewSection:
         with attempt(_("The decisions were not added.")):
             applied = self.review.apply()
             self.reload()
-            message = _("Added to the case: {annotated} as annotation, {rejected} as known background.").format(
-                annotated=applied.annotated, rejected=applied.rejected
-            )
+            message = whatWasApplied(applied)
         if message:
             message += self._updateCase()
         slicer.util.showStatusMessage(message, 5000)
