@@ -157,22 +157,41 @@ class Review:
         return [item for item in accepted if item not in held]
 
     def edit(self, number: int) -> str:
-        """Accept a finding and make it a segment of the annotation at once; returns the segment's id.
+        """The segment of the annotation where a finding is corrected: the one that came of it, else the one that lies
+        at its place already, as after another model found it again; else it is accepted and copied there at once.
+
+        Returns the segment's id.
 
         Raises:
             InputError: a transform moves the annotation.
         """
         bridge.refuseMoved(roles.nodeOf(self.scan, roles.ANNOTATION))
-        self.prediction.setState(number, ACCEPTED)
-        item = self.prediction.finding(number)
-        there = self._segmentFrom(roles.annotationOf(self.scan), item)
+        self.settle()
+        item, annotation = self.prediction.finding(number), roles.annotationOf(self.scan)
+        there = self._segmentFrom(annotation, item)
         if there is None:
-            self._aboutToChange(roles.annotationOf(self.scan))
+            there = self._segmentAtPlaceOf(item)
+            if there is not None:
+                self._notAnnotated([item])
+                self.changed()
+                return there
+        self.prediction.setState(number, ACCEPTED)
+        if there is None:
+            self._aboutToChange(annotation)
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self.prediction.masksOf([item])[number], roles.annotationOf(self.scan))
+            there = self._copy(item, self.prediction.masksOf([item])[number], annotation)
         self.changed()
         return there
+
+    def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
+        """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
+        mask, most, best = self.prediction.masksOf([item])[item.number], 0, None
+        for id_, other, first in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
+            both = _shared(mask, item.finding.box, other, first)
+            if both > most and _isAtSamePlace(mask, item.finding.box, other, first):
+                most, best = both, id_
+        return best
 
     def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
         """Share of each finding that a segmentation of the scan covers."""
@@ -261,14 +280,19 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
 
 def _isAtSamePlace(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> bool:
     """Whether half of the smaller one of two masks, each with its place on the scan's grid, lies in the other."""
+    both = _shared(mask, box, other, otherFirst)
+    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
+
+
+def _shared(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> int:
+    """How many voxels two masks share, each with its place on the scan's grid."""
     spans = zip(box, otherFirst, other.shape, strict=True)
     shared = [(max(low, first), min(high, first + n)) for (low, high), first, n in spans]
     if any(low >= high for low, high in shared):
-        return False
+        return 0
     inMask = mask[tuple(slice(low - b[0], high - b[0]) for (low, high), b in zip(shared, box, strict=True))]
     inOther = other[tuple(slice(low - f, high - f) for (low, high), f in zip(shared, otherFirst, strict=True))]
-    both = int(np.count_nonzero(inMask & inOther))
-    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
+    return int(np.count_nonzero(inMask & inOther))
 
 
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:

@@ -274,6 +274,8 @@ class ReviewSection:
             segmentId = self.review.edit(self.table.chosen)
             self._onEdit(segmentId)
             self.reload()
+            if self.review.prediction.finding(self.table.chosen).state == ANNOTATED:
+                slicer.util.showStatusMessage(_("This finding is annotated already; its lymph node is edited."), 5000)
 
     def onNext(self) -> None:
         if self.review is None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from .conftest import press
+from .test_review import predicted_again
 
 
 def correct(review, number, change):
@@ -110,3 +111,57 @@ def test_a_key_that_is_held_decides_once(host, review):
         QTest.simulateEvent(window, True, Qt.Key_A, Qt.NoModifier, "a", repeated)
     host.process_events()
     assert [item.state for item in review.review.pending()] == ["accepted"]
+
+
+@pytest.mark.parametrize("press_edit", ["e", "fromFindingButton"])
+def test_editing_what_is_annotated_already_takes_its_lymph_node_and_makes_no_second_one(
+    host, panel, review, ui, press_edit
+):
+    """After each fine-tuning nearly every known lymph node is found again, by another prediction."""
+    from DGSTSegmentLib.panel import bridge, roles
+
+    for number in review.table.numbers[:2]:
+        review.review.accept(number)
+    review.review.apply()
+    again = predicted_again(panel, host, review.review.prediction)
+    annotation = roles.nodeOf(again.scan, roles.ANNOTATION)
+    before = marked(review)
+    number = review.table.numbers[1]
+    review.goTo(number)
+    assert again.finding(number).state == "annotated"
+    if press_edit == "e":
+        press(host, "e")
+    else:
+        panel.annotate.refresh()
+        ui.fromFindingButton.click()
+    ids = bridge.segmentIds(annotation)
+    assert len(ids) == 2 and ui.segmentEditor.currentSegmentID() == ids[1]
+    assert ui.segmentEditor.activeEffect().name == "Paint"
+    np.testing.assert_array_equal(marked(review), before)
+    assert again.finding(number).state == "annotated" and not review.review.pending()
+
+
+def test_a_lymph_node_that_was_cut_down_is_not_doubled_by_editing_it_again(host, panel, review):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    number = review.table.chosen
+    correct(review, number, upper_half)
+    again = predicted_again(panel, host, review.review.prediction)
+    mask = correct(review, number, lambda whole: upper_half(upper_half(whole)))
+    assert again.finding(number).state == "undecided", "too much of it is left out to say that it is annotated"
+    correct(review, number, lambda whole: whole)
+    assert len(bridge.segmentIds(roles.nodeOf(again.scan, roles.ANNOTATION))) == 1
+    np.testing.assert_array_equal(marked(review), mask)
+
+
+def test_a_finding_is_taken_into_the_annotation_where_only_a_neighbour_is_marked(host, panel, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge, roles
+
+    first, second = review.table.numbers[:2]
+    review.review.edit(first)
+    review.goTo(second)
+    press(host, "n")  # puts the brush down
+    review.goTo(second)
+    press(host, "e")
+    assert len(bridge.segmentIds(roles.nodeOf(review.review.scan, roles.ANNOTATION))) == 2
+    assert review.review.prediction.finding(second).state == "accepted"
