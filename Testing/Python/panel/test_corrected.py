@@ -21,10 +21,10 @@ def correct(review, number, change):
     return mask
 
 
-def upper_half(mask):
-    """Without what lies below the middle of the mask, along k."""
+def one_half(mask):
+    """Without what lies in front of the middle of the mask."""
     half = mask.copy()
-    half[: int(np.argwhere(mask)[:, 0].mean())] = False
+    half[:, : int(np.argwhere(mask)[:, 1].mean())] = False
     return half
 
 
@@ -32,7 +32,7 @@ def upper_half(mask):
 def corrected(review, ui):
     """The chosen finding in the annotation with half of it erased: its number and the mask that is left."""
     number = review.table.chosen
-    mask = correct(review, number, upper_half)
+    mask = correct(review, number, one_half)
     ui.segmentEditor.setActiveEffectByName("")
     return number, mask
 
@@ -66,7 +66,7 @@ def test_a_decision_taken_back_before_the_correction_leaves_what_was_corrected(h
     review.review.apply()
     review.review.undecide(number)
     review.review.reject(other)
-    mask = correct(review, number, upper_half)
+    mask = correct(review, number, one_half)
     review.review.undecide(number)
     ui.applyButton.click()
     assert "1 as known background" in said()
@@ -145,9 +145,9 @@ def test_a_lymph_node_that_was_cut_down_is_not_doubled_by_editing_it_again(host,
     from DGSTSegmentLib.panel import bridge, roles
 
     number = review.table.chosen
-    correct(review, number, upper_half)
+    correct(review, number, one_half)
     again = predicted_again(panel, host, review.review.prediction)
-    mask = correct(review, number, lambda whole: upper_half(upper_half(whole)))
+    mask = correct(review, number, lambda whole: one_half(one_half(whole)))
     assert again.finding(number).state == "undecided", "too much of it is left out to say that it is annotated"
     correct(review, number, lambda whole: whole)
     assert len(bridge.segmentIds(roles.nodeOf(again.scan, roles.ANNOTATION))) == 1
