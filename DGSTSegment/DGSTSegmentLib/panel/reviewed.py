@@ -51,9 +51,10 @@ def lymphNodesOf(scan) -> list[LymphNode]:
         return []
     segmentation, before, now = annotation.GetSegmentation(), _measured.get(scan.GetID(), {}), {}
     nodes, sources = [], _Sources(scan, annotation)
+    place = bridge.geometryOf(scan).ijk_to_world.tobytes()
     for number, (id_, mask, first) in enumerate(bridge.tightMasks(annotation, scan), start=1):
         shape = origin.shapeOf(mask, first)
-        key = (id_, shape, scan.GetImageData().GetMTime())
+        key = (id_, shape, place, scan.GetImageData().GetMTime())
         now[key] = before.get(key) or _measure(scan, mask, first)
         finding = replace(now[key], number=number, label=number)
         nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), sources.of(id_, shape)))

@@ -90,10 +90,13 @@ class SaveMenus:
         reviews = [self.state.logic.review(self.state.scan, role) for role in roles.PREDICTIONS]
         question = _("Decisions that the annotation does not show yet: {count}. Add them first?")
         title, failure = _("Save your latest decisions too?"), _("The decisions were not added.")
-        mayGo = mayGoOn([review for review in reviews if review is not None], question, title, failure)
-        self._section.reload()
-        self.state.stepChanged()
-        return mayGo
+        if not mayGoOn([review for review in reviews if review is not None], question, title, failure):
+            return False
+        with attempt(_("The file was not saved.")):
+            self._section.reload()
+            self.state.stepChanged()
+            return True
+        return False
 
     def _askPath(self, entry: _Entry) -> Path | None:
         """Where to save a file of one kind; None where the user does not want to."""

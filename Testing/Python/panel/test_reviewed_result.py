@@ -155,6 +155,22 @@ def test_an_annotation_without_a_voxel_is_refused_in_a_sentence(host, review, ui
     assert "The annotation is empty" in answers.shown[-1] and not (tmp_path / "t.csv").exists()
 
 
+@pytest.mark.parametrize("moved", ["scan", "annotation"])
+def test_what_a_transform_moves_is_refused_in_a_sentence(review, ui, annotated, tmp_path, moved):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    scan = review.review.scan
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
+    node = scan if moved == "scan" else roles.nodeOf(scan, roles.ANNOTATION)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    answers.give(*([] if moved == "scan" else [str(tmp_path / "t.csv")]))
+    save_as(ui, "CSV", REVIEWED)
+    assert "is moved by the transform Shift" in answers.shown[-1] and not (tmp_path / "t.csv").exists()
+
+
 def test_where_it_comes_from_is_known_after_the_prediction_is_gone_and_the_case_is_opened_again(
     host, review, annotated, logic
 ):
