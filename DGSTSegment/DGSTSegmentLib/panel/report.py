@@ -199,7 +199,7 @@ def _pageOfReviewed(scan, nodes: list[LymphNode], figures: list, undecided: int)
     if undecided:
         lines.append(_("{count} findings have no decision yet, and are no part of this.").format(count=undecided))
     title = _("Lymph nodes in {scan}").format(scan=escape(scan.GetName()))
-    headers = (*_measures(), _("origin"), _("name"))
+    headers = (*_measures(), _("source"), _("name"))
     rows = [(_cellsOfNode(node), _isLarge(node)) for node in nodes]
     lead = _("Reviewed result, {date}").format(date=_now())
     return _Page(title, lead, [warning], headers, rows, figures, f"<p>{' '.join(lines)}</p>")
