@@ -12,13 +12,14 @@ LEAST_CASES = 2
 """So many held-out scans it takes to recommend a model; one says too little."""
 
 
-def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
+def comparison(current: ModelEntry, new: ModelEntry, result: dict, choice: str) -> str:
     """What was measured before and after on the held-out scans, or the plain sentence that nothing was.
 
     Args:
-        current: the model at work with so far.
+        current: the model that was in use when the fine-tuning began.
         new: what the fine-tuning made.
         result: the run's result, see ``training.finetune.FinetuneResult``.
+        choice: a sentence on what can be chosen now.
     """
     steps = _("{name} learned for {steps} steps and changed {share:.1f} % of the weights.").format(
         name=escape(new.title), steps=result["steps"], share=100 * result["weights_changed"]
@@ -27,7 +28,7 @@ def comparison(current: ModelEntry, new: ModelEntry, result: dict) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
     listed = f"<ul>{notes}</ul>" if notes else ""
     measured = _measured(result.get("held_out")) + _verdict(current, new, result)
-    return f"<p>{steps}{stopped}</p>{measured}{listed}<p>{_choice(current)}</p>"
+    return f"<p>{steps}{stopped}</p>{measured}{listed}<p>{choice}</p>"
 
 
 def isBetter(result: dict) -> bool | None:
@@ -104,5 +105,19 @@ def _row(*cells: str) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}&nbsp;&nbsp;</td>" for cell in cells) + "</tr>"
 
 
-def _choice(current: ModelEntry) -> str:
-    return _("{name} stays the model in use until you choose.").format(name=escape(current.title))
+def choiceOf(previous: ModelEntry, current: ModelEntry) -> str:
+    """What the two buttons below a comparison come to.
+
+    Args:
+        previous: the model that was in use when the fine-tuning began.
+        current: the model in use now.
+    """
+    if current.spec == previous.spec:
+        return _("{name} stays the model in use until you choose.").format(name=escape(current.title))
+    goesBack = _("Keep the previous one goes back to {name}.").format(name=escape(previous.title))
+    return f"{inUse(current)} {goesBack}"
+
+
+def inUse(current: ModelEntry) -> str:
+    """Which model is in use, as a sentence."""
+    return _("{name} is in use now.").format(name=escape(current.title))

@@ -1,4 +1,4 @@
-"""Findings as files that other programs read."""
+"""Findings, and the lymph nodes of the annotation, as files that other programs read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import io
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
@@ -17,8 +20,9 @@ from slicer.i18n import tr as _
 from ..atomic import atomic_path, write_text
 from ..errors import InputError
 from ..imaging.finding import CSV_COLUMNS, csv_cells
-from . import bridge
-from .prediction import Prediction, ReviewedFinding
+from . import bridge, roles
+from .prediction import ACCEPTED, Prediction
+from .reviewed import BY_HAND, CORRECTED, LymphNode, lymphNodesOf
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".dcm")
 
@@ -54,73 +58,149 @@ def saveSegmentation(prediction: Prediction, numbers: list[int], path: Path) -> 
     Raises:
         InputError: another ending, nothing to write, or the file could not be written; ``path`` is then as it was.
     """
+    items = [item for item in prediction.findings() if item.number in numbers]
+    if not items:
+        raise InputError(_("No finding is shown, so there is nothing to save; show smaller ones too."))
+    made = ("AUTOMATIC", _longString(prediction.modelTitle))
+    rows = {item.segmentId: (item.number, *made) for item in items}
+    _save(_Segments(prediction.node, prediction.scan, rows), path)
+
+
+def saveReviewedSegmentation(scan, path: Path) -> None:
+    """Write the annotation of a scan as a segmentation on the scan's grid, each lymph node with its number as value.
+
+    Args:
+        scan: whose lymph nodes.
+        path: as for ``saveSegmentation``.
+
+    Raises:
+        InputError: as ``saveSegmentation``, or a transform moves the annotation.
+    """
+    made = {
+        ACCEPTED: ("AUTOMATIC", "DGSTSegment"),
+        CORRECTED: ("SEMIAUTOMATIC", "DGSTSegment"),
+        BY_HAND: ("MANUAL", ""),
+    }
+    rows = {node.segmentId: (node.number, *made[node.source]) for node in reviewedNodes(scan)}
+    _save(_Segments(roles.nodeOf(scan, roles.ANNOTATION), scan, rows), path)
+
+
+def reviewedNodes(scan) -> list[LymphNode]:
+    """The lymph nodes of a scan's annotation.
+
+    Raises:
+        InputError: there is none, or a transform moves the annotation.
+    """
+    bridge.refuseMoved(roles.nodeOf(scan, roles.ANNOTATION))
+    nodes = lymphNodesOf(scan)
+    if not nodes:
+        raise InputError(_("The annotation is empty; accept findings and add them to the case, or mark lymph nodes."))
+    return nodes
+
+
+def saveFindings(
+    prediction: Prediction, numbers: list[int], overlaps: dict[int, float], corrected: Iterable[int], path: Path
+) -> None:
+    """Write a row a finding as the model made it: ``imaging.finding.CSV_COLUMNS``, share in the annotation, decision,
+    and whether the user has corrected it there (``corrected`` has its number).
+
+    Raises:
+        InputError: the file could not be written.
+    """
+    items = [item for item in prediction.findings() if item.number in numbers]
+    shares = {item.number: f"{overlaps.get(item.number, 0.0):.3f}" for item in items}
+    rows = [
+        [*csv_cells(item.finding), shares[item.number], item.state, "yes" if item.number in corrected else "no"]
+        for item in items
+    ]
+    _writeCsv([*CSV_COLUMNS, "annotated_share", "decision", "corrected"], rows, path)
+
+
+def saveReviewed(scan, path: Path) -> None:
+    """Write a row a lymph node of the annotation, measured now: ``imaging.finding.CSV_COLUMNS``, where it comes from
+    (accepted, corrected or by hand), and the name of its segment.
+
+    Raises:
+        InputError: there is none, a transform moves the annotation, or the file could not be written.
+    """
+    rows = [[*csv_cells(node.finding), node.source, node.name] for node in reviewedNodes(scan)]
+    _writeCsv([*CSV_COLUMNS, "source", "segment"], rows, path)
+
+
+def _writeCsv(header: list[str], rows: list[list[str]], path: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """What goes into the file of a segmentation.
+
+    Args:
+        node: holds the segments.
+        scan: on whose grid they are written.
+        rows: value in the file, and DICOM's algorithm type and name, by the segments' ids.
+    """
+
+    node: Any
+    scan: Any
+    rows: dict[str, tuple[int, str, str]]
+
+
+def _save(segments: _Segments, path: Path) -> None:
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
     if ending is None or (ending == ".dcm" and not canWriteDicom()):
         raise InputError(
             _("{path} is no segmentation that can be written; name it .seg.nrrd or .nii.gz.").format(path=path)
         )
-    items = [item for item in prediction.findings() if item.number in numbers]
-    if not items:
-        raise InputError(_("No finding is shown, so there is nothing to save; show smaller ones too."))
     if ending == ".dcm":
-        _saveDicom(prediction, items, path)
+        _saveDicom(segments, path)
     else:
         writer = _writeSegNrrd if ending == ".seg.nrrd" else _writeNifti
         with atomic_path(path) as partial:
-            writer(prediction, items, partial)
+            writer(segments, partial)
 
 
-def saveFindings(prediction: Prediction, numbers: list[int], overlaps: dict[int, float], path: Path) -> None:
-    """Write a row a finding: ``imaging.finding.CSV_COLUMNS``, share in the annotation, decision.
-
-    Raises:
-        InputError: the file could not be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, "annotated_share", "decision"])
-    for item in prediction.findings():
-        if item.number in numbers:
-            writer.writerow([*csv_cells(item.finding), f"{overlaps.get(item.number, 0.0):.3f}", item.state])
-    write_text(path, text.getvalue())
-
-
-def _writeSegNrrd(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+def _writeSegNrrd(segments: _Segments, path: Path) -> None:
     """A copy with the wanted segments only, through a storage node of its own."""
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not storage.WriteData(_copied(prediction, items, slicer.vtkMRMLSegmentationNode())):
+    if not storage.WriteData(_copied(segments, slicer.vtkMRMLSegmentationNode())):
         raise OSError(_("the disk may be full"))
 
 
-def _writeNifti(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+def _writeNifti(segments: _Segments, path: Path) -> None:
     """A labelmap by Slicer's own writer."""
-    places = bridge.numbersOf(prediction.node, [item.segmentId for item in items], prediction.scan)
-    values = np.array([0, *(item.number for item in items)], dtype=np.int16)
+    places = bridge.numbersOf(segments.node, list(segments.rows), segments.scan)
+    values = np.array([0, *(number for number, _type, _name in segments.rows.values())], dtype=np.int16)
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
-    if not storage.WriteData(bridge.labelmapOf(values[places], prediction.scan)):
+    if not storage.WriteData(bridge.labelmapOf(values[places], segments.scan)):
         raise OSError(_("the disk may be full"))
 
 
-def _saveDicom(prediction: Prediction, items: list[ReviewedFinding], path: Path) -> None:
+def _saveDicom(segments: _Segments, path: Path) -> None:
     """By the extension's plugin; the scan must have been loaded from DICOM, since a DICOM segmentation refers to it."""
     import DICOMSegmentationPlugin
 
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(prediction.scan))
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(segments.scan))
     if not study or study == hierarchy.GetSceneItemID():
         raise InputError(
             _("{scan} was not loaded from DICOM, so no DICOM segmentation can refer to it; save .seg.nrrd.").format(
-                scan=prediction.scan.GetName()
+                scan=segments.scan.GetName()
             )
         )
-    node = _copied(prediction, items, slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
-    node.SetReferenceImageGeometryParameterFromVolumeNode(prediction.scan)
-    for id_ in bridge.segmentIds(node):  # else the plugin says that they were drawn by hand
+    node = _copied(segments, slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+    node.SetReferenceImageGeometryParameterFromVolumeNode(segments.scan)
+    for id_, (_number, kind, name) in segments.rows.items():  # else the plugin says that all were drawn by hand
         segment = node.GetSegmentation().GetSegment(id_)
-        segment.SetTag("DICOM.SegmentAlgorithmType", "AUTOMATIC")
-        segment.SetTag("DICOM.SegmentAlgorithmName", _longString(prediction.modelTitle))
+        segment.SetTag("DICOM.SegmentAlgorithmType", kind)
+        if name:
+            segment.SetTag("DICOM.SegmentAlgorithmName", name)
     try:
         item = hierarchy.GetItemByDataNode(node)
         hierarchy.SetItemParent(item, study)
@@ -148,12 +228,12 @@ def _exportItem(plugin, item: int, path: Path) -> None:
             shutil.copyfile(made[0], partial)
 
 
-def _copied(prediction: Prediction, items: list[ReviewedFinding], node):
-    """``node`` with copies of some of a prediction's segments."""
-    source, copy = prediction.node.GetSegmentation(), node.GetSegmentation()
-    node.SetName(prediction.node.GetName())
+def _copied(segments: _Segments, node):
+    """``node`` with copies of the wanted segments."""
+    source, copy = segments.node.GetSegmentation(), node.GetSegmentation()
+    node.SetName(segments.node.GetName())
     geometry = "Reference image geometry"
     copy.SetConversionParameter(geometry, source.GetConversionParameter(geometry))
-    for item in items:
-        copy.CopySegmentFromSegmentation(source, item.segmentId)
+    for id_ in segments.rows:
+        copy.CopySegmentFromSegmentation(source, id_)
     return node

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import qt
 from slicer.i18n import tr as _
 
 from . import lymphnode
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, ReviewedFinding
+from .reviewed import LymphNode
 
 ENLARGED_SHORT_AXIS_MM = 10.0
 ROW_PIXELS = 24
@@ -43,6 +45,7 @@ class FindingsTable:
     def __init__(self, table, onChosen: Callable[[int], None]):
         self.table, self._onChosen = table, onChosen
         self.numbers: list[int] = []
+        self._corrected: dict[int, LymphNode] = {}
         self._filling = False
         table.setColumnCount(len(HEADERS))
         table.setHorizontalHeaderLabels(list(HEADERS))
@@ -55,17 +58,29 @@ class FindingsTable:
         table.connect("itemSelectionChanged()", self._onSelection)
         table.connect("cellClicked(int,int)", self._onClick)
 
-    def fill(self, items: list[ReviewedFinding], overlaps: dict[int, float], least: float) -> None:
-        """Show the findings of at least ``least`` mm short axis, largest first; the chosen one stays chosen."""
-        chosen = self.chosen
+    def fill(
+        self,
+        items: list[ReviewedFinding],
+        overlaps: dict[int, float],
+        least: float,
+        corrected: Mapping[int, LymphNode] | None = None,
+    ) -> None:
+        """Show the findings of at least ``least`` mm short axis, largest first; the chosen one stays chosen.
+
+        Those that the user has ``corrected`` are shown as they are now; their rows stay in the place where the model's
+        finding has put them, and do not jump while the user draws.
+        """
+        chosen, self._corrected = self.chosen, dict(corrected or {})
         large = [item for item in items if item.finding.short_axis_mm >= least]
         large.sort(key=lambda item: -item.finding.short_axis_mm)
         self._filling = True
         self.numbers = [item.number for item in large]
         self.table.setRowCount(len(large))
         for row, item in enumerate(large):
-            for column, text in enumerate(cellsOf(item, overlaps.get(item.number, 0.0))):
-                self.table.setItem(row, column, _cell(text, item))
+            node = self._corrected.get(item.number)
+            shown = item if node is None else asCorrected(item, node)
+            for column, text in enumerate(cellsOf(shown, overlaps.get(item.number, 0.0))):
+                self.table.setItem(row, column, _cell(text, shown, item if node is not None else None))
             self._decorate(row, item)
         self._filling = False
         self.choose(chosen)
@@ -100,7 +115,8 @@ class FindingsTable:
 
     def _decorate(self, row: int, item: ReviewedFinding) -> None:
         cell = self.table.item(row, _DECISION)
-        cell.setText(STATES[item.state])
+        isCorrected = item.state == ACCEPTED and item.number in self._corrected
+        cell.setText(_("corrected") if isCorrected else STATES[item.state])
         known = item.state != UNDECIDED
         color = [int(160 * part) for part in lymphnode.COLORS[item.state]] if known else [0, 0, 0]
         cell.setForeground(qt.QBrush(qt.QColor(*color)))
@@ -129,12 +145,30 @@ def cellsOf(item: ReviewedFinding, overlap: float) -> list[str]:
     ]
 
 
-def _cell(text: str, item: ReviewedFinding):
-    cell = qt.QTableWidgetItem(text)
+def asCorrected(item: ReviewedFinding, node: LymphNode) -> ReviewedFinding:
+    """A finding with the measurements of the lymph node that the user has made of it; the confidence stays its own."""
+    own = item.finding
+    return replace(item, finding=replace(node.finding, number=own.number, label=own.label, confidence=own.confidence))
+
+
+def sizeOf(item: ReviewedFinding | LymphNode) -> str:
+    """Axes and volume, as people read them."""
+    finding = item.finding
+    return _("{short:.1f} x {long:.1f} mm, {volume:.2f} mL").format(
+        short=finding.short_axis_mm, long=finding.long_axis_mm, volume=finding.volume_ml
+    )
+
+
+def _cell(text: str, item: ReviewedFinding, found: ReviewedFinding | None):
+    """A cell of a row; ``found`` is what the model had found where the row shows what the user has made of it."""
+    cell, hints = qt.QTableWidgetItem(text), []
     cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    if found is not None:
+        hints.append(_("Measured as you have corrected it; the model found {size}.").format(size=sizeOf(found)))
     if item.finding.short_axis_mm >= ENLARGED_SHORT_AXIS_MM:
         font = qt.QFont(cell.font())
         font.setBold(True)
         cell.setFont(font)
-        cell.setToolTip(_("Short axis of 10 mm or more"))
+        hints.append(_("Short axis of 10 mm or more"))
+    cell.setToolTip("\n".join(hints))
     return cell

@@ -12,7 +12,8 @@ from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
-from .comparison import comparison, recommended
+from .comparison import choiceOf, comparison, recommended
+from .earlierruns import EarlierRuns
 from .endnow import EndNow
 from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
@@ -62,6 +63,8 @@ class FinetuneSection:
         self.task: Task | None = None
         self.finishedRun: Path | None = None
         self.improved: bool | None = None
+        self._previous = ""
+        self.earlier = EarlierRuns(ui.earlierButton, self.logic)
         self.plot: TrainingPlot | None = None
         self.endNow = EndNow(ui.cancelButton, self.logic.engine)
         self._last = qt.QElapsedTimer()
@@ -139,6 +142,7 @@ class FinetuneSection:
         ui.resumeButton.setVisible(resumable is not None and not running)
         allow(ui.resumeButton, busy, _("Go on with the last fine-tuning where it was left."))
         ui.trainingWidget.setVisible(running)
+        self.earlier.refresh()
         self._showStrategy()
 
     def _showStrategy(self) -> None:
@@ -250,7 +254,7 @@ class FinetuneSection:
 
     def _follow(self, task: Task) -> None:
         self.task = task
-        self.finishedRun = None
+        self.finishedRun, self._previous = None, self.logic.models.current.spec
         self.plot = TrainingPlot()
         self.showPlotView()
         self.ui.resultFrame.hide()
@@ -347,10 +351,11 @@ class FinetuneSection:
 
     def _showResult(self, result: dict) -> None:
         with attempt(_("The models could not be compared.")):
-            new = next(entry for entry in self.logic.models.entries() if Path(entry.spec) == self.finishedRun)
-            current = self.logic.models.current
-            self.ui.resultLabel.setText(comparison(current, new, result))
-            self.improved = recommended(current, new, result)
+            entries, current = self.logic.models.entries(), self.logic.models.current
+            new = next(entry for entry in entries if Path(entry.spec) == self.finishedRun)
+            previous = next((entry for entry in entries if entry.spec == self._previous), current)
+            self.ui.resultLabel.setText(comparison(previous, new, result, choiceOf(previous, current)))
+            self.improved = recommended(previous, new, result)
             self.ui.resultFrame.show()
 
     def _onFailed(self, error: Exception) -> None:
@@ -375,12 +380,16 @@ class FinetuneSection:
     def onUseModel(self) -> None:
         with attempt(_("The model was not changed.")):
             self.logic.models.use(str(self.finishedRun))
-            self._settled()
+            self.settle()
 
     def onKeepPrevious(self) -> None:
-        self._settled()
+        with attempt(_("The model was not changed.")):
+            if self.logic.models.current.spec != self._previous:
+                self.logic.models.use(self._previous)
+            self.settle()
 
-    def _settled(self) -> None:
+    def settle(self) -> None:
+        """The user has chosen a model, here or in the list."""
         self.forgetRun()
         self.refresh()
         self.state.stepChanged()

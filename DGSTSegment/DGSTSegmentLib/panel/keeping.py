@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .review import Review
-from .state import attempt
+from .review import Applied, Review
+from .state import attempt, tell
 from .trainingset import TrainingSet
 
 
@@ -45,8 +47,11 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
     waiting = [review for review in reviews if review.pending()]
     if not waiting:
         return True
-    count = sum(len(review.pending()) for review in waiting)
-    answer = yesNoOrCancel(question.format(count=count), title)
+    count, removed = sum(len(review.pending()) for review in waiting), 0
+    with tell(failure):
+        removed = sum(review.removals() for review in waiting)
+    more = "\n\n" + _("Lymph nodes that this takes out of the annotation: {removed}.") if removed else ""
+    answer = yesNoOrCancel((question + more).format(count=count, removed=removed), title)
     added = False
     if answer == qt.QMessageBox.Yes:
         with attempt(failure):
@@ -54,6 +59,16 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
                 review.apply()
             added = True
     return added or answer == qt.QMessageBox.No
+
+
+def whatWasApplied(applied: Applied) -> str:
+    """What became of the decisions, as a message."""
+    message = _("Added to the case: {annotated} as annotation, {rejected} as known background.")
+    if applied.removed:
+        message += " " + _("Taken out of the annotation: {removed}.")
+    if applied.kept:
+        message += " " + _("Kept in the annotation, as you have corrected them: {kept}.")
+    return message.format(**asdict(applied))
 
 
 def yesNoOrCancel(question: str, title: str):

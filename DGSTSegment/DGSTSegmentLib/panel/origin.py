@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
 import vtk
 
 from . import bridge
 
-FROM = "DGSTSegment.From"
+FROM, SHAPE = "DGSTSegment.From", "DGSTSegment.ShapeFound"
+"""Tags: the finding's name, and ``shapeOf`` it, which tells a lymph node that the user has worked on since."""
 
 
 def nameOf(token: str, number: int) -> str:
@@ -15,15 +20,27 @@ def nameOf(token: str, number: int) -> str:
 
 
 def write(segmentationNode, segmentId: str, of: str, tag: str = FROM) -> None:
-    """Note the finding of that name as the segment's origin."""
+    """Note in a segment's tag what it came of."""
     segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(tag, of)
 
 
 def read(segmentationNode, tag: str = FROM) -> dict[str, str]:
     """Ids of the segments that came of a finding, by its name; of several the first."""
-    segmentation, found = segmentationNode.GetSegmentation(), {}
+    found = {}
     for id_ in bridge.segmentIds(segmentationNode):
-        value = vtk.mutable("")
-        if segmentation.GetSegment(id_).GetTag(tag, value) and str(value.get()):
-            found.setdefault(str(value.get()), id_)
+        of = tagOf(segmentationNode, id_, tag)
+        if of:
+            found.setdefault(of, id_)
     return found
+
+
+def tagOf(segmentationNode, segmentId: str, tag: str = FROM) -> str:
+    """What a segment's tag says; empty without."""
+    value = vtk.mutable("")
+    has = segmentationNode.GetSegmentation().GetSegment(segmentId).GetTag(tag, value)
+    return str(value.get()) if has else ""
+
+
+def shapeOf(mask: np.ndarray, first: Sequence[int]) -> str:
+    """Tells the voxels of a mask, whose first one is ``first`` (k, j, i) of the scan, from any others."""
+    return hashlib.sha256((np.argwhere(mask) + np.asarray(first)).astype("<i4").tobytes()).hexdigest()[:16]

@@ -10,6 +10,7 @@ import slicer
 from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
+from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
 from .sliceviews import bringIntoView
 
@@ -20,10 +21,19 @@ MOST_LEFT_ML = 0.5
 
 @dataclass(frozen=True)
 class Applied:
-    """How many decisions were carried out, each once."""
+    """How many decisions were carried out, each once.
+
+    Args:
+        annotated: became annotation.
+        rejected: became known background.
+        removed: left the annotation again.
+        kept: were to leave it, but the user has corrected them there.
+    """
 
     annotated: int
     rejected: int
+    removed: int = 0
+    kept: int = 0
 
 
 class Review:
@@ -85,15 +95,19 @@ class Review:
         return annotated
 
     def apply(self) -> Applied:
-        """Each accepted finding becomes a segment of the annotation, each rejected one known background.
+        """Each accepted finding becomes a segment of the annotation, each rejected one known background. A decision
+        that was taken back takes its segment out again, unless the user has worked on that: it stays accepted.
 
         Raises:
             InputError: a transform moves one of them.
         """
         bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        removed, kept = self._takenBack()
+        for item in kept:
+            self.prediction.setState(item.number, ACCEPTED)
         pending, done = self.pending(), self._applied()
         accepted = self._notAnnotated([item for item in pending if item.state == ACCEPTED])
-        if accepted or any(done.get(item.number) == ACCEPTED for item in pending):
+        if accepted or removed:
             self._aboutToChange(roles.annotationOf(self.scan))
         for item in pending:
             if item.number in done:
@@ -105,7 +119,35 @@ class Review:
         for item in rejected:
             self._copy(item, masks[item.number], roles.rejectedOf(self.scan), lymphnode.addRejected)
         self.changed()
-        return Applied(len(accepted), len(rejected))
+        return Applied(len(accepted), len(rejected), len(removed), len(kept))
+
+    def removals(self) -> int:
+        """How many lymph nodes ``apply`` takes out of the annotation."""
+        return len(self._takenBack()[0])
+
+    def corrected(self) -> dict[int, LymphNode]:
+        """The lymph nodes that the user has worked on since they were taken over from a finding, by its number."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        ids = {} if annotation is None else origin.read(annotation)
+        numbers = {ids[name]: item.number for item in self.prediction.findings() if (name := self._nameOf(item)) in ids}
+        nodes = lymphNodesOf(self.scan) if numbers else []
+        return {
+            numbers[node.segmentId]: node for node in nodes if node.source == CORRECTED and node.segmentId in numbers
+        }
+
+    def isCorrected(self, number: int) -> bool:
+        """Whether ``corrected`` has a finding; quick where nothing came of it."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        there = annotation is not None and self._segmentFrom(annotation, self.prediction.finding(number))
+        return bool(there) and number in self.corrected()
+
+    def _takenBack(self) -> tuple[list[ReviewedFinding], list[ReviewedFinding]]:
+        """Findings whose lymph node is to leave the annotation, and those whose node stays, as it was corrected."""
+        done = self._applied()
+        items = [item for item in self.pending() if done.get(item.number) == ACCEPTED]
+        corrected = self.corrected() if items else {}
+        stay = [item for item in items if item.number in corrected]
+        return [item for item in items if item not in stay], stay
 
     def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
         """Those that the annotation does not hold already, as where the finding of another model was accepted too."""
@@ -116,22 +158,41 @@ class Review:
         return [item for item in accepted if item not in held]
 
     def edit(self, number: int) -> str:
-        """Accept a finding and make it a segment of the annotation at once; returns the segment's id.
+        """The segment of the annotation where a finding is corrected: the one that came of it, else the one that lies
+        at its place already, as after another model found it again; else it is accepted and copied there at once.
+
+        Returns the segment's id.
 
         Raises:
             InputError: a transform moves the annotation.
         """
         bridge.refuseMoved(roles.nodeOf(self.scan, roles.ANNOTATION))
-        self.prediction.setState(number, ACCEPTED)
-        item = self.prediction.finding(number)
-        there = self._segmentFrom(roles.annotationOf(self.scan), item)
+        self.settle()
+        item, annotation = self.prediction.finding(number), roles.annotationOf(self.scan)
+        there = self._segmentFrom(annotation, item)
         if there is None:
-            self._aboutToChange(roles.annotationOf(self.scan))
+            there = self._segmentAtPlaceOf(item)
+            if there is not None:
+                self._notAnnotated([item])
+                self.changed()
+                return there
+        self.prediction.setState(number, ACCEPTED)
+        if there is None:
+            self._aboutToChange(annotation)
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self.prediction.masksOf([item])[number], roles.annotationOf(self.scan))
+            there = self._copy(item, self.prediction.masksOf([item])[number], annotation)
         self.changed()
         return there
+
+    def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
+        """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
+        mask, most, best = self.prediction.masksOf([item])[item.number], 0, None
+        for id_, other, first in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
+            both = _shared(mask, item.finding.box, other, first)
+            if both > most and _isAtSamePlace(mask, item.finding.box, other, first):
+                most, best = both, id_
+        return best
 
     def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
         """Share of each finding that a segmentation of the scan covers."""
@@ -189,6 +250,8 @@ class Review:
     def _copy(self, item: ReviewedFinding, mask: np.ndarray, node, add=lymphnode.addLymphNode) -> str:
         id_ = add(node)
         origin.write(node, id_, self._nameOf(item))
+        shape = origin.shapeOf(mask, [first for first, _end in item.finding.box])
+        origin.write(node, id_, shape, origin.SHAPE)
         bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
         return id_
 
@@ -219,14 +282,19 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
 
 def _isAtSamePlace(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> bool:
     """Whether half of the smaller one of two masks, each with its place on the scan's grid, lies in the other."""
+    both = _shared(mask, box, other, otherFirst)
+    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
+
+
+def _shared(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> int:
+    """How many voxels two masks share, each with its place on the scan's grid."""
     spans = zip(box, otherFirst, other.shape, strict=True)
     shared = [(max(low, first), min(high, first + n)) for (low, high), first, n in spans]
     if any(low >= high for low, high in shared):
-        return False
+        return 0
     inMask = mask[tuple(slice(low - b[0], high - b[0]) for (low, high), b in zip(shared, box, strict=True))]
     inOther = other[tuple(slice(low - f, high - f) for (low, high), f in zip(shared, otherFirst, strict=True))]
-    both = int(np.count_nonzero(inMask & inOther))
-    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
+    return int(np.count_nonzero(inMask & inOther))
 
 
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import export, roles
+from . import roles
 from .findingstable import FindingsTable
-from .keeping import howToSave
+from .keeping import howToSave, whatWasApplied
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
-from .report import writeReport
 from .review import Review
-from .state import PanelState, allow, attempt, offer, tell
+from .reviewed import LymphNode
+from .saving import SaveMenus
+from .state import PanelState, allow, attempt, tell
 
 SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), (roles.BOTH, _("Both")))
 _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
     REJECTED: _("Finding {number} is rejected; X again takes it back."),
     UNDECIDED: _("The decision on finding {number} is taken back."),
+}
+_STAYS = {
+    ANNOTATED: _("This finding is part of the annotation; to change that, remove or edit its segment there."),
+    ACCEPTED: _("You have corrected finding {number}, so its lymph node stays; to remove it, remove its segment."),
 }
 
 
@@ -38,7 +40,8 @@ class ReviewSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self._onEdit, self._putBrushDown = onEdit, putBrushDown
         self.review: Review | None = None
-        self._overlaps: dict[int, float] = {}
+        self.overlaps: dict[int, float] = {}
+        self.corrected: dict[int, LymphNode] = {}
         self.table = FindingsTable(ui.findingsTable, self.onChosen)
         for name, title in SHOWN:
             ui.shownSelector.addItem(title, name)
@@ -49,12 +52,10 @@ class ReviewSection:
             (ui.editButton, self.onEditFinding),
             (ui.nextButton, self.onNext),
             (ui.applyButton, self.onApply),
-            (ui.exportFindingsButton, self.onExportFindings),
-            (ui.exportReportButton, self.onExportReport),
         ):
             button.connect("clicked()", handler)
         self._shownSettings: tuple | None = None
-        self._setUpSegmentationMenu()
+        self.saving = SaveMenus(ui, state, self)
 
     # ------------------------------------------------------------------------------------------------------ showing
 
@@ -98,7 +99,9 @@ class ReviewSection:
     def reload(self) -> None:
         """Measure the overlap with the annotation anew, and show everything."""
         self._forgetDeleted()
-        self._overlaps = self.review.settle() if self.review is not None else {}
+        self.overlaps, self.corrected = {}, {}
+        if self.review is not None:
+            self.overlaps, self.corrected = self.review.settle(), self.review.corrected()
         self._fill()
 
     def _forgetDeleted(self) -> None:
@@ -110,7 +113,7 @@ class ReviewSection:
         parameters = self.state.parameters
         items = self.review.prediction.findings() if self.review is not None else []
         least = parameters.leastShortAxis if parameters is not None else 0.0
-        self.table.fill(items, self._overlaps, least)
+        self.table.fill(items, self.overlaps, least, self.corrected)
         hidden = len(items) - len(self.table.numbers)
         text = _("{count} findings").format(count=len(self.table.numbers))
         self.ui.foundByLabel.setText(self._foundBy())
@@ -185,17 +188,7 @@ class ReviewSection:
                 "where the scan is in the training set."
             ),
         )
-        for button, toolTip in (
-            (
-                ui.exportSegmentationButton,
-                _("Save the findings shown as a segmentation file, without the rejected ones."),
-            ),
-            (ui.exportFindingsButton, _("Save the measurements as a table (CSV).")),
-            (ui.exportReportButton, _("Save a page with pictures and measurements (HTML).")),
-        ):
-            allow(button, none, toolTip)
-        reason = None if export.canWriteDicom() else _("needs the extension QuantitativeReporting")
-        offer(self._formats[".dcm"], reason, _("DICOM segmentation (.dcm)..."))
+        self.saving.refresh(none)
         self._offerShown()
 
     def _offerShown(self) -> None:
@@ -243,10 +236,8 @@ class ReviewSection:
             return
         with attempt(_("The decision was not kept.")):
             old = self.review.prediction.finding(number).state
-            if old == ANNOTATED:
-                slicer.util.showStatusMessage(
-                    _("This finding is part of the annotation; to change that, remove or edit its segment there."), 5000
-                )
+            if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
+                slicer.util.showStatusMessage(_STAYS[old].format(number=number), 5000)
                 return
             if old == REFUSED and state == REJECTED:
                 self.review.forgetRejection(number)
@@ -273,6 +264,8 @@ class ReviewSection:
             segmentId = self.review.edit(self.table.chosen)
             self._onEdit(segmentId)
             self.reload()
+            if self.review.prediction.finding(self.table.chosen).state == ANNOTATED:
+                slicer.util.showStatusMessage(_("This finding is annotated already; its lymph node is edited."), 5000)
 
     def onNext(self) -> None:
         if self.review is None:
@@ -289,9 +282,7 @@ class ReviewSection:
         with attempt(_("The decisions were not added.")):
             applied = self.review.apply()
             self.reload()
-            message = _("Added to the case: {annotated} as annotation, {rejected} as known background.").format(
-                annotated=applied.annotated, rejected=applied.rejected
-            )
+            message = whatWasApplied(applied)
         if message:
             message += self._updateCase()
         slicer.util.showStatusMessage(message, 5000)
@@ -314,7 +305,7 @@ class ReviewSection:
     def onReviewChanged(self) -> None:
         chosen = self.table.chosen
         if chosen:
-            self.table.showState(self.review.prediction.finding(chosen), self._overlaps.get(chosen, 0.0))
+            self.table.showState(self.review.prediction.finding(chosen), self.overlaps.get(chosen, 0.0))
         self._showInViews()
         self.refresh()
         self.state.stepChanged()
@@ -323,73 +314,3 @@ class ReviewSection:
         if self.state.parameters is not None:
             self.state.parameters.shown = self.ui.shownSelector.itemData(index)
             self.showScan()
-
-    # ------------------------------------------------------------------------------------------------------- exports
-
-    def _setUpSegmentationMenu(self) -> None:
-        """An entry for each format: a dialog with several filters replaces but the last part of an ending."""
-        self._menu = qt.QMenu(self.ui.exportSegmentationButton)
-        self._formats = {}
-        for ending, title, handler in (
-            (".seg.nrrd", "Slicer (.seg.nrrd)...", self.onExportSegNrrd),
-            (".nii.gz", "NIfTI (.nii.gz)...", self.onExportNifti),
-            (".dcm", _("DICOM segmentation (.dcm)..."), self.onExportDicom),
-        ):
-            self._formats[ending] = self._menu.addAction(title)
-            self._formats[ending].connect("triggered()", handler)
-        self.ui.exportSegmentationButton.setMenu(self._menu)
-
-    def onExportSegNrrd(self) -> None:
-        self._exportSegmentation("Slicer", ".seg.nrrd")
-
-    def onExportNifti(self) -> None:
-        self._exportSegmentation("NIfTI", ".nii.gz")
-
-    def onExportDicom(self) -> None:
-        self._exportSegmentation(_("DICOM segmentation"), ".dcm")
-
-    def _exportSegmentation(self, title: str, ending: str) -> None:
-        path = self._askPath(_("Save the findings"), f"findings{ending}", title, ending)
-        if path is not None:
-            with attempt(_("The findings were not saved.")):
-                export.saveSegmentation(self.review.prediction, self._notRejected(), path)
-                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
-
-    def onExportFindings(self) -> None:
-        path = self._askPath(_("Save the measurements"), "findings.csv", "CSV", ".csv")
-        if path is not None:
-            with attempt(_("The measurements were not saved.")):
-                export.saveFindings(self.review.prediction, self._chosenNumbers(), self._overlaps, path)
-                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
-
-    def onExportReport(self) -> None:
-        path = self._askPath(_("Save the report"), "report.html", "HTML", ".html")
-        if path is not None:
-            with attempt(_("The report was not saved.")):
-                writeReport(
-                    self.review, self._chosenNumbers(), self._overlaps, path, self.state.parameters.leastShortAxis
-                )
-                if self.table.chosen:  # the views went to each picture; the keys decide on the chosen one
-                    self.review.jump(self.table.chosen)
-                slicer.util.showStatusMessage(_("Saved: {path}").format(path=path), 5000)
-
-    def _chosenNumbers(self) -> list[int]:
-        """Of what is exported: the findings shown; the overlap with the annotation is measured anew."""
-        self.reload()
-        return sorted(self.table.numbers)
-
-    def _notRejected(self) -> list[int]:
-        refused = {i.number for i in self.review.prediction.findings() if i.state in (REJECTED, REFUSED)}
-        return [number for number in self._chosenNumbers() if number not in refused]
-
-    def _askPath(self, title: str, name: str, kind: str, ending: str) -> Path | None:
-        """Where to save a file of one kind; None where the user does not want to."""
-        proposed = Path(self.logic.study.folder).parent / export.proposedName(self.state.scan.GetName(), name)
-        chosen = qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, title, str(proposed), f"{kind} (*{ending})")
-        if not chosen:
-            return None
-        path = export.withEnding(Path(chosen), ending)
-        if path == Path(chosen) or not path.exists():
-            return path
-        question = _("{path} exists already. Replace it?").format(path=path)  # the dialog has asked of another name
-        return path if slicer.util.confirmOkCancelDisplay(question, windowTitle=title) else None

@@ -115,6 +115,7 @@ class ScanSection:
     def onModelChosen(self, index: int) -> None:
         with attempt(_("The model was not changed.")):
             self.logic.models.use(str(self.ui.modelSelector.itemData(index)))
+            self.state.modelChosen()
 
     def onAddFolder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self.ui.addModelButton, _("Folder of a model"), "")

@@ -26,6 +26,7 @@ class Shortcuts:
         for key, action in self._actions.items():
             shortcut = qt.QShortcut(slicer.util.mainWindow())
             shortcut.setKey(qt.QKeySequence(key))
+            shortcut.setAutoRepeat(False)  # held a little too long, a key would take its own decision back
             shortcut.connect("activated()", action)
             self._shortcuts[key] = shortcut
 

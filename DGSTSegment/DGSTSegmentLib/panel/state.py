@@ -27,6 +27,7 @@ class PanelState:
         annotationChanged: signal after something was painted, added or taken back.
         reviewChanged: signal after a decision, or after the reviewed prediction changed.
         findingChosen: signal after another finding was chosen, or none.
+        modelChosen: signal after the user chose a model in the list.
         stepChanged: signal after anything that may change what to do next.
     """
 
@@ -35,7 +36,7 @@ class PanelState:
         self.parameters = None
         self.sought: tuple[str, str] | None = None
         self.annotationChanged, self.reviewChanged, self.stepChanged = Signal(), Signal(), Signal()
-        self.findingChosen = Signal()
+        self.findingChosen, self.modelChosen = Signal(), Signal()
 
     @property
     def scan(self):

@@ -90,6 +90,7 @@ class Panel:
         state.annotationChanged.connect(self._onAnnotationChanged)
         state.reviewChanged.connect(self.review.reload)
         state.findingChosen.connect(self.annotate.offerFinding)
+        state.modelChosen.connect(self.finetune.settle)
         state.stepChanged.connect(self.nextStep.refresh)
 
     # ------------------------------------------------------------------------------------------- Slicer's life cycle

@@ -148,10 +148,13 @@ def mark(logic, scan, mask):
     return id_
 
 
-def save_as(ui, kind):
-    """Save the findings by the entry of the button's menu that begins so."""
-    actions = [action for action in ui.exportSegmentationButton.menu().actions() if action.visible]
-    next(action for action in actions if action.text.startswith(kind)).trigger()
+def save_as(ui, kind, what="Model's findings"):
+    """Save by the entry of the three buttons' menus that begins so: the reviewed result or the model's findings."""
+    buttons = (ui.exportSegmentationButton, ui.exportFindingsButton, ui.exportReportButton)
+    actions = [action for button in buttons for action in button.menu().actions() if action.visible]
+    action = next(action for action in actions if action.text.startswith(f"{what}: {kind}"))
+    assert action.enabled
+    action.trigger()
 
 
 def stored_marks(logic):

@@ -12,7 +12,7 @@ import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 
-from .conftest import balls, predicted, save_as
+from .conftest import balls, mark, predicted, save_as
 
 
 @pytest.fixture
@@ -33,11 +33,12 @@ def plugin(monkeypatch):
                 node = hierarchy.GetItemDataNode(exportable.item)
                 if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is None:
                     return "Referenced volume is not found for the segmentation"
+                kinds = []
                 for n in range(node.GetSegmentation().GetNumberOfSegments()):
                     kind = vtk.mutable("")  # without it the plugin writes MANUAL
                     node.GetSegmentation().GetNthSegment(n).GetTag("DICOM.SegmentAlgorithmType", kind)
-                    assert str(kind.get()) == "AUTOMATIC"
-                exported.append(node.GetSegmentation().GetNumberOfSegments())
+                    kinds.append(str(kind.get()))
+                exported.append(kinds)
                 (Path(exportable.directory) / "subject_hierarchy_export.SEG.dcm").write_bytes(b"DICM")
             return ""
 
@@ -76,8 +77,23 @@ def test_the_findings_shown_go_into_the_file_that_was_asked_for(found, panel, ui
     assert not any("QuantitativeReporting" in action.text for action in ui.exportSegmentationButton.menu().actions())
     save_as(ui, "DICOM")
     assert (tmp_path / "mine.dcm").read_bytes() == b"DICM"
-    assert plugin == [2], "three findings, one of them rejected"
+    assert plugin == [["AUTOMATIC", "AUTOMATIC"]], "three findings, one of them rejected"
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
+
+
+def test_the_reviewed_result_says_what_a_model_and_what_the_reader_outlined(found, panel, ui, logic, plugin, tmp_path):
+    from preview_host import answers
+
+    under_a_study(found.scan)
+    panel.review.review.accept(panel.review.table.numbers[0])
+    panel.review.review.apply()
+    drawn = np.zeros((30, 40, 40), bool)
+    drawn[2:6, 20:24, 20:24] = True
+    mark(logic, found.scan, drawn)
+    panel.review.reload()
+    answers.give(str(tmp_path / "mine.dcm"))
+    save_as(ui, "DICOM", "Reviewed result")
+    assert plugin == [["AUTOMATIC", "MANUAL"]] and (tmp_path / "mine.dcm").exists()
 
 
 def test_a_scan_that_did_not_come_from_dicom_is_refused_in_a_sentence(plugin, found, ui, tmp_path):
@@ -93,7 +109,8 @@ def test_without_the_plugin_dicom_is_not_written_and_its_entry_names_the_extensi
     from DGSTSegmentLib.panel import export
 
     assert not export.canWriteDicom()
-    (entry,) = [action for action in ui.exportSegmentationButton.menu().actions() if "DICOM" in action.text]
-    assert entry.visible and not entry.enabled and "QuantitativeReporting" in entry.text
+    entries = [action for action in ui.exportSegmentationButton.menu().actions() if "DICOM" in action.text]
+    assert len(entries) == 2 and all(entry.visible and not entry.enabled for entry in entries)
+    assert all("QuantitativeReporting" in entry.text for entry in entries)
     with pytest.raises(refusal, match="no segmentation that can be written"):
         export.saveSegmentation(panel.review.review.prediction, [1], tmp_path / "mine.dcm")

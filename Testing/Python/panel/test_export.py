@@ -49,7 +49,7 @@ def test_the_report_shows_every_finding_and_leaves_the_layout_as_it_was(review, 
     manager = slicer.app.layoutManager()
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     answers.give(str(tmp_path / "r.html"))
-    ui.exportReportButton.click()
+    save_as(ui, "HTML")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     pictures = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)]
     assert len(pictures) == 3 * 4 and "Research software, not a medical device" in page
@@ -65,7 +65,7 @@ def test_the_table_is_saved_with_units_and_decisions(host, review, ui, tmp_path)
 
     press(host, "a")
     answers.give(str(tmp_path / "t.csv"))
-    ui.exportFindingsButton.click()
+    save_as(ui, "CSV")
     with open(tmp_path / "t.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_written_is_said_in_a_sentence(review, ui, tmp_pat
     from preview_host import answers
 
     answers.give(str(tmp_path / "nowhere" / "t.csv"), str(tmp_path / "no" / "t.seg.nrrd"))
-    ui.exportFindingsButton.click()
+    save_as(ui, "CSV")
     save_as(ui, "Slicer")
     assert sum("could not be written" in text for text in answers.shown) == 2
     assert list(tmp_path.glob("t*")) == []

@@ -150,11 +150,11 @@ def test_a_model_is_recommended_only_where_enough_was_measured(entry):
     assert recommended(starter, tuned, measured(0.5, 0.6, cases=1)) is None
     assert recommended(starter, tuned, measured(0.5, 0.6, complete=False)) is None
     assert recommended(tuned, tuned, measured(0.5, 0.6)) is None
-    same = comparison(starter, tuned, measured(1.0, 1.0))
+    same = comparison(starter, tuned, measured(1.0, 1.0), "")
     assert "measured the same" in same and "worse" not in same
-    flood = comparison(starter, tuned, measured(0.8, 1.0, complete=False, findings=(1, 65)))
+    flood = comparison(starter, tuned, measured(0.8, 1.0, complete=False, findings=(1, 65)), "")
     assert "65" in flood and "counted, not judged" in flood
-    assert "was not measured on these scans" in comparison(tuned, tuned, measured(0.5, 0.6))
+    assert "was not measured on these scans" in comparison(tuned, tuned, measured(0.5, 0.6), "")
 
 
 def test_a_run_that_another_slicer_trains_is_neither_resumed_nor_removed(host, panel, ui, logic, cases, tiny_base):
@@ -197,6 +197,51 @@ def test_keeping_the_previous_model_keeps_the_new_version_in_the_list(host, pane
     assert logic.models.current.spec == tiny_base
     assert any(entry.origin == "study" for entry in logic.models.entries())
     assert not ui.resultFrame.isVisibleTo(ui.finetuneSection)
+
+
+def test_keeping_the_previous_model_goes_back_to_it_where_another_one_came_into_use(
+    host, panel, ui, logic, cases, tiny_base
+):
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    logic.models.use(str(panel.finetune.finishedRun))
+    assert panel.finetune.finishedRun is not None, "the user has not chosen yet"
+    ui.keepPreviousButton.click()
+    assert logic.models.current.spec == tiny_base and panel.finetune.finishedRun is None
+
+
+@pytest.mark.parametrize("chosen", ["the new one", "the previous one"])
+def test_choosing_in_the_list_of_models_is_the_choice(host, panel, ui, logic, cases, tiny_base, chosen):
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    spec = str(panel.finetune.finishedRun) if chosen == "the new one" else tiny_base
+    ui.modelSelector.setCurrentIndex(ui.modelSelector.findData(spec))
+    panel.scan.onModelChosen(ui.modelSelector.currentIndex)
+    assert logic.models.current.spec == spec and panel.finetune.finishedRun is None
+    assert not ui.resultFrame.isVisibleTo(ui.finetuneSection)
+    assert "choose one" not in ui.nextStepLabel.text
+
+
+def test_the_comparison_of_an_earlier_run_can_be_seen_again(host, panel, ui, logic, cases, tiny_base):
+    from preview_host import answers
+
+    assert not ui.earlierButton.isVisibleTo(ui.finetuneSection)
+    ui.heldOutSpinBox.value = 1
+    start(ui, 3)
+    until(host, lambda: panel.finetune.finishedRun is not None)
+    folder = panel.finetune.finishedRun
+    ui.useModelButton.click()
+    assert ui.earlierButton.isVisibleTo(ui.finetuneSection)
+    panel.finetune.earlier.menu.aboutToShow.emit()
+    (action,) = ui.earlierButton.menu().actions()
+    action.trigger()
+    result = json.loads((folder / "result.json").read_text())
+    assert f"{result['held_out']['dice_after']:.2f}" in answers.shown[-1]
+    assert "Adapted model 1" in answers.shown[-1] and "is in use now" in answers.shown[-1]
+    assert "was not measured" not in answers.shown[-1], "the base was in use when the run began"
+    (folder / "result.json").write_text("{}")
+    action.trigger()
+    assert "is damaged; nothing of it can be shown" in answers.shown[-1]
 
 
 def test_where_nothing_could_be_held_out_it_is_said_plainly(host, panel, ui, cases, tiny_base):

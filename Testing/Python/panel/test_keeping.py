@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ..conftest import tiny_case
-from .conftest import ball, find, mark, open_scan, predicted, press, stored_marks, until
+from .conftest import ball, find, mark, open_scan, predicted, press, save_as, stored_marks, until
 from .test_review import found_anew, predicted_again
 
 
@@ -242,7 +242,7 @@ def test_after_a_report_the_views_show_the_finding_that_keys_decide_on(host, rev
 
     review.goTo(review.table.numbers[-1])
     answers.give(str(tmp_path / "r.html"))
-    ui.exportReportButton.click()
+    save_as(ui, "HTML")
     finding = review.review.prediction.finding(review.table.chosen).finding
     node = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
     matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
@@ -257,7 +257,7 @@ def test_what_makes_findings_uncertain_stands_beside_them_and_in_the_report(host
     find(host, panel)
     assert "same value" in ui.foundByLabel.text
     answers.give(str(tmp_path / "r.html"))
-    ui.exportReportButton.click()
+    save_as(ui, "HTML")
     assert "same value" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 

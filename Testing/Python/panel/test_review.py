@@ -413,12 +413,12 @@ def test_a_finding_of_which_a_whole_node_is_left_still_wants_a_decision(host, pa
     made = predicted(panel, host, joined, "Joined")
     mark(logic, made.scan, array == 1)
     panel.review.reload()
-    assert 0.5 < panel.review._overlaps[1] < 0.9 and made.finding(1).state == "undecided"
+    assert 0.5 < panel.review.overlaps[1] < 0.9 and made.finding(1).state == "undecided"
     most = array == 1
     most[:, 27:48] |= array[:, 27:48] == 2
     mark(logic, made.scan, most)
     panel.review.reload()
-    assert panel.review._overlaps[1] > 0.9 and made.finding(1).state == "annotated"
+    assert panel.review.overlaps[1] > 0.9 and made.finding(1).state == "annotated"
 
 
 def test_the_overlay_is_seen_and_outline_only_leaves_the_inside_free(host, review, ui):

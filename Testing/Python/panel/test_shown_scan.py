@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ..conftest import tiny_case
+from .conftest import save_as
 
 
 def backgrounds():
@@ -173,3 +176,15 @@ def test_views_of_a_new_layout_are_heard_too(host, panel, ui, scan):
         assert not ui.otherScanWidget.isHidden(), "the views that still have the scan are not on the screen"
     finally:
         manager.setLayout(old)
+
+
+def test_a_report_pictures_the_scan_whatever_the_views_show(host, review, ui, tmp_path):
+    from preview_host import answers
+
+    pages = []
+    for name in ("scan.html", "another.html"):
+        answers.give(str(tmp_path / name))
+        save_as(ui, "HTML", "Model's findings")
+        pages.append(re.findall(r'src="(data:image/png;base64,[^"]+)"', (tmp_path / name).read_text(encoding="utf-8")))
+        drop(host)
+    assert pages[0] and pages[0] == pages[1]
