@@ -11,6 +11,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
+from .adoptdialog import takeSegments
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
@@ -40,6 +41,7 @@ class AnnotateSection:
         ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
         ui.allRadio.connect("toggled(bool)", self.onAllToggled)
         ui.newNodeButton.connect("clicked()", self.onNewNode)
+        ui.fromSegmentationButton.connect("clicked()", self.onFromSegmentation)
         ui.placeBoxButton.connect("clicked()", self.onPlaceBox)
         ui.addCaseButton.connect("clicked()", self.onAddCase)
         self.logic.aboutToChangeAnnotation.connect(self.onAboutToChange)
@@ -66,6 +68,10 @@ class AnnotateSection:
             noScan,
             _("Add a lymph node and take the brush: paint it with a ball that sticks to soft tissue."),
         )
+        toolTip = _(
+            "Take what is segmented already, as in the Segment Editor, a DICOM SEG or an RTSTRUCT, as lymph nodes."
+        )
+        allow(ui.fromSegmentationButton, noScan, toolTip)
         self.offerFinding()
         ui.segmentEditor.setEnabled(self._annotation() is not None)
         for radio in self._radios.values():
@@ -113,6 +119,12 @@ class AnnotateSection:
             self.showScan()
             self.onAboutToChange(annotation)
             self.startPainting(lymphnode.addLymphNode(annotation))
+
+    def onFromSegmentation(self) -> None:
+        if takeSegments(self.state.scan, self.logic.aboutToChangeAnnotation):
+            self.showScan()
+            self.state.annotationChanged()
+            self.state.stepChanged()
 
     def startPainting(self, segmentId: str) -> None:
         """Show the annotation and take the brush for one of its segments."""

@@ -17,6 +17,7 @@ from ..networks.catalogue import STARTER
 from ..training.request import LOCK_FILE, FinetuneRequest, stored_request
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
+from .adoption import Adopted, Adoption
 from .engine import EngineSession
 from .models import ModelEntry, Models
 from .prediction import Prediction, makePrediction, predictionOf
@@ -150,6 +151,24 @@ class DGSTSegmentCore:
     def annotation(self, scan):
         """The scan's annotation node, made when there is none."""
         return roles.annotationOf(scan)
+
+    def takeSegments(
+        self, scan, segmentationNode, segmentIds: list[str] | None = None, withOverlapping: bool = False
+    ) -> Adopted:
+        """Make segments of another segmentation lymph nodes of the scan's annotation, in one step that can be undone.
+
+        Args:
+            scan: CT volume node.
+            segmentationNode: as the Segment Editor, DICOM or a file made it; it stays as it is.
+            segmentIds: which; all where None.
+            withOverlapping: also those that share voxels with nodes that are marked already.
+
+        Raises:
+            InputError: there is no such segment, it cannot be turned into voxels, or a transform moves the scan or its
+                annotation.
+        """
+        adoption = Adoption(scan, segmentationNode, segmentIds)
+        return adoption.carryOut(withOverlapping, self.aboutToChangeAnnotation)
 
     def addToTrainingSet(self, scan, completeness: str | None = None) -> StudyCase:
         """Keep the scan and its annotation in the study, or bring its case up to date.
