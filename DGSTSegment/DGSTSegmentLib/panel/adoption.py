@@ -132,11 +132,8 @@ class Adoption:
         return Adopted([one.name for one in taken], cut, self._outside, overlapping, self._empty)
 
     def _add(self, annotation, one: _Placed) -> None:
-        segmentation = annotation.GetSegmentation()
-        names = {segmentation.GetSegment(id_).GetName() for id_ in bridge.segmentIds(annotation)}
         id_ = lymphnode.addLymphNode(annotation)
-        if one.name not in names:
-            segmentation.GetSegment(id_).SetName(one.name)
+        lymphnode.keepName(annotation, id_, one.name)
         bridge.setSegmentMask(annotation, id_, one.mask, one.box, self._geometry)
 
 

@@ -16,6 +16,7 @@ from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
 from .region import makeRegion
+from .samescan import SameScan
 from .state import PanelState, allow, attempt, tell
 
 BOX_MARGIN_MM = 15.0
@@ -33,6 +34,7 @@ class AnnotateSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self.editor = LymphNodeEditor(ui.segmentEditor)
         self.table = CaseTable(ui, state, self.onCaseOpened)
+        self.sameScan = SameScan(ui, state, self.onJoined)
         self._observed: list[tuple] = []
         self._waiting = False
         self.chosenFinding: Callable[[], int] = lambda: 0
@@ -79,6 +81,7 @@ class AnnotateSection:
         ui.placeBoxButton.setVisible(ui.regionRadio.checked)
         ui.placeBoxButton.setEnabled(scan is not None)
         self._refreshAddButton(noScan)
+        self.sameScan.refresh()
         self.table.refresh()
 
     def offerFinding(self) -> None:
@@ -212,7 +215,13 @@ class AnnotateSection:
                 ),
                 5000,
             )
-        self.refresh()
+        self.onJoined()
+
+    def onJoined(self) -> None:
+        """The scan became a case, or has what is stored of it now."""
+        self.showScan()
+        self.state.annotationChanged()
+        self.state.reviewChanged()
         self.state.stepChanged()
 
     def onCaseOpened(self, scan) -> None:

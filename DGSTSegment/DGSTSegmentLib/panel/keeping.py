@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .review import Review
+from .samescan import joinCase
 from .state import attempt
 from .trainingset import TrainingSet
 
@@ -16,6 +17,8 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
 
     None where the user does not want that, or where the study folder cannot be read.
     """
+    if not _mayJoin(trainingSet, scan):
+        return None
     isOlder, lost, isOther = False, None, False
     with attempt(_("The study folder could not be read.")):
         isOlder, isOther = trainingSet.isOlder(scan), trainingSet.isOtherImage(scan)
@@ -33,6 +36,21 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
         question = _("The voxels of {scan} are others than in the training set. Replace the stored scan by this one?")
         questions.append((question.format(scan=name), _("Replace the scan?")))
     return {"replaceNewer": isOlder} if all(_agreed(*question) for question in questions) else None
+
+
+def _mayJoin(trainingSet: TrainingSet, scan) -> bool:
+    """Whether to go on, after asking where the training set holds the very same scan: then its marks come beside."""
+    isRead, twin = False, None
+    with attempt(_("The study folder could not be read.")):
+        twin, isRead = trainingSet.twinOf(scan), True
+    question = _(
+        "{scan} is in the training set already, as {name}. Put your marks together with those that are stored there? "
+        "Lymph nodes at the same place become one."
+    )
+    if twin is None:
+        return isRead
+    asked = question.format(scan=scan.GetName(), name=twin.name)
+    return _agreed(asked, _("Put the marks together?")) and joinCase(trainingSet, scan)
 
 
 def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:

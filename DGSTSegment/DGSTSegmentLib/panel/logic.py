@@ -19,6 +19,7 @@ from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .adoption import Adopted, Adoption
 from .engine import EngineSession
+from .joining import Joined
 from .models import ModelEntry, Models
 from .prediction import Prediction, makePrediction, predictionOf
 from .review import Review
@@ -52,7 +53,7 @@ class DGSTSegmentCore:
         self.engine = EngineSession(makeTransport)
         self.aboutToChangeAnnotation, self.predicted, self.studyChanged = Signal(), Signal(), Signal()
         self.study = Study(_place(studyFolder or self.settings.studyFolder))
-        self.trainingSet = TrainingSet(self.study)
+        self.trainingSet = TrainingSet(self.study, self.aboutToChangeAnnotation)
         self.models = Models(self.study, self.settings)
 
     def setStudyFolder(self, folder: str) -> None:
@@ -183,6 +184,14 @@ class DGSTSegmentCore:
         if completeness is not None:
             roles.setCompleteness(self.annotation(scan), completeness)
         return self.trainingSet.save(scan)
+
+    def joinCase(self, scan) -> Joined:
+        """Go on with the case of the very same scan, loaded once more: its marks come beside those of ``scan``.
+
+        Raises:
+            InputError: no case of the training set holds the scan, or its files or marks cannot be used.
+        """
+        return self.trainingSet.join(scan)
 
     # ------------------------------------------------------------------------------------------------- fine-tuning
 

@@ -40,6 +40,7 @@ class NextStep:
         self.ui, self.state, self._finetune, self._review = ui, state, finetune, review
         self._buttons = (
             "findButton",
+            "goOnButton",
             "newNodeButton",
             "addCaseButton",
             "startButton",
@@ -75,7 +76,18 @@ class NextStep:
             return Step(_("The model is learning; you can go on working meanwhile."), "finetuneSection")
         if scan is None:
             return Step(_("Choose the CT scan to work on."), "scanSection")
-        return self._reviewStep() or self._caseStep(scan, logic) or self._learningStep(logic)
+        return (
+            self._sameScanStep(scan, logic)
+            or self._reviewStep()
+            or self._caseStep(scan, logic)
+            or self._learningStep(logic)
+        )
+
+    def _sameScanStep(self, scan, logic) -> Step | None:
+        trainingSet = logic.trainingSet
+        if not trainingSet.digests.isKnown(scan) or trainingSet.twinOf(scan) is None:
+            return None
+        return Step(_("Go on with what was marked in this scan before."), "annotateSection", "goOnButton")
 
     def _reviewStep(self) -> Step | None:
         review = self._review.review

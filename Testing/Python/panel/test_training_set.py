@@ -306,7 +306,7 @@ def test_one_scan_is_not_added_twice(panel, host, logic, scan, refusal):
     logic.addToTrainingSet(scan)
     again = open_scan(panel, host, tiny_case(0)[0], "From DICOM once more")
     mark(logic, again, ball())
-    with pytest.raises(refusal, match="already, as Tiny scan; open that case"):
+    with pytest.raises(refusal, match="already, as Tiny scan; go on with that case"):
         logic.addToTrainingSet(again)
     assert len(logic.trainingSet.cases()) == 1
 
