@@ -365,6 +365,15 @@ class TrainingSet:
         if case.boxes:
             roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
 
+    def rename(self, id_: str, name: str) -> None:
+        """Call a case otherwise; scans of the scene keep their names.
+
+        Raises:
+            InputError: another case is called so, or the study folder cannot be written to.
+        """
+        self.study.rename(id_, name)
+        self.changed()
+
     def remove(self, id_: str) -> Path:
         """Take a case out; the scene keeps what is open, the files go to the study's folder ``removed``.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,12 @@ def read_json(path: Path, otherwise: Any = ...) -> Any:
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no description; move it away, or choose another study folder.")
     return data
+
+
+def numbered(name: str, taken: Set[str]) -> str:
+    """The name, with the first free number behind it where it is taken: ``Thorax``, ``Thorax (2)``, ..."""
+    names = (name if n == 1 else f"{name} ({n})" for n in count(1))
+    return next(one for one in names if one not in taken)
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
