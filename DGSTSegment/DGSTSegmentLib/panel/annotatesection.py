@@ -100,9 +100,9 @@ class AnnotateSection:
 
     def _refreshAddButton(self, reason: str | None) -> None:
         button, scan = self.ui.addCaseButton, self.state.scan
-        toolTip = _("Keep this scan with its marks in the study; the next fine-tuning learns from it.")
+        toolTip = _("Keep this scan with its marks in the training set; the next fine-tuning learns from it.")
         case, hasChanges = None, False
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             case = self.logic.trainingSet.caseOf(scan) if scan is not None else None
             hasChanges = case is not None and self.logic.trainingSet.hasChanges(scan)
         if case is None:

@@ -59,7 +59,7 @@ class CaseTable:
         for row, case in enumerate(self.cases):
             self._showCase(row, case)
         self._filling = False
-        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=_shown(self.logic.study.folder)))
+        self.ui.studyFolderLabel.setText(_("Training folder: {folder}").format(folder=_shown(self.logic.study.folder)))
         self.ui.studyFolderLabel.setToolTip(str(self.logic.study.folder))
         self.refresh()
 
@@ -133,17 +133,17 @@ class CaseTable:
 
     def onRemove(self) -> None:
         case = self._selected()
-        question = _("Take {name} out of the training set? Its files are moved to the study's folder 'removed'.")
+        question = _("Take {name} out of the training set? Its files stay in the training folder, under 'removed'.")
         if slicer.util.confirmYesNoDisplay(question.format(name=case.name), windowTitle=_("Remove scan")):
             with attempt(_("The scan was not removed.")):
                 self.logic.trainingSet.remove(case.id)
 
     def onChooseFolder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
-            self.ui.studyFolderButton, _("Folder of the study"), str(self.logic.study.folder)
+            self.ui.studyFolderButton, _("Training folder"), str(self.logic.study.folder)
         )
         if folder:
-            with attempt(_("The study folder was not changed.")):
+            with attempt(_("The training folder was not changed.")):
                 self.logic.setStudyFolder(folder)
 
     def _selected(self) -> StudyCase | None:

@@ -20,7 +20,7 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
     if not _mayJoin(trainingSet, scan):
         return None
     isOlder, lost, isOther = False, None, False
-    with attempt(_("The study folder could not be read.")):
+    with attempt(_("The training folder could not be read.")):
         isOlder, isOther = trainingSet.isOlder(scan), trainingSet.isOtherImage(scan)
         lost = trainingSet.marksLost(scan)
     if lost is None:
@@ -41,7 +41,7 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
 def _mayJoin(trainingSet: TrainingSet, scan) -> bool:
     """Whether to go on, after asking where the training set holds the very same scan: then its marks come beside."""
     isRead, twin = False, None
-    with attempt(_("The study folder could not be read.")):
+    with attempt(_("The training folder could not be read.")):
         twin, isRead = trainingSet.twinOf(scan), True
     question = _(
         "{scan} is in the training set already, as {name}. Put your marks together with those that are stored there? "

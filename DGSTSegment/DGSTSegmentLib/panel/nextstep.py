@@ -54,7 +54,7 @@ class NextStep:
     def refresh(self) -> None:
         """Show the next step; what cannot be read stands in the status bar, and the last step stays."""
         step = self._shown
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             step = self.step()
         if step == self._shown:
             return
@@ -98,7 +98,7 @@ class NextStep:
         if any(item.state == UNDECIDED for item in items):
             return Step(_("Go through the findings: accept (A) or reject (X) each one."), "reviewSection", "nextButton")
         if review.pending():
-            return Step(_("Add your decisions to the case."), "reviewSection", "applyButton")
+            return Step(_("Add your decisions to the annotation."), "reviewSection", "applyButton")
         return None
 
     def _caseStep(self, scan, logic) -> Step | None:

@@ -36,7 +36,7 @@ class SameScan:
         """Show the line where the scan is known again; look for it later where that is not known yet."""
         scan, self.case = self.state.scan, None
         if scan is not None and self._trainingSet.digests.isKnown(scan):
-            with tell(_("The study folder could not be read.")):
+            with tell(_("The training folder could not be read.")):
                 self.case = self._trainingSet.twinOf(scan)
         elif scan is not None:
             self._lookLater()
@@ -55,7 +55,7 @@ class SameScan:
         scan, alike = self.state.scan, []
         if scan is None or self._trainingSet.digests.isKnown(scan):
             return
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             alike = self._trainingSet.alike(scan)
         if not alike:
             return

@@ -290,7 +290,7 @@ class TrainingSet:
         """
         scan, case = roles.scanOfCase(self._studyKey, id_), self.study.case(id_)
         if case is None:
-            raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
+            raise InputError(_("The case {name} is not in the training folder any more.").format(name=id_))
         if scan is None:
             return self._load(case)
         if self._isOlderThan(scan, case):

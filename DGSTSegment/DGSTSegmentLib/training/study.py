@@ -289,7 +289,9 @@ class Study:
         """
         found = read_json(self.folder / STUDY_FILE, {})
         if self._was_there and not found:
-            raise InputError(f"The study folder {self.folder} is gone; bring its drive back, or choose another folder.")
+            raise InputError(
+                f"The training folder {self.folder} is gone; bring its drive back, or choose another folder."
+            )
         self._was_there = bool(found)
         return found
 
@@ -381,7 +383,7 @@ def _checked(case: StudyCase) -> StudyCase:
 
 
 def _refusal(folder: Path, error: OSError) -> str:
-    return f"The study folder {folder} could not be written ({error.strerror or error}); choose another one."
+    return f"The training folder {folder} could not be written ({error.strerror or error}); choose another one."
 
 
 def _slug(name: str) -> str:

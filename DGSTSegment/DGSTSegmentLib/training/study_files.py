@@ -23,7 +23,7 @@ def entries(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another study folder.") from error
+        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another training folder.") from error
 
 
 def subfolders(folder: Path, holding: str) -> list[Path]:
@@ -44,12 +44,14 @@ def read_json(path: Path, otherwise: Any = ...) -> Any:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if otherwise is ...:
-            raise InputError(f"{path} is gone; choose the study folder again.") from None
+            raise InputError(f"{path} is gone; choose the training folder again.") from None
         return otherwise
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); move it away, or choose another study folder.") from error
+        raise InputError(
+            f"{path} cannot be read ({error}); move it away, or choose another training folder."
+        ) from error
     if not isinstance(data, dict):
-        raise InputError(f"{path} holds no description; move it away, or choose another study folder.")
+        raise InputError(f"{path} holds no description; move it away, or choose another training folder.")
     return data
 
 

@@ -233,7 +233,7 @@ def test_a_study_folder_that_cannot_be_written_is_said_and_nothing_is_lost(ui, l
     monkeypatch.setattr(logic.study, "folder", blocker / "study")
     mark(logic, scan, ball())
     ui.addCaseButton.click()
-    assert any("choose another study folder" in text for text in answers.shown)
+    assert any("choose another training folder" in text for text in answers.shown)
     assert ui.addCaseButton.text == "Add to training set"
 
 
