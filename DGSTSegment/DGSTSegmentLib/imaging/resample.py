@@ -59,7 +59,7 @@ def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation"
     """
     if annotation.geometry.same_grid(image.geometry, _SAME_WITHIN_VOXELS * min(image.geometry.spacing)):
         return Volume(annotation.array, image.geometry), None
-    outside = _fraction_marked_outside(annotation, image.geometry)
+    outside = fraction_marked_outside(annotation, image.geometry)
     if not _boxes_overlap(annotation.geometry, image.geometry) or outside == 1.0:
         raise InputError(f"{name} does not lie where the image lies; check that both belong to the same scan.")
     resampled = resample_to(annotation, image.geometry, "nearest")
@@ -125,7 +125,8 @@ def _label_values(labels: Volume) -> list[int]:
     return np.unique(labels.array[labels.array != 0]).tolist()
 
 
-def _fraction_marked_outside(annotation: Volume, geometry: Geometry) -> float:
+def fraction_marked_outside(annotation: Volume, geometry: Geometry) -> float:
+    """Share of the marked voxels, 0 to 1, whose centers lie outside a grid; of very many, evenly chosen ones count."""
     marked = np.flatnonzero(annotation.array)
     if not len(marked):
         return 0.0

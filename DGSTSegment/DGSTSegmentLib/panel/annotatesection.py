@@ -11,11 +11,13 @@ import vtk
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
+from .adoptdialog import takeSegments
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
 from .overlay import drawInSlices
 from .region import makeRegion
+from .samescan import SameScan
 from .sliceviews import bringIntoView
 from .state import PanelState, allow, attempt, tell
 
@@ -34,6 +36,7 @@ class AnnotateSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self.editor = LymphNodeEditor(ui.segmentEditor)
         self.table = CaseTable(ui, state, self.onCaseOpened)
+        self.sameScan = SameScan(ui, state, self.onJoined)
         self._observed: list[tuple] = []
         self._waiting = False
         self.chosenFinding: Callable[[], int] = lambda: 0
@@ -43,6 +46,7 @@ class AnnotateSection:
         ui.regionRadio.connect("toggled(bool)", self.onRegionToggled)
         ui.allRadio.connect("toggled(bool)", self.onAllToggled)
         ui.newNodeButton.connect("clicked()", self.onNewNode)
+        ui.fromSegmentationButton.connect("clicked()", self.onFromSegmentation)
         ui.placeBoxButton.connect("clicked()", self.onPlaceBox)
         ui.addCaseButton.connect("clicked()", self.onAddCase)
         self.logic.aboutToChangeAnnotation.connect(self.onAboutToChange)
@@ -75,6 +79,10 @@ class AnnotateSection:
             noScan,
             _("Add a lymph node and take the brush: paint it with a ball that sticks to soft tissue."),
         )
+        toolTip = _(
+            "Take what is segmented already, as in the Segment Editor, a DICOM SEG or an RTSTRUCT, as lymph nodes."
+        )
+        allow(ui.fromSegmentationButton, noScan, toolTip)
         self.offerFinding()
         ui.segmentEditor.setEnabled(self._annotation() is not None)
         ui.editorHintLabel.setVisible(self._annotation() is None)
@@ -83,6 +91,7 @@ class AnnotateSection:
             allow(widget, noScan, toolTip)
         ui.placeBoxButton.setVisible(ui.regionRadio.checked)
         self._refreshAddButton(noScan)
+        self.sameScan.refresh()
         self.table.refresh()
 
     def offerFinding(self) -> None:
@@ -101,9 +110,9 @@ class AnnotateSection:
 
     def _refreshAddButton(self, reason: str | None) -> None:
         button, scan = self.ui.addCaseButton, self.state.scan
-        toolTip = _("Keep this scan with its marks in the study; the next fine-tuning learns from it.")
+        toolTip = _("Keep this scan with its marks in the training set; the next fine-tuning learns from it.")
         case, hasChanges = None, False
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             case = self.logic.trainingSet.caseOf(scan) if scan is not None else None
             hasChanges = case is not None and self.logic.trainingSet.hasChanges(scan)
         if case is None:
@@ -123,6 +132,12 @@ class AnnotateSection:
             self.showScan()
             self.onAboutToChange(annotation)
             self.startPainting(lymphnode.addLymphNode(annotation))
+
+    def onFromSegmentation(self) -> None:
+        if takeSegments(self.state.scan, self.logic.aboutToChangeAnnotation):
+            self.showScan()
+            self.state.annotationChanged()
+            self.state.stepChanged()
 
     def startPainting(self, segmentId: str) -> None:
         """Show the annotation and take the brush for one of its segments."""
@@ -211,7 +226,13 @@ class AnnotateSection:
                 ),
                 5000,
             )
-        self.refresh()
+        self.onJoined()
+
+    def onJoined(self) -> None:
+        """The scan became a case, or has what is stored of it now."""
+        self.showScan()
+        self.state.annotationChanged()
+        self.state.reviewChanged()
         self.state.stepChanged()
 
     def onCaseOpened(self, scan) -> None:

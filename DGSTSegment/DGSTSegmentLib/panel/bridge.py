@@ -114,6 +114,20 @@ def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None)
     return image
 
 
+def volumeOfImage(image) -> Volume:
+    """Voxels (the image's own memory) and place of what ``orientedImage`` makes."""
+    array, first = _voxelsOf(image)
+    return Volume(array, placeOf(image, first, array.shape))
+
+
+def placeOf(image, first: Sequence[int], shape: Sequence[int]) -> Geometry:
+    """The grid of so many voxels of an image from its voxel ``first`` (k, j, i) on."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    grid = Geometry((1, 1, 1), LPS_TO_RAS @ slicer.util.arrayFromVTKMatrix(matrix))
+    return grid.cropped(tuple(slice(low, low + n) for low, n in zip(first, shape, strict=True)))
+
+
 def labelmapOf(values: np.ndarray, volumeNode):
     """A labelmap node outside the scene, on the volume's grid; a single value fills it."""
     geometry = geometryOf(volumeNode)

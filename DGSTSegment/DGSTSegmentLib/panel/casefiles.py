@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,12 @@ from slicer.i18n import tr as _
 
 from ..atomic import flush_to_disk
 from ..errors import InputError
+from ..imaging.geometry import Geometry
+from ..imaging.text_header import nrrd_header
 from . import bridge
 
+_TO_LPS = {"left-posterior-superior": (1.0, 1.0, 1.0), "right-anterior-superior": (-1.0, -1.0, 1.0)}
+"""Which of a file's axes point the other way, by the name of its space; versions of Slicer write one or the other."""
 _MOST_HEADER_BYTES = 1 << 24  # a segmentation's tells of each segment
 
 
@@ -56,6 +61,30 @@ def _hasHeader(path: Path) -> bool:
     with open(path, "rb") as file:
         beginning = file.read(_MOST_HEADER_BYTES)
     return beginning.startswith(b"NRRD") and any(end in beginning for end in (b"\n\n", b"\r\n\r\n"))
+
+
+def gridOf(path: Path) -> Geometry | None:
+    """Where the voxels of a stored scan lie, by the head of its file alone; None where that does not say it."""
+    try:
+        with open(path, "rb") as file:
+            fields = nrrd_header(file)
+    except OSError:
+        return None
+    sizes = [int(text) for text in re.findall(r"\d+", fields.get("sizes", ""))]
+    axes, origin = _numbers(fields.get("space directions", "")), _numbers(fields.get("space origin", ""))
+    toLps = _TO_LPS.get(fields.get("space", ""))
+    if (len(sizes), len(axes), len(origin)) != (3, 9, 3) or toLps is None:
+        return None
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = np.reshape(axes, (3, 3)).T, origin
+    try:
+        return Geometry(tuple(sizes[::-1]), np.diag([*toLps, 1.0]) @ matrix)
+    except ValueError:
+        return None
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", text)]
 
 
 @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import slicer
 import vtk
 
 from . import bridge, roles
+
+_PIECE_BYTES = 1 << 24
 
 
 def digestOf(scan) -> str:
@@ -44,7 +48,48 @@ def imageState(scan) -> tuple:
     return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
 
 
-def imageDigest(scan) -> str:
-    """Tells the voxels of a scan from any others'."""
-    array = slicer.util.arrayFromVolume(scan)
-    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
+class ImageDigests:
+    """Tells the voxels of a scan from any others'. Each scan is gone through once, at once or in pieces."""
+
+    def __init__(self):
+        self._begun: dict[str, _BegunDigest] = {}
+
+    def of(self, scan) -> str:
+        """The digest; all that is missing of it is worked out now."""
+        while not self.advance(scan):
+            pass
+        return self._begun[scan.GetID()].digest
+
+    def isKnown(self, scan) -> bool:
+        begun = self._begun.get(scan.GetID())
+        return begun is not None and begun.state == imageState(scan) and bool(begun.digest)
+
+    def advance(self, scan) -> bool:
+        """Go on by a piece, which takes no time that anybody notices; whether the digest is known."""
+        begun, state = self._begun.get(scan.GetID()), imageState(scan)
+        if begun is None or begun.state != state:
+            begun = self._begun[scan.GetID()] = _BegunDigest(state)
+        if not begun.digest:
+            voxels = np.ascontiguousarray(slicer.util.arrayFromVolume(scan)).reshape(-1).view(np.uint8)
+            begun.sum.update(voxels[begun.done : begun.done + _PIECE_BYTES])
+            begun.done += _PIECE_BYTES
+            begun.digest = begun.sum.hexdigest() if begun.done >= voxels.size else ""
+        return bool(begun.digest)
+
+    def forget(self) -> None:
+        """The scene closes: other scans may get the same ids."""
+        self._begun.clear()
+
+
+@dataclass
+class _BegunDigest:
+    """So far as it has come.
+
+    Args:
+        state: of the image that it is of.
+    """
+
+    state: tuple
+    sum: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    done: int = 0
+    digest: str = ""

@@ -11,7 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..training.study import StudyCase
+from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, StudyCase
 from .state import PanelState, allow, attempt
 
 UNMARKED_MEANS = {"marked": _("unknown"), "region": _("healthy in box"), "all": _("healthy")}
@@ -36,6 +36,13 @@ class CaseTable:
         for column in (1, 2, 3):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.verticalHeader().setVisible(False)
+        self._renamed: tuple[str, str] | None = None
+        self._filling = False
+        action = qt.QAction(_("Rename"), table)
+        action.connect("triggered()", self.onRename)
+        table.addAction(action)
+        table.setContextMenuPolicy(qt.Qt.ActionsContextMenu)
+        table.connect("itemChanged(QTableWidgetItem*)", self._onItemChanged)
         table.connect("itemSelectionChanged()", self.refresh)
         table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
         ui.openCaseButton.connect("clicked()", self.onOpen)
@@ -47,16 +54,35 @@ class CaseTable:
         self.cases = []
         with attempt(_("The training set could not be read.")):
             self.cases = self.logic.trainingSet.cases()
-        table = self.ui.caseTable
-        table.setRowCount(len(self.cases))
+        self._filling = True
+        self.ui.caseTable.setRowCount(len(self.cases))
         for row, case in enumerate(self.cases):
-            changed = datetime.fromisoformat(case.changed).strftime("%Y-%m-%d %H:%M") if case.changed else ""
-            texts = [case.name, str(case.marked), UNMARKED_MEANS.get(case.completeness, ""), changed]
-            for column, text in enumerate(texts):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
-        self.ui.studyFolderLabel.setText(_("Study folder: {folder}").format(folder=_shown(self.logic.study.folder)))
+            self._showCase(row, case)
+        self._filling = False
+        self.ui.studyFolderLabel.setText(_("Training folder: {folder}").format(folder=_shown(self.logic.study.folder)))
         self.ui.studyFolderLabel.setToolTip(str(self.logic.study.folder))
         self.refresh()
+
+    def _showCase(self, row: int, case: StudyCase) -> None:
+        changed = datetime.fromisoformat(case.changed).strftime("%Y-%m-%d %H:%M") if case.changed else ""
+        texts = [case.name, str(case.marked), UNMARKED_MEANS.get(case.completeness, ""), changed]
+        files = [IMAGE_FILE, ANNOTATION_FILE, *([REJECTED_FILE] if case.has_background else [])]
+        toolTip = _(
+            "{name}\nMarked lymph nodes: {marked}, rejected findings: {rejected}\nIn the folder {folder}: {files}\n\n"
+            "Double-click to open it, F2 to rename it."
+        ).format(
+            name=case.name,
+            marked=case.marked,
+            rejected=case.rejected,
+            folder=self.logic.study.case_folder(case.id),
+            files=", ".join(files),
+        )
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(toolTip)
+            if column:
+                item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+            self.ui.caseTable.setItem(row, column, item)
 
     def refresh(self) -> None:
         reason = None if self._selected() is not None else _("Choose a scan in the table first.")
@@ -87,19 +113,38 @@ class CaseTable:
         with attempt(_("The scan was not opened.")):
             self._onOpened(self.logic.trainingSet.open(case.id, replaceOlder=isOlder))
 
+    def onRename(self) -> None:
+        """Let the user type another name in the table, as F2 does."""
+        row = self.ui.caseTable.currentRow()
+        if row >= 0:
+            self.ui.caseTable.editItem(self.ui.caseTable.item(row, 0))
+
+    def _onItemChanged(self, item) -> None:
+        """A name was typed. The table is filled anew by what comes of it, so that waits until the editor has closed."""
+        if not self._filling and item.column() == 0:
+            self._renamed = self.cases[item.row()].id, item.text()
+            qt.QTimer.singleShot(0, self._rename)
+
+    def _rename(self) -> None:
+        id_, name = self._renamed
+        with attempt(_("The scan was not renamed.")):
+            self.logic.trainingSet.rename(id_, name)
+            return
+        self.reload()
+
     def onRemove(self) -> None:
         case = self._selected()
-        question = _("Take {name} out of the training set? Its files are moved to the study's folder 'removed'.")
+        question = _("Take {name} out of the training set? Its files stay in the training folder, under 'removed'.")
         if slicer.util.confirmYesNoDisplay(question.format(name=case.name), windowTitle=_("Remove scan")):
             with attempt(_("The scan was not removed.")):
                 self.logic.trainingSet.remove(case.id)
 
     def onChooseFolder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
-            self.ui.studyFolderButton, _("Folder of the study"), str(self.logic.study.folder)
+            self.ui.studyFolderButton, _("Training folder"), str(self.logic.study.folder)
         )
         if folder:
-            with attempt(_("The study folder was not changed.")):
+            with attempt(_("The training folder was not changed.")):
                 self.logic.setStudyFolder(folder)
 
     def _selected(self) -> StudyCase | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import bridge, lymphnode, origin, roles
 from .prediction import Prediction, ReviewedFinding, inBox, predictionOf
 
-_ERASED_FROM = "DGSTSegment.ErasedFrom"
+ERASED_FROM = "DGSTSegment.ErasedFrom"
 
 
 def noteErased(scan) -> int:
@@ -46,7 +46,7 @@ def _noted(rejected) -> dict[str, str]:
     """Ids of the segments of what was erased, by the finding it was erased from."""
     if rejected is None:
         return {}
-    return origin.read(rejected, _ERASED_FROM)
+    return origin.read(rejected, ERASED_FROM)
 
 
 def _originsIn(annotation) -> set[str]:
@@ -70,5 +70,5 @@ def findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:
 
 def _addErased(rejected, of: str) -> str:
     id_ = lymphnode.addErased(rejected)
-    origin.write(rejected, id_, of, _ERASED_FROM)
+    origin.write(rejected, id_, of, ERASED_FROM)
     return id_

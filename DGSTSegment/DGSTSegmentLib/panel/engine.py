@@ -40,6 +40,12 @@ class EngineSession:
         return self.task is not None
 
     @property
+    def occupation(self) -> str | None:
+        """What keeps the engine from other work, in one sentence; None where nothing does."""
+        going = _("{task} is still going on; wait until it is done, or stop it.")
+        return None if self.task is None else going.format(task=self.task.title)
+
+    @property
     def pid(self) -> int | None:
         """Of the engine's process; None where none runs."""
         engine = self._conversation.engine
@@ -67,10 +73,8 @@ class EngineSession:
         """Raises:
         InputError: a task is not finished yet.
         """
-        if self.task is not None:
-            raise InputError(
-                _("{task} is still going on; wait until it is done, or stop it.").format(task=self.task.title)
-            )
+        if self.occupation is not None:
+            raise InputError(self.occupation)
 
     def askAside(self, title: str, name: str, fields: Fields) -> Task:
         """Ask a small thing that keeps nobody waiting: the engine answers it before the task that comes next."""

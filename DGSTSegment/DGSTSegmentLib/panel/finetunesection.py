@@ -18,7 +18,7 @@ from .endnow import EndNow
 from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
-from .task import Task
+from .task import Task, doing
 
 UPDATES = {
     "adam": _("ours: by the mean of past steps (usual)"),
@@ -133,9 +133,9 @@ class FinetuneSection:
         """Show what can be done now."""
         ui, running = self.ui, self.task is not None
         cases, resumable = [], None
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             cases, resumable = self.logic.trainingSet.cases(), self.logic.resumableRun()
-        busy = _("The engine is at work; wait until it is done.") if self.logic.engine.busy else None
+        busy = self.logic.engine.occupation
         empty = None if cases else _("Add a scan to the training set first.")
         allow(ui.startButton, busy or empty, _("Adapt the model to all scans of the training set."))
         ui.startButton.setVisible(not running)
@@ -212,7 +212,7 @@ class FinetuneSection:
         scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         reviews = [self.logic.review(scan, role) for scan in scans for role in roles.PREDICTIONS]
         question = _(
-            "Decisions on findings that are not part of a case yet: {count}. Add them first, to learn from them?"
+            "Decisions on findings that are not part of an annotation yet: {count}. Add them first, to learn from them?"
         )
         return mayGoOn(
             [review for review in reviews if review is not None],
@@ -224,7 +224,7 @@ class FinetuneSection:
     def _saveChanges(self) -> bool:
         """Whether to go on, after asking about marks that the training set does not have yet."""
         changed = []
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             changed = self.logic.trainingSet.changedScans() + self.logic.trainingSet.newScans()
         if not changed:
             return True
@@ -287,7 +287,7 @@ class FinetuneSection:
         if steps:
             self.ui.trainingProgressBar.setValue(event["step"])
         self.ui.trainingProgressBar.setFormat("%p %")
-        self.ui.trainingLabel.setText(_("Working on: {phase}").format(phase=event.get("phase", "")))
+        self.ui.trainingLabel.setText(doing(event))
 
     def _showStep(self, event: dict) -> None:
         bar = self.ui.trainingProgressBar
@@ -370,7 +370,7 @@ class FinetuneSection:
             slicer.util.infoDisplay(ended)
             return
         resumable = None
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             resumable = self.logic.resumableRun() if isinstance(error, EngineError) else None
         hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
         if wasEnded:

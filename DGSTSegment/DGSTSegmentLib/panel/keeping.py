@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .review import Applied, Review
+from .samescan import joinCase
 from .state import attempt, tell
 from .trainingset import TrainingSet
 
@@ -18,8 +19,10 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
 
     None where the user does not want that, or where the study folder cannot be read.
     """
+    if not _mayJoin(trainingSet, scan):
+        return None
     isOlder, lost, isOther = False, None, False
-    with attempt(_("The study folder could not be read.")):
+    with attempt(_("The training folder could not be read.")):
         isOlder, isOther = trainingSet.isOlder(scan), trainingSet.isOtherImage(scan)
         lost = trainingSet.marksLost(scan)
     if lost is None:
@@ -35,6 +38,21 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
         question = _("The voxels of {scan} are others than in the training set. Replace the stored scan by this one?")
         questions.append((question.format(scan=name), _("Replace the scan?")))
     return {"replaceNewer": isOlder} if all(_agreed(*question) for question in questions) else None
+
+
+def _mayJoin(trainingSet: TrainingSet, scan) -> bool:
+    """Whether to go on, after asking where the training set holds the very same scan: then its marks come beside."""
+    isRead, twin = False, None
+    with attempt(_("The training folder could not be read.")):
+        twin, isRead = trainingSet.twinOf(scan), True
+    question = _(
+        "{scan} is in the training set already, as {name}. Put your marks together with those that are stored there? "
+        "Lymph nodes at the same place become one."
+    )
+    if twin is None:
+        return isRead
+    asked = question.format(scan=scan.GetName(), name=twin.name)
+    return _agreed(asked, _("Put the marks together?")) and joinCase(trainingSet, scan)
 
 
 def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:
@@ -63,7 +81,7 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
 
 def whatWasApplied(applied: Applied) -> str:
     """What became of the decisions, as a message."""
-    message = _("Added to the case: {annotated} as annotation, {rejected} as known background.")
+    message = _("Added to the annotation: {annotated} as lymph nodes, {rejected} as no lymph nodes.")
     if applied.removed:
         message += " " + _("Taken out of the annotation: {removed}.")
     if applied.kept:

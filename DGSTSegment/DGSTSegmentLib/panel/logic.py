@@ -17,7 +17,9 @@ from ..networks.catalogue import STARTER
 from ..training.request import LOCK_FILE, FinetuneRequest, stored_request
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
+from .adoption import Adopted, Adoption
 from .engine import EngineSession
+from .joining import Joined
 from .models import ModelEntry, Models
 from .prediction import Prediction, makePrediction, predictionOf
 from .review import Review
@@ -51,7 +53,7 @@ class DGSTSegmentCore:
         self.engine = EngineSession(makeTransport)
         self.aboutToChangeAnnotation, self.predicted, self.studyChanged = Signal(), Signal(), Signal()
         self.study = Study(_place(studyFolder or self.settings.studyFolder))
-        self.trainingSet = TrainingSet(self.study)
+        self.trainingSet = TrainingSet(self.study, self.aboutToChangeAnnotation)
         self.models = Models(self.study, self.settings)
 
     def setStudyFolder(self, folder: str) -> None:
@@ -151,6 +153,24 @@ class DGSTSegmentCore:
         """The scan's annotation node, made when there is none."""
         return roles.annotationOf(scan)
 
+    def takeSegments(
+        self, scan, segmentationNode, segmentIds: list[str] | None = None, withOverlapping: bool = False
+    ) -> Adopted:
+        """Make segments of another segmentation lymph nodes of the scan's annotation, in one step that can be undone.
+
+        Args:
+            scan: CT volume node.
+            segmentationNode: as the Segment Editor, DICOM or a file made it; it stays as it is.
+            segmentIds: which; all where None.
+            withOverlapping: also those that share voxels with nodes that are marked already.
+
+        Raises:
+            InputError: there is no such segment, it cannot be turned into voxels, or a transform moves the scan or its
+                annotation.
+        """
+        adoption = Adoption(scan, segmentationNode, segmentIds)
+        return adoption.carryOut(withOverlapping, self.aboutToChangeAnnotation)
+
     def addToTrainingSet(self, scan, completeness: str | None = None) -> StudyCase:
         """Keep the scan and its annotation in the study, or bring its case up to date.
 
@@ -164,6 +184,14 @@ class DGSTSegmentCore:
         if completeness is not None:
             roles.setCompleteness(self.annotation(scan), completeness)
         return self.trainingSet.save(scan)
+
+    def joinCase(self, scan) -> Joined:
+        """Go on with the case of the very same scan, loaded once more: its marks come beside those of ``scan``.
+
+        Raises:
+            InputError: no case of the training set holds the scan, or its files or marks cannot be used.
+        """
+        return self.trainingSet.join(scan)
 
     # ------------------------------------------------------------------------------------------------- fine-tuning
 

@@ -32,6 +32,14 @@ def addLymphNode(segmentationNode) -> str:
     return id_
 
 
+def keepName(segmentationNode, segmentId: str, name: str) -> None:
+    """Call a new segment as it was called elsewhere, unless another one is called so already."""
+    segmentation = segmentationNode.GetSegmentation()
+    count = segmentation.GetNumberOfSegments()
+    if name not in {segmentation.GetNthSegment(n).GetName() for n in range(count)}:
+        segmentation.GetSegment(segmentId).SetName(name)
+
+
 def describe(segment, name: str, color: str) -> None:
     """Give a segment its name, a color of ``COLORS`` and the lymph node's terminology."""
     segment.SetName(name)

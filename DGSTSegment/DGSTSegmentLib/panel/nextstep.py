@@ -45,6 +45,7 @@ class NextStep:
         self.sections = Sections(ui, state, self._isInUse)
         self._buttons = (
             "findButton",
+            "goOnButton",
             "newNodeButton",
             "addCaseButton",
             "startButton",
@@ -58,7 +59,7 @@ class NextStep:
     def refresh(self) -> None:
         """Show the next step; what cannot be read stands in the status bar, and the last step stays."""
         step = self._shown
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             step = self.step()
         if step == self._shown:
             return
@@ -86,7 +87,18 @@ class NextStep:
             return Step(_("The model is learning; you can go on working meanwhile."), "finetuneSection")
         if scan is None:
             return Step(_("Choose the CT scan to work on."), "scanSection")
-        return self._reviewStep() or self._caseStep(scan, logic) or self._learningStep(logic)
+        return (
+            self._sameScanStep(scan, logic)
+            or self._reviewStep()
+            or self._caseStep(scan, logic)
+            or self._learningStep(logic)
+        )
+
+    def _sameScanStep(self, scan, logic) -> Step | None:
+        trainingSet = logic.trainingSet
+        if not trainingSet.digests.isKnown(scan) or trainingSet.twinOf(scan) is None:
+            return None
+        return Step(_("Go on with what was marked in this scan before."), "annotateSection", "goOnButton")
 
     def _reviewStep(self) -> Step | None:
         review = self._review.review
@@ -97,7 +109,7 @@ class NextStep:
         if any(item.state == UNDECIDED for item in items):
             return Step(_("Go through the findings: accept (A) or reject (X) each one."), "reviewSection", "nextButton")
         if review.pending():
-            return Step(_("Add your decisions to the case."), "reviewSection", "applyButton")
+            return Step(_("Add your decisions to the annotation."), "reviewSection", "applyButton")
         return None
 
     def _caseStep(self, scan, logic) -> Step | None:

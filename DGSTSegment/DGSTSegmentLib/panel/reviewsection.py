@@ -176,16 +176,16 @@ class ReviewSection:
         pending = len(self.review.pending()) if self.review is not None else 0
         waiting = None if pending else _("There is no new decision.")
         ui.applyButton.setText(
-            _("Add decisions to the case ({count})").format(count=pending)
+            _("Add decisions to the annotation ({count})").format(count=pending)
             if pending
-            else _("Add decisions to the case")
+            else _("Add decisions to the annotation")
         )
         allow(
             ui.applyButton,
             none or waiting,
             _(
-                "Accepted findings become annotation, rejected ones known background; the next fine-tuning learns both "
-                "where the scan is in the training set."
+                "Accepted findings become lymph nodes, rejected ones are kept as none; the next fine-tuning learns "
+                "from both where the scan is in the training set."
             ),
         )
         self.saving.refresh(none)

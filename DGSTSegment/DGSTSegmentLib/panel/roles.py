@@ -97,6 +97,14 @@ def setRegion(annotation, roi) -> None:
         _putBeside(roi, scanOf(annotation))
 
 
+def giveUp(scan) -> None:
+    """Take a scan's annotation, its box and its rejected findings out of the scene; another scan has them now."""
+    nodes = [nodeOf(scan, role) for role in (ANNOTATION, REJECTED)]
+    for node in [regionOf(node) for node in nodes if node is not None] + nodes:
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+
+
 def caseOf(scan, study: str) -> str:
     """Id of the scan's case in the study of that key; empty where it is not in that training set."""
     return _casesOf(scan).get(study, "") if study else ""

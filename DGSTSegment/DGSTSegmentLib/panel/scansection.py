@@ -53,13 +53,13 @@ class ScanSection:
         if scan is None:
             reason = _("Choose a CT scan first.")
         elif busy:
-            reason = _("The engine is at work; wait until it is done.")
+            reason = self.logic.engine.occupation
         allow(ui.findButton, reason, _("Let the chosen model look for lymph nodes in the whole scan."))
         entry = self._chosen()
         fixed = _("This model comes with DGSTSegment.") if entry is None or not entry.removable else None
         allow(
             ui.removeModelButton,
-            fixed or (_("The engine is at work.") if busy else None),
+            fixed or self.logic.engine.occupation,
             _("Take this model off the list; its files are kept."),
         )
         for widget, toolTip in self._toolTips:
@@ -168,8 +168,8 @@ class ScanSection:
         """Whether a new prediction may take the old one's place, after asking what becomes of its decisions."""
         review = self.logic.review(scan, role)
         question = _(
-            "Decisions on the previous findings that are not part of the case yet: {count}. "
-            "Add them before looking again?"
+            "Decisions on the previous findings that are not part of the annotation yet: {count}. "
+            "Add them before looking again? No discards them."
         )
         reviews = [] if review is None else [review]
         return mayGoOn(reviews, question, _("Keep your decisions?"), _("The decisions were not added."))

@@ -9,8 +9,21 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from .signal import Signal
+
+_PHASES = {
+    "opening the model": _("Opening the model ..."),
+    "prepare": _("Preparing the scans ..."),
+    "predict": _("Measuring on the scans held out ..."),
+    "train": _("Learning ..."),
+}
+
+
+def doing(event: dict[str, Any]) -> str:
+    """What goes on in a fine-tuning, of a ``progress`` event, in words for people."""
+    return _PHASES.get(event.get("phase", ""), _("Working ..."))
 
 
 class Outcome(Signal):

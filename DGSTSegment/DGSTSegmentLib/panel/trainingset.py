@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, corrections, roles
-from .casefiles import readInto, removedOnFailure, writeSegmentation, writeVolume
-from .casestate import digestOf, imageDigest, imageState, stateOf
+from .casefiles import gridOf, readInto, removedOnFailure, writeSegmentation, writeVolume
+from .casestate import ImageDigests, digestOf, imageState, stateOf
+from .joining import Joined, Marks, holdsNothing, joinMarks, marksOf
 from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
 from .window import setWindow, windowOf
@@ -27,14 +28,17 @@ class TrainingSet:
 
     Args:
         study: where they are kept.
+        aboutToChange: called with an annotation node before it is changed.
 
     Attributes:
         changed: signal after a case came, changed or went.
+        digests: of the images of the scene's scans, by which a scan is known again.
     """
 
-    def __init__(self, study: Study):
-        self.study = study
+    def __init__(self, study: Study, aboutToChange: Signal):
+        self.study, self._aboutToChange = study, aboutToChange
         self.changed = Signal()
+        self.digests = ImageDigests()
         self._savedAt: dict[tuple[str, str], tuple] = {}
         self._images: dict[tuple[str, str], tuple] = {}
 
@@ -94,7 +98,7 @@ class TrainingSet:
         if box is not None and marked:
             refuseEmpty(box, annotation, scan)
         image = old.image if old is not None and self._isImageSaved(scan) else ""
-        image = image or imageDigest(scan)
+        image = image or self.digests.of(scan)
         if old is None:
             self._refuseTwin(scan, image)
         return StudyCase(
@@ -128,10 +132,76 @@ class TrainingSet:
         twin = next((case for case in self.cases() if case.image == image), None)
         if twin is not None:
             raise InputError(
-                _("{scan} is in the training set already, as {name}; open that case and go on marking there.").format(
+                _("{scan} is in the training set already, as {name}; go on with that case.").format(
                     scan=scan.GetName(), name=twin.name
                 )
             )
+
+    # ---------------------------------------------------------------------------------------------- the same scan again
+
+    def alike(self, scan) -> list[StudyCase]:
+        """The cases that may hold the very scan, which is none of them: those of the same grid. Quickly told.
+
+        Raises:
+            InputError: the study folder cannot be read.
+        """
+        if scan.GetImageData() is None or scan.GetParentTransformNode() is not None or self.caseOf(scan) is not None:
+            return []
+        image = self.digests.of(scan) if self.digests.isKnown(scan) else None
+        cases = [case for case in self.cases() if case.image and image in (None, case.image)]
+        grids = [(case, gridOf(self._imageFile(case))) for case in cases]
+        here = bridge.geometryOf(scan)
+        return [case for case, grid in grids if grid is not None and grid.same_grid(here)]
+
+    def twinOf(self, scan) -> StudyCase | None:
+        """The case that holds the very same scan, loaded once more; None where the scan has its case, or is new.
+
+        Raises:
+            InputError: the study folder cannot be read.
+        """
+        alike = self.alike(scan)
+        return next((case for case in alike if case.image == self.digests.of(scan)), None)
+
+    def join(self, scan) -> Joined:
+        """Go on with the case of the very same scan: its marks come beside those that the scan has already.
+
+        They are the stored ones; where the case is open in this scene as another volume, that one's, which hands the
+        case and its marks over.
+
+        Raises:
+            InputError: no case holds the scan, a transform moves the marks, or a file of the case is damaged.
+        """
+        case = self.twinOf(scan)
+        if case is None:
+            raise InputError(_("No case of the training set holds {scan}.").format(scan=scan.GetName()))
+        bridge.refuseMoved(*(roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        there, wasEmpty, made = roles.scanOfCase(self._studyKey, case.id), holdsNothing(scan), []
+        try:
+            marks = self._storedMarks(case, made) if there is None else marksOf(there)
+            self._aboutToChange(roles.annotationOf(scan))
+            joined = joinMarks(scan, marks)
+        finally:
+            for node in made:
+                slicer.mrmlScene.RemoveNode(node)
+        saved, savedAt = digestOf(scan) if wasEmpty else "", case.changed
+        if there is not None:
+            saved, savedAt = (roles.byStudy(there, name).get(self._studyKey, "") for name in (_SAVED, _SAVED_AT))
+            roles.giveUp(there)
+            roles.setCase(there, self._studyKey, "")
+        roles.setCase(scan, self._studyKey, case.id)
+        self._takeAs(scan, saved, savedAt)
+        self.changed()
+        return joined
+
+    def _storedMarks(self, case: StudyCase, made: list) -> Marks:
+        folder = self.study.case_folder(case.id)
+        nodes = [
+            readInto("vtkMRMLSegmentationNode", case.name, folder / name, made)
+            for name in (ANNOTATION_FILE, REJECTED_FILE)[: 2 if case.has_background else 1]
+        ]
+        return Marks(nodes[0], nodes[1] if case.has_background else None, case.completeness, *case.boxes[:1])
+
+    # ------------------------------------------------------------------------------------------- changed since, or not
 
     def isOlder(self, scan) -> bool:
         """Whether the scan's case was saved from another scene since this one saved or opened it."""
@@ -180,12 +250,18 @@ class TrainingSet:
     def forgetScene(self) -> None:
         """The scene closes: other scans may get the same ids."""
         self._savedAt.clear()
+        self.digests.forget()
         self._images.clear()
 
     def _remember(self, scan, case: StudyCase) -> None:
-        for attribute, value in ((_SAVED, digestOf(scan)), (_SAVED_AT, case.changed)):
-            roles.setByStudy(scan, attribute, self._studyKey, value)
+        self._takeAs(scan, digestOf(scan), case.changed)
         self._savedAt[self._here(scan)] = stateOf(scan)
+
+    def _takeAs(self, scan, saved: str, savedAt: str) -> None:
+        """The scan is its case's, whose marks had that digest when they were saved at that time."""
+        for attribute, value in ((_SAVED, saved), (_SAVED_AT, savedAt)):
+            roles.setByStudy(scan, attribute, self._studyKey, value)
+        self._savedAt.pop(self._here(scan), None)
         self._images[self._here(scan)] = imageState(scan)
 
     def marksLost(self, scan) -> int:
@@ -196,7 +272,7 @@ class TrainingSet:
     def isOtherImage(self, scan) -> bool:
         """Whether ``save`` would put other voxels in the place of the stored case's image."""
         case = self.caseOf(scan)
-        return bool(case and case.image) and not self._isImageSaved(scan) and imageDigest(scan) != case.image
+        return bool(case and case.image) and not self._isImageSaved(scan) and self.digests.of(scan) != case.image
 
     def isOpenAndOlder(self, id_: str) -> bool:
         """Whether the case is open as it was before another scene changed it."""
@@ -216,7 +292,7 @@ class TrainingSet:
         """
         scan, case = roles.scanOfCase(self._studyKey, id_), self.study.case(id_)
         if case is None:
-            raise InputError(_("The case {name} is not in the study folder any more.").format(name=id_))
+            raise InputError(_("The case {name} is not in the training folder any more.").format(name=id_))
         if scan is None:
             return self._load(case)
         if self._isOlderThan(scan, case):
@@ -291,6 +367,15 @@ class TrainingSet:
         roles.setCompleteness(annotation, case.completeness)
         if case.boxes:
             roles.setRegion(annotation, makeRegion(case.name, case.boxes[0]))
+
+    def rename(self, id_: str, name: str) -> None:
+        """Call a case otherwise; scans of the scene keep their names.
+
+        Raises:
+            InputError: another case is called so, or the study folder cannot be written to.
+        """
+        self.study.rename(id_, name)
+        self.changed()
 
     def remove(self, id_: str) -> Path:
         """Take a case out; the scene keeps what is open, the files go to the study's folder ``removed``.

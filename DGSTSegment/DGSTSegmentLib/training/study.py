@@ -29,7 +29,7 @@ from ..networks.catalogue import STARTER
 from ..networks.description import CARD_FILE, DELTA_FILE, read_description
 from .case_files import COMPLETENESS, CaseFiles
 from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE
-from .study_files import entries, read_json, subfolders, write_json
+from .study_files import entries, numbered, read_json, subfolders, write_json
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
 IMAGE_FILE, ANNOTATION_FILE, REJECTED_FILE = "image.nrrd", "annotation.seg.nrrd", "rejected.seg.nrrd"
@@ -147,15 +147,15 @@ class Study:
         """Take a new case in, whole or not at all; returns it with its id and time.
 
         Args:
-            case: its ``id`` is chosen here.
+            case: its ``id`` is chosen here, and its name gets a number where another case is called so.
             writers: for each file name what writes that file.
 
         Raises:
             InputError: the folder cannot be written to, or the completeness is unknown.
         """
-        written = _checked(case)
+        written = _checked(replace(case, name=numbered(case.name, {other.name for other in self.cases()})))
         self._describe()
-        id_ = f"{self._next_number('cases'):04}-{_slug(case.name)}"
+        id_ = f"{self._next_number('cases'):04}-{_slug(written.name)}"
         written = replace(written, id=id_, changed=_now())
         try:
             with atomic_folder(self.case_folder(id_)) as partial:
@@ -172,9 +172,7 @@ class Study:
         Raises:
             InputError: as ``add``, or the case is not there any more.
         """
-        folder = self.case_folder(case.id)
-        if not (folder / CASE_FILE).is_file():
-            raise InputError(f"{folder} is gone; add the scan to the training set again.")
+        folder = self._folder_of(case.id)
         written = replace(_checked(case), changed=_now())
         partials = {name: folder / f"{PARTIAL}{name}" for name in writers}
         try:
@@ -189,6 +187,22 @@ class Study:
             for partial in partials.values():
                 partial.unlink(missing_ok=True)
         return written
+
+    def rename(self, id_: str, name: str) -> StudyCase:
+        """Call a case otherwise. Its folder and its files, by which runs know it, stay as they are.
+
+        Raises:
+            InputError: there is no name, another case has it, the case is gone, or the folder cannot be written to.
+        """
+        folder, name = self._folder_of(id_), name.strip()
+        if not name or name in {case.name for case in self.cases() if case.id != id_}:
+            raise InputError(f"Another case is called {name}; choose another name." if name else "Type a name.")
+        renamed = replace(self._read_case(folder), name=name)
+        try:
+            write_json(folder / CASE_FILE, asdict(renamed))
+        except OSError as error:
+            raise InputError(_refusal(self.folder, error)) from error
+        return renamed
 
     def remove(self, id_: str) -> Path:
         """Take a case out of the training set; its files are moved, not deleted. Returns where they are.
@@ -277,7 +291,9 @@ class Study:
         """
         found = read_json(self.folder / STUDY_FILE, {})
         if self._was_there and not found:
-            raise InputError(f"The study folder {self.folder} is gone; bring its drive back, or choose another folder.")
+            raise InputError(
+                f"The training folder {self.folder} is gone; bring its drive back, or choose another folder."
+            )
         self._was_there = bool(found)
         return found
 
@@ -292,6 +308,12 @@ class Study:
         new = {"format": 1, "id": uuid.uuid4().hex, "model": STARTER, **old, **changes}
         if new != old:
             write_json(self.folder / STUDY_FILE, new)
+
+    def _folder_of(self, id_: str) -> Path:
+        folder = self.case_folder(id_)
+        if not (folder / CASE_FILE).is_file():
+            raise InputError(f"{folder} is gone; add the scan to the training set again.")
+        return folder
 
     def _read_case(self, folder: Path) -> StudyCase:
         data = read_json(folder / CASE_FILE)
@@ -363,7 +385,7 @@ def _checked(case: StudyCase) -> StudyCase:
 
 
 def _refusal(folder: Path, error: OSError) -> str:
-    return f"The study folder {folder} could not be written ({error.strerror or error}); choose another one."
+    return f"The training folder {folder} could not be written ({error.strerror or error}); choose another one."
 
 
 def _slug(name: str) -> str:

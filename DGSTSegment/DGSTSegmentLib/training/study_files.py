@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def entries(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another study folder.") from error
+        raise InputError(f"{folder} cannot be read ({error.strerror}); choose another training folder.") from error
 
 
 def subfolders(folder: Path, holding: str) -> list[Path]:
@@ -42,13 +44,21 @@ def read_json(path: Path, otherwise: Any = ...) -> Any:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if otherwise is ...:
-            raise InputError(f"{path} is gone; choose the study folder again.") from None
+            raise InputError(f"{path} is gone; choose the training folder again.") from None
         return otherwise
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); move it away, or choose another study folder.") from error
+        raise InputError(
+            f"{path} cannot be read ({error}); move it away, or choose another training folder."
+        ) from error
     if not isinstance(data, dict):
-        raise InputError(f"{path} holds no description; move it away, or choose another study folder.")
+        raise InputError(f"{path} holds no description; move it away, or choose another training folder.")
     return data
+
+
+def numbered(name: str, taken: Set[str]) -> str:
+    """The name, with the first free number behind it where it is taken: ``Thorax``, ``Thorax (2)``, ..."""
+    names = (name if n == 1 else f"{name} ({n})" for n in count(1))
+    return next(one for one in names if one not in taken)
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

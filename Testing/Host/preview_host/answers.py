@@ -2,25 +2,29 @@
 
 answers.give("yes")                  # next message box
 answers.give("/data/study")          # next file dialog
+answers.give(choose)                 # next other dialog: what the user does in it before accepting it
 answers.asked, answers.shown         # what was asked, and what was only told
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+
+Reply = str | Callable | None
 
 asked: list[str] = []
 shown: list[str] = []
 opened: list[str] = []
-_waiting: deque[str | None] = deque()
+_waiting: deque[Reply] = deque()
 
 
 class UnexpectedQuestion(AssertionError):
     """A modal dialog was opened, no answer waits for it and there is no display to show it on."""
 
 
-def give(*replies: str | None) -> None:
-    """Queue answers: a button's name or text, a path, a text, an item; None cancels."""
+def give(*replies: Reply) -> None:
+    """Queue answers: a button's name or text, a path, a text, an item, a function of the dialog; None cancels."""
     _waiting.extend(replies)
 
 
@@ -36,7 +40,7 @@ def forget() -> None:
         record.clear()
 
 
-def take(question: str) -> str | None:
+def take(question: str) -> Reply:
     """The next answer.
 
     Raises:

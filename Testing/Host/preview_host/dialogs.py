@@ -88,11 +88,14 @@ def _box_function(icon) -> Callable:
 
 
 def _answered_dialog(dialog: QtWidgets.QDialog, show: Callable) -> int:
-    """An answer is "accept" or None; by it the dialog closes as by its buttons."""
+    """An answer is "accept", or None; by it the dialog closes as by its buttons. A function does in the dialog what the
+    user does there, and accepts it."""
     if by_hand():
         return show(dialog)
-    accepted = answers.take(dialog.windowTitle or type(dialog).__name__) is not None
-    dialog.accept() if accepted else dialog.reject()
+    reply = answers.take(dialog.windowTitle or type(dialog).__name__)
+    if callable(reply):
+        reply(dialog)
+    dialog.accept() if reply is not None else dialog.reject()
     return dialog.result()
 
 

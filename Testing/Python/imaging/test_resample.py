@@ -169,7 +169,7 @@ class TestOntoGridOf:
         annotation = Volume(marked, Geometry.from_parts(marked.shape, (1, 1, 1)))
         tracemalloc.start()
         try:
-            share = resample._fraction_marked_outside(annotation, Geometry.from_parts((50, 200, 200), (1, 1, 1)))
+            share = resample.fraction_marked_outside(annotation, Geometry.from_parts((50, 200, 200), (1, 1, 1)))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

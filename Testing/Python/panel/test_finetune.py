@@ -452,7 +452,7 @@ def test_a_scan_can_be_marked_while_the_model_learns(host, panel, ui, logic, sca
     ui.newNodeButton.click()
     mark(logic, scan, tiny_case(0)[1].array > 0)
     assert len(bridge.segmentIds(roles.nodeOf(scan, roles.ANNOTATION))) == 2
-    assert not ui.findButton.enabled and "at work" in ui.findButton.toolTip
+    assert not ui.findButton.enabled and "Fine-tuning is still going on" in ui.findButton.toolTip
     ui.stopAndKeepButton.click()
     until(host, lambda: not logic.engine.busy)
     assert ui.findButton.enabled

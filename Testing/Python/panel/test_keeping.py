@@ -82,7 +82,7 @@ def test_decisions_that_no_case_has_are_asked_about_before_learning(
     panel.state.parameters.steps = 1
     answers.give(*([answer, "Yes"] if answer == "Yes" else [answer]))
     ui.startButton.click()
-    assert "not part of a case yet: 1" in answers.asked[0]
+    assert "not part of an annotation yet: 1" in answers.asked[0]
     until(host, lambda: not logic.engine.busy)
     assert stored_marks(logic) == marked
 

@@ -141,7 +141,7 @@ def test_decisions_are_not_lost_when_lymph_nodes_are_looked_for_again(
     until(host, lambda: not logic.engine.busy)
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     kept = 0 if annotation is None else len(bridge.segmentIds(annotation))
-    assert ": 1." in answers.asked[0]
+    assert ": 1." in answers.asked[0] and "No discards them" in answers.asked[0]
     assert kept == (1 if answer == "Yes" else 0)
     assert (panel.review.review.prediction.token == first.token) == (answer == "Cancel")
 

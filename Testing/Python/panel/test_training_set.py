@@ -233,7 +233,7 @@ def test_a_study_folder_that_cannot_be_written_is_said_and_nothing_is_lost(ui, l
     monkeypatch.setattr(logic.study, "folder", blocker / "study")
     mark(logic, scan, ball())
     ui.addCaseButton.click()
-    assert any("choose another study folder" in text for text in answers.shown)
+    assert any("choose another training folder" in text for text in answers.shown)
     assert ui.addCaseButton.text == "Add to training set"
 
 
@@ -306,7 +306,7 @@ def test_one_scan_is_not_added_twice(panel, host, logic, scan, refusal):
     logic.addToTrainingSet(scan)
     again = open_scan(panel, host, tiny_case(0)[0], "From DICOM once more")
     mark(logic, again, ball())
-    with pytest.raises(refusal, match="already, as Tiny scan; open that case"):
+    with pytest.raises(refusal, match="already, as Tiny scan; go on with that case"):
         logic.addToTrainingSet(again)
     assert len(logic.trainingSet.cases()) == 1
 
@@ -346,3 +346,49 @@ def test_another_study_folder_brings_its_own_training_set(ui, logic, scan, tmp_p
     assert ui.caseTable.rowCount == 0
     assert logic.settings.studyFolder == str(tmp_path / "other")
     assert ui.addCaseButton.text == "Add to training set"
+
+
+def test_scans_of_one_name_are_told_apart_in_the_table(panel, host, ui, logic, scan):
+    for number in (0, 1):
+        node = scan if number == 0 else open_scan(panel, host, tiny_case(1)[0], scan.GetName())
+        node.SetName("4: Thorax")
+        mark(logic, node, ball())
+        ui.addCaseButton.click()
+    assert [ui.caseTable.item(row, 0).text() for row in (0, 1)] == ["4: Thorax", "4: Thorax (2)"]
+    toolTip = ui.caseTable.item(1, 2).toolTip()
+    assert str(logic.study.case_folder(logic.trainingSet.cases()[1].id)) in toolTip
+    assert "Marked lymph nodes: 1" in toolTip and "image.nrrd, annotation.seg.nrrd" in toolTip
+
+
+@pytest.mark.parametrize("way", ["F2", "menu"])
+def test_a_case_is_renamed_in_the_table(panel, host, ui, logic, scan, way):
+    import qt
+    from preview_host import answers
+    from PySide6.QtTest import QTest
+
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    open_scan(panel, host, tiny_case(1)[0], "Other scan")
+    mark(logic, panel.state.scan, ball())
+    ui.addCaseButton.click()
+    ui.annotateSection.collapsed = False
+
+    def call_first(name):
+        ui.caseTable.setCurrentCell(0, 0)
+        ui.caseTable.setFocus()
+        if way == "F2":
+            QTest.keyClick(ui.caseTable, qt.Qt.Key_F2)
+        else:
+            next(action for action in ui.caseTable.actions() if action.text == "Rename").trigger()
+        host.process_events()
+        (field,) = ui.caseTable.findChildren(qt.QLineEdit)
+        field.setText(name)
+        QTest.keyClick(field, qt.Qt.Key_Return)
+
+    call_first("Patient 7")
+    until(host, lambda: [case.name for case in logic.trainingSet.cases()] == ["Patient 7", "Other scan"], 10)
+    mark(logic, scan, ball())
+    assert logic.addToTrainingSet(scan).name == "Patient 7", "the scan's own name does not come back"
+    call_first("Other scan")
+    until(host, lambda: any("Another case is called Other scan" in text for text in answers.shown), 10)
+    assert ui.caseTable.item(0, 0).text() == "Patient 7" == logic.trainingSet.cases()[0].name

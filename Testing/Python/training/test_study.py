@@ -53,7 +53,7 @@ def test_cases_keep_the_order_in_which_they_came(study, writers):
     names = ["b", "a", "b"]
     for name in names:
         study.add(StudyCase("", name, "all"), writers)
-    assert [case.name for case in study.cases()] == names
+    assert [case.name for case in study.cases()] == ["b", "a", "b (2)"]
     assert len({case.id for case in study.cases()}) == 3
 
 
@@ -184,3 +184,30 @@ def test_runs_tell_whether_they_can_go_on(study):
     assert study.new_run_folder().name == "0004"
     study.remove_run("0003")
     assert study.new_run_folder().name == "0004"
+
+
+def test_cases_of_one_name_are_told_apart_by_a_number(study, writers):
+    names = [study.add(StudyCase("", "4: Thorax"), writers).name for _ in range(3)]
+    assert names == ["4: Thorax", "4: Thorax (2)", "4: Thorax (3)"]
+    assert [case.name for case in study.cases()] == names
+
+
+def test_a_renamed_case_stays_where_runs_look_for_it_and_as_it_was(study, writers):
+    """Runs know a case by the paths of its files, and whether it was changed by what is in them."""
+    case = study.add(StudyCase("", "4: Thorax"), writers)
+    before = study.case_files()[0]
+    renamed = study.rename(case.id, " Patient 7 ")
+    assert renamed == study.cases()[0] == replace(case, name="Patient 7")
+    assert study.case_files()[0] == replace(before, name="Patient 7")
+
+
+def test_a_name_that_another_case_has_and_none_are_refused(study, writers):
+    first, second = (study.add(StudyCase("", name), writers) for name in ("one", "two"))
+    with pytest.raises(InputError, match="Another case is called one"):
+        study.rename(second.id, "one")
+    with pytest.raises(InputError, match="Type a name"):
+        study.rename(second.id, "  ")
+    with pytest.raises(InputError, match="is gone"):
+        study.rename("0009-x", "three")
+    assert [case.name for case in study.cases()] == ["one", "two"]
+    assert study.rename(first.id, "one") == first

@@ -1,0 +1,144 @@
+"""Marks of one scan from two places put together: nothing of either goes, and what is one node becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from . import bridge, lymphnode, origin, roles
+from .corrections import ERASED_FROM
+from .region import boxOf, makeRegion
+
+_LEAST_FIRST = ("marked", "region", "all")
+_SAME_NODE = 0.5
+"""From this share of the smaller of two marks on that both hold, they are one node."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """How many lymph nodes came beside those that were there, and how many lay at the same place as one of them."""
+
+    added: int = 0
+    merged: int = 0
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is marked in a scan; ``None`` for a segmentation that there is not.
+
+    Args:
+        box: opposite corners, LPS mm, where the completeness is ``region``.
+    """
+
+    annotation: Any
+    rejected: Any
+    completeness: str
+    box: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class _Mark:
+    id: str
+    mask: np.ndarray
+    first: tuple[int, ...]
+
+
+def marksOf(scan) -> Marks:
+    """What an open scan has.
+
+    Raises:
+        InputError: a transform moves it, or its box is turned.
+    """
+    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    completeness = roles.completenessOf(annotation)
+    region = roles.regionOf(annotation) if completeness == "region" else None
+    bridge.refuseMoved(annotation, rejected, region)
+    return Marks(annotation, rejected, completeness, boxOf(region) if completeness == "region" else None)
+
+
+def holdsNothing(scan) -> bool:
+    """Whether neither marks nor refusals nor a word on completeness would come between the scan and other marks."""
+    nodes = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+    return not any(bridge.countMarked(node) for node in nodes) and roles.completenessOf(nodes[0]) == "marked"
+
+
+def joinMarks(scan, marks: Marks) -> Joined:
+    """Put marks beside those of the scan. What unmarked means is what either says, the scan's own box first."""
+    annotation, joined = roles.annotationOf(scan), Joined()
+    if marks.annotation is not None:
+        joined = _join(annotation, marks.annotation, scan, lymphnode.addLymphNode)
+    if marks.rejected is not None and bridge.countMarked(marks.rejected):
+        _join(roles.rejectedOf(scan), marks.rejected, scan, lymphnode.addRejected)
+    _joinCompleteness(annotation, scan, marks)
+    return joined
+
+
+def _joinCompleteness(annotation, scan, marks: Marks) -> None:
+    ours, region = roles.completenessOf(annotation), roles.regionOf(annotation)
+    if marks.box is not None and ours != "region":
+        if region is not None:
+            slicer.mrmlScene.RemoveNode(region)
+        roles.setRegion(annotation, makeRegion(scan.GetName(), marks.box))
+    roles.setCompleteness(annotation, max(ours, marks.completeness, key=_LEAST_FIRST.index))
+
+
+def _join(target, source, scan, add: Callable) -> Joined:
+    ours, theirs = ([_Mark(*mark) for mark in bridge.tightMasks(node, scan)] for node in (target, source))
+    merged, geometry = 0, bridge.geometryOf(scan)
+    for mark in theirs:
+        same = next((other for other in ours if _isSame(mark, other)), None)
+        merged += same is not None
+        id_ = add(target) if same is None else same.id
+        if same is None:
+            _describeAlike(target, id_, source, mark.id)
+        _keepOrigin(target, id_, source, mark.id)
+        mask, first = (mark.mask, mark.first) if same is None else _union(mark, same)
+        box = tuple((low, low + n) for low, n in zip(first, mask.shape, strict=True))
+        bridge.setSegmentMask(target, id_, mask, box, geometry)
+        if same is not None:
+            ours[ours.index(same)] = _Mark(id_, mask, first)
+    return Joined(len(theirs) - merged, merged)
+
+
+def _describeAlike(target, id_: str, source, sourceId: str) -> None:
+    segment = source.GetSegmentation().GetSegment(sourceId)
+    lymphnode.keepName(target, id_, segment.GetName())
+    target.GetSegmentation().GetSegment(id_).SetColor(segment.GetColor())
+
+
+def _keepOrigin(target, id_: str, source, sourceId: str) -> None:
+    """The finding that a mark came of is known also of the mark that it became part of."""
+    for tag in (origin.FROM, ERASED_FROM):
+        value, there = vtk.mutable(""), vtk.mutable("")
+        ours, theirs = (node.GetSegmentation().GetSegment(of) for node, of in ((target, id_), (source, sourceId)))
+        if theirs.GetTag(tag, value) and str(value.get()) and not ours.GetTag(tag, there):
+            origin.write(target, id_, str(value.get()), tag)
+
+
+def _isSame(one: _Mark, other: _Mark) -> bool:
+    low = np.maximum(one.first, other.first)
+    high = np.minimum(np.add(one.first, one.mask.shape), np.add(other.first, other.mask.shape))
+    if (low >= high).any():
+        return False
+    shared = _cut(one, low, high) & _cut(other, low, high)
+    least = min(np.count_nonzero(one.mask), np.count_nonzero(other.mask))
+    return bool(shared.any()) and np.count_nonzero(shared) >= _SAME_NODE * least
+
+
+def _cut(mark: _Mark, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return mark.mask[tuple(slice(a - f, b - f) for a, b, f in zip(low, high, mark.first, strict=True))]
+
+
+def _union(one: _Mark, other: _Mark) -> tuple[np.ndarray, tuple[int, ...]]:
+    low = np.minimum(one.first, other.first)
+    high = np.maximum(np.add(one.first, one.mask.shape), np.add(other.first, other.mask.shape))
+    union = np.zeros(tuple(high - low), bool)
+    for mark in (one, other):
+        place = tuple(slice(f - a, f - a + n) for f, a, n in zip(mark.first, low, mark.mask.shape, strict=True))
+        union[place] |= mark.mask
+    return union, tuple(int(n) for n in low)

@@ -1,0 +1,86 @@
+"""A scan that the training set holds already is known again, and the user goes on with its case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..training.study import StudyCase
+from .state import PanelState, attempt, tell
+from .trainingset import TrainingSet
+
+
+class SameScan:
+    """One line and a button where the scan at work on is one of the training set's, loaded once more.
+
+    Its voxels are compared in pieces while Slicer has time: nobody waits for that.
+
+    Args:
+        ui: the panel's widgets.
+        state: what the sections share.
+        onJoined: called after the scan became the case's.
+    """
+
+    def __init__(self, ui, state: PanelState, onJoined: Callable[[], None]):
+        self.ui, self.state, self._trainingSet, self._onJoined = ui, state, state.logic.trainingSet, onJoined
+        self.case: StudyCase | None = None
+        self._waiting = False
+        ui.sameScanWidget.hide()
+        ui.goOnButton.setToolTip(_("Load the stored lymph nodes beside what is marked here, and go on marking."))
+        ui.goOnButton.connect("clicked()", self.onGoOn)
+
+    def refresh(self) -> None:
+        """Show the line where the scan is known again; look for it later where that is not known yet."""
+        scan, self.case = self.state.scan, None
+        if scan is not None and self._trainingSet.digests.isKnown(scan):
+            with tell(_("The training folder could not be read.")):
+                self.case = self._trainingSet.twinOf(scan)
+        elif scan is not None:
+            self._lookLater()
+        self.ui.sameScanWidget.setVisible(self.case is not None)
+        if self.case is not None:
+            text = _("Already in the training set, as {name} (lymph nodes: {count}).")
+            self.ui.sameScanLabel.setText(text.format(name=self.case.name, count=self.case.marked))
+
+    def _lookLater(self) -> None:
+        if not self._waiting:
+            self._waiting = True
+            qt.QTimer.singleShot(0, self._look)
+
+    def _look(self) -> None:
+        self._waiting = False
+        scan, alike = self.state.scan, []
+        if scan is None or self._trainingSet.digests.isKnown(scan):
+            return
+        with tell(_("The training folder could not be read.")):
+            alike = self._trainingSet.alike(scan)
+        if not alike:
+            return
+        if not self._trainingSet.digests.advance(scan):
+            self._lookLater()
+            return
+        self.refresh()
+        self.state.stepChanged()
+
+    def onGoOn(self) -> None:
+        if joinCase(self._trainingSet, self.state.scan):
+            self._onJoined()
+
+
+def joinCase(trainingSet: TrainingSet, scan) -> bool:
+    """Go on with the case of the very same scan, and say what came of it; whether that could be done."""
+    joined = None
+    with attempt(_("The marks were not put together.")):
+        joined = trainingSet.join(scan)
+    if joined is None:
+        return False
+    text = _("Stored lymph nodes that were added: {added}.").format(added=joined.added)
+    if joined.merged:
+        text += " " + _("Stored ones put together with yours at the same place: {count}.").format(count=joined.merged)
+        slicer.util.infoDisplay(text)
+    else:
+        slicer.util.showStatusMessage(text, 10000)
+    return True
