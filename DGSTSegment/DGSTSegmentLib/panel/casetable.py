@@ -88,8 +88,7 @@ class CaseTable:
         reason = None if self._selected() is not None else _("Choose a scan in the table first.")
         allow(self.ui.openCaseButton, reason, _("Show this scan and go on marking it."))
         allow(self.ui.removeCaseButton, reason, _("Take this scan out of the training set; its files are kept."))
-        busy = _("The engine is at work; wait until it is done.") if self.logic.engine.busy else None
-        allow(self.ui.studyFolderButton, busy, _("Keep cases and models in another folder."))
+        allow(self.ui.studyFolderButton, self.logic.engine.occupation, _("Keep cases and models in another folder."))
 
     def onDoubleClick(self, _row: int, _column: int) -> None:
         self.onOpen()

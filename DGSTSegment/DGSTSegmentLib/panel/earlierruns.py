@@ -52,7 +52,7 @@ class EarlierRuns:
 
     def _runs(self) -> list[StudyRun]:
         runs: list[StudyRun] = []
-        with tell(_("The study folder could not be read.")):
+        with tell(_("The training folder could not be read.")):
             runs = self._logic.study.runs()
         return [run for run in reversed(runs) if run.card and (run.folder / RESULT_FILE).exists()]
 

@@ -94,7 +94,7 @@ def reviewedNodes(scan) -> list[LymphNode]:
     bridge.refuseMoved(roles.nodeOf(scan, roles.ANNOTATION))
     nodes = lymphNodesOf(scan)
     if not nodes:
-        raise InputError(_("The annotation is empty; accept findings and add them to the case, or mark lymph nodes."))
+        raise InputError(_("The annotation is empty; accept findings and add them, or mark lymph nodes."))
     return nodes
 
 

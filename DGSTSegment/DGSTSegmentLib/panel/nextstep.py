@@ -70,6 +70,8 @@ class NextStep:
             getattr(self.ui, name).setStyleSheet(_PRIMARY if name == step.button else "")
         if movedOn:
             self.sections.goTo(step.section, step.button)
+        if self._finetune.task is not None:
+            self.sections.leaveOpen("finetuneSection")  # where a run that stops is resumed, and its result is seen
 
     def _isInUse(self, section: str) -> bool:
         """Whether the user is painting, or has findings to decide on: a step may come of what the engine has done."""

@@ -63,7 +63,7 @@ class ScanSection:
             _("Take this model off the list; its files are kept."),
         )
         for widget, toolTip in self._toolTips:
-            allow(widget, _("The engine is at work; wait until it is done.") if busy else None, toolTip)
+            allow(widget, self.logic.engine.occupation, toolTip)
 
     def refreshModels(self) -> None:
         """Show the list of models, and the card of the current one."""

@@ -42,6 +42,10 @@ class Sections:
             section.collapsed = False
             self._opened.add(name)
 
+    def leaveOpen(self, name: str) -> None:
+        """The user works in a section, whoever opened it: it is the user's from now on."""
+        self._opened.discard(name)
+
     def _onCollapsed(self, _isCollapsed: bool) -> None:
         """Whoever closed a section: who opens it next has to say whose it is."""
         self._opened = {name for name in self._opened if not getattr(self.ui, name).collapsed}

@@ -69,7 +69,7 @@ def test_a_decision_taken_back_before_the_correction_leaves_what_was_corrected(h
     mask = correct(review, number, one_half)
     review.review.undecide(number)
     ui.applyButton.click()
-    assert "1 as known background" in said()
+    assert "1 as no lymph nodes" in said()
     assert "Taken out of the annotation: 1." in said()
     assert "Kept in the annotation, as you have corrected them: 1." in said()
     np.testing.assert_array_equal(marked(review), mask)

@@ -331,7 +331,7 @@ def saved_rejection(logic, scan):
 
 def test_what_is_erased_of_a_finding_becomes_known_background(trimmed, logic):
     from DGSTSegmentLib.training.case import read_case
-    from DGSTSegmentLib.training.knowledge import BACKGROUND, knowledge_of
+    from DGSTSegmentLib.training.knowledge import REJECTED, knowledge_of
 
     scan, erased = trimmed
     assert erased.any()
@@ -339,7 +339,7 @@ def test_what_is_erased_of_a_finding_becomes_known_background(trimmed, logic):
     (stored,) = logic.study.cases()
     assert (stored.marked, stored.rejected, stored.corrected) == (1, 0, 1)
     case = read_case(logic.study.case_files()[0])
-    assert case.completeness == "marked" and (knowledge_of(case)[erased] == BACKGROUND).all()
+    assert case.completeness == "marked" and (knowledge_of(case)[erased] == REJECTED).all()
 
 
 def test_what_is_painted_again_is_no_longer_erased(trimmed, logic):
