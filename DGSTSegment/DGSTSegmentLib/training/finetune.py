@@ -24,15 +24,13 @@ from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
 from .holdout import (
     HeldOutMeasure,
-    choose_held_out,
     findings_beside_marks,
     measure,
     recall,
     summary,
-    with_twins,
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
-from .material import Material, differences, fixed_by
+from .material import Material, differences, fixed_by, held_out_in
 from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
@@ -103,7 +101,7 @@ def finetune(
             reporter.note(note)
     else:
         material = Material.checked(request)
-        run = Run.start(request, fixed_by(request, reporter.note), material.fingerprints())
+        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request))
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
 
@@ -165,15 +163,20 @@ class _Finetuning:
 
     def _held_out(self) -> list[int]:
         """Positions of the cases that measure."""
-        described = self.cases.described
-        drawn = choose_held_out(len(described), self.request.holdout, self.request.seed)
-        held_out = with_twins(drawn, [case.scan for case in described])
-        if len(held_out) == len(described):
-            held_out = []
-        for n in sorted(set(held_out) - set(drawn)):
+        described, wanted = self.cases.described, self.request.holdout
+        held_out = held_out_in(self.run, self.cases)
+        if wanted is not None and len(held_out) < wanted:
             self.reporter.note(
-                f"{described[n].name} shows the same scan as another case that is held out, so it is not learned from."
+                f"Of {wanted} cases to hold out {len(held_out)} can be, so that marked nodes are left to learn from."
             )
+        seen: frozenset[str] = frozenset()
+        for n in held_out:
+            if described[n].scan & seen:
+                self.reporter.note(
+                    f"{described[n].name} shows the same scan as another case that is held out, so it is not learned "
+                    "from."
+                )
+            seen |= described[n].scan
         if not held_out:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         return held_out

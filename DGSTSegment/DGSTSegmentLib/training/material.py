@@ -18,6 +18,8 @@ from ..networks.model import FoundationModel
 from .case import Case, read_case
 from .case_files import CaseFiles
 from .devices import choose_device, choose_precision, why_no_gpu
+from .holdout import choose_held_out, with_twins
+from .preparation import is_prepared
 from .request import FinetuneRequest
 from .run import Run
 
@@ -33,6 +35,8 @@ class Described:
         name, completeness, notes: as of ``Case``.
         fingerprint: tells image and masks from any others.
         scan: by which the image is known again, whatever is marked in it.
+        has_nodes: whether a lymph node is marked in it.
+        has_rejected: whether findings were refused in it.
     """
 
     name: str
@@ -40,6 +44,20 @@ class Described:
     notes: tuple[str, ...]
     fingerprint: str
     scan: frozenset[str]
+    has_nodes: bool
+    has_rejected: bool
+
+    @classmethod
+    def of(cls, case: Case) -> Described:
+        return cls(
+            case.name,
+            case.completeness,
+            case.notes,
+            case.fingerprint,
+            case.image_fingerprints,
+            has_nodes=bool(case.annotation.array.any()),
+            has_rejected=case.rejected is not None and bool(case.rejected.array.any()),
+        )
 
 
 class Cases:
@@ -58,9 +76,7 @@ class Cases:
         room = KEPT_BYTES
         for n, one in enumerate(self._files):
             case = read_case(one)
-            self.described.append(
-                Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprints)
-            )
+            self.described.append(Described.of(case))
             if case.nbytes <= room:
                 room -= case.nbytes
                 self._kept[n] = case
@@ -75,6 +91,11 @@ class Cases:
             InputError: it was changed since and cannot be read any more.
         """
         return self._kept.pop(n) if n in self._kept else read_case(self._files[n])
+
+    def held_out(self, wanted: int | None, seed: int) -> list[int]:
+        """Positions of the cases to measure with, those that show the same scan included."""
+        scans = [case.scan for case in self.described]
+        return with_twins(choose_held_out([case.has_nodes for case in self.described], wanted, seed, scans), scans)
 
     def let_go(self) -> None:
         """Keep none in memory that was not taken."""
@@ -108,12 +129,28 @@ class Material:
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        return cls(model.in_memory(), Cases(request.cases))
+        cases = Cases(request.cases)
+        _refuse_nothing_to_learn(cases.described, request.distillation)
+        return cls(model.in_memory(), cases)
 
     def fingerprints(self) -> dict[str, Any]:
         """By which a resumed run knows them again."""
         cases = [case.fingerprint for case in self.cases.described]
         return {"base": self.model.foundation.fingerprint, "cases": cases}
+
+    def inputs(self, request: FinetuneRequest) -> dict[str, Any]:
+        """What a run keeps of all this for those who go on with it."""
+        return {**self.fingerprints(), "held_out": self.cases.held_out(request.holdout, request.seed)}
+
+
+def held_out_in(run: Run, cases: Cases) -> list[int]:
+    """Positions of the cases that measure in a run, as they were drawn when it was begun."""
+    if (stored := run.inputs.get("held_out")) is not None:
+        return stored
+    others = [n for n in range(len(cases)) if not is_prepared(run.cache / str(n))]
+    if run.has_checkpoint and len(others) < len(cases):  # of an older version, which may have drawn others
+        return others
+    return cases.held_out(run.request.holdout, run.request.seed)
 
 
 def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> dict[str, Any]:
@@ -184,4 +221,14 @@ def _refuse_several_labels(foundation: FoundationModel) -> None:
         raise InputError(
             f"{foundation.card.name} tells {len(names)} structures apart ({', '.join(names)}), but fine-tuning learns "
             "lymph node against background; choose a model with one label."
+        )
+
+
+def _refuse_nothing_to_learn(cases: Sequence[Described], distillation: float) -> None:
+    """Without any node only refused findings teach something, and only where the foundation model is asked of the rest:
+    else all that is known is background, and to call nothing a node is right everywhere."""
+    asks = [case for case in cases if case.has_rejected and case.completeness != "all" and distillation > 0]
+    if not asks and not any(case.has_nodes for case in cases):
+        raise InputError(
+            "No lymph node is marked in any case, so all that could be learned is to find none; mark at least one."
         )

@@ -2,6 +2,7 @@ import gc
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ def test_what_only_training_needed_is_gone_when_the_new_model_is_measured(reques
 
 
 def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(request_for, study, tmp_path):
-    held = choose_held_out(3, 1, seed=0)[0]
+    held = choose_held_out([True] * 3, 1, seed=0)[0]
     twin = tmp_path / "copy.nii.gz"
     shutil.copy(study[held].image, twin)
     cases = [*study[:3]]
@@ -222,6 +223,59 @@ def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(r
 def test_only_copies_of_one_scan_leave_nothing_to_measure_with(request_for, study):
     result = finetune(request_for(cases=[study[0]] * 3, holdout=1, steps=1))
     assert result.held_out is None and any("measures nothing" in note for note in result.notes)
+
+
+@pytest.fixture
+def without_nodes(study, tmp_path):
+    """Makes of a case one whose findings were all refused, and nothing is marked in it."""
+
+    def made(files, completeness="marked"):
+        labels, name = read_segmentation(files.annotation), Path(files.annotation).name
+        write_volume(labels.with_array(labels.array * 0), tmp_path / f"empty-{name}")
+        return replace(
+            files, annotation=str(tmp_path / f"empty-{name}"), rejected=files.annotation, completeness=completeness
+        )
+
+    return made
+
+
+@pytest.mark.parametrize("holdout", [1, 2])
+def test_the_only_case_with_marked_nodes_is_learned_from(request_for, study, without_nodes, holdout):
+    """By its seed alone the draw would take the last of three."""
+    assert choose_held_out([True] * 3, 1, seed=0) == [2]
+    cases = [without_nodes(study[0]), without_nodes(study[1]), study[2]]
+    result = finetune(request_for(cases=cases, holdout=holdout, steps=1))
+    assert result.held_out is None
+    assert f"Of {holdout} cases to hold out 0 can be, so that marked nodes are left to learn from." in result.notes
+
+
+def test_cases_to_measure_with_are_drawn_from_those_with_marked_nodes_and_leave_one():
+    assert [choose_held_out([True] * 6, n, seed=3) for n in (0, 6)] == [[], [0, 1, 3, 4, 5]]
+    for seed in range(5):
+        assert set(choose_held_out([True, False, True, False, True], None, seed)) <= {0, 2, 4}
+        assert len(choose_held_out([True, False, True], 2, seed)) == 1
+        assert choose_held_out([True, True, False], 1, seed, [{"a"}, {"a"}, {"b"}]) == []
+
+
+def test_without_any_node_there_must_be_something_else_to_learn(request_for, study, without_nodes, tmp_path):
+    for completeness, more in (("all", {}), ("marked", {"distillation": 0.0})):
+        with pytest.raises(InputError, match="No lymph node is marked in any case, so all that could be learned"):
+            finetune(request_for(cases=[without_nodes(files, completeness) for files in study[:2]], **more))
+    assert not (tmp_path / "run").exists()
+    refused = finetune(request_for(cases=[without_nodes(study[0])], steps=1))
+    beside = finetune(request_for(cases=[study[1], without_nodes(study[0])], steps=1, out=str(tmp_path / "beside")))
+    assert not [note for note in refused.notes + beside.notes if "marked nodes" in note or "No lymph node" in note]
+
+
+def test_a_run_goes_on_with_the_cases_held_out_that_it_was_begun_with(request_for, study):
+    stop = StopAfter(1)
+    request = request_for(cases=study[:3], holdout=1)
+    finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    begun = Path(request.out) / "request.json"
+    stored = json.loads(begun.read_text())
+    assert stored["inputs"]["held_out"] == [2]
+    begun.write_text(json.dumps({**stored, "request": {**stored["request"], "holdout": 2}}))
+    assert [case["name"] for case in finetune(request, resume=True).held_out["cases"]] == [study[2].title]
 
 
 def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request_for, study, tmp_path, monkeypatch):
