@@ -96,7 +96,7 @@ def finetune(
         if finished is not None and not finished["stopped"]:
             run.tidy()
             return FinetuneResult(**finished)
-        material = Material.of(run.request)
+        material = Material.of(run)
         for note in differences(run, material):
             reporter.note(note)
     else:

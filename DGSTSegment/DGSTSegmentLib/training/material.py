@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import InputError
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
-from .case import Case, read_case
+from .case import Case, missing_file, read_case
 from .case_files import CaseFiles
 from .devices import choose_device, choose_precision, why_no_gpu
 from .holdout import choose_held_out, with_twins
@@ -59,27 +59,52 @@ class Described:
             has_rejected=case.rejected is not None and bool(case.rejected.array.any()),
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """What neither the request nor the fingerprints of a run say of it."""
+        return {
+            "notes": self.notes,
+            "scan": sorted(self.scan),
+            "has_nodes": self.has_nodes,
+            "has_rejected": self.has_rejected,
+        }
+
+    @classmethod
+    def from_json(cls, files: CaseFiles, fingerprint: str, data: dict[str, Any]) -> Described:
+        """A case that was read when its run was begun; of a run of an older version, which kept no ``data`` of it, one
+        with marked nodes and a scan of its own."""
+        notes, scan = tuple(data.get("notes", ())), frozenset(data.get("scan", ()))
+        has_nodes, has_rejected = data.get("has_nodes", True), data.get("has_rejected", False)
+        return cls(files.title, files.completeness, notes, fingerprint, scan, has_nodes, has_rejected)
+
 
 class Cases:
     """The cases of a study, read one by one: no more of them than ``KEPT_BYTES`` stay in memory untaken.
 
     Args:
         files: where they lie.
+        known: of the cases, by position, that need not be read where one of their files is gone.
 
     Raises:
         InputError: a case cannot be read.
     """
 
-    def __init__(self, files: Sequence[CaseFiles]):
-        self._files, self._kept = list(files), {}
+    def __init__(self, files: Sequence[CaseFiles], known: Mapping[int, Described] | None = None):
+        self._files, self._kept, self._room = list(files), {}, KEPT_BYTES
         self.described: list[Described] = []
-        room = KEPT_BYTES
+        self.gone: dict[str, str] = {}
+        """The missing file of each case, by its name, that was not read for that."""
         for n, one in enumerate(self._files):
-            case = read_case(one)
-            self.described.append(Described.of(case))
-            if case.nbytes <= room:
-                room -= case.nbytes
-                self._kept[n] = case
+            missing = missing_file(one) if known and n in known else None
+            if missing is not None:
+                self.gone[known[n].name] = missing
+            self.described.append(self._read(n) if missing is None else known[n])
+
+    def _read(self, n: int) -> Described:
+        case = read_case(self._files[n])
+        if case.nbytes <= self._room:
+            self._room -= case.nbytes
+            self._kept[n] = case
+        return Described.of(case)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -110,12 +135,13 @@ class Material:
     cases: Cases
 
     @classmethod
-    def of(cls, request: FinetuneRequest) -> Material:
-        """
+    def of(cls, run: Run) -> Material:
+        """Of a run that goes on. A case that it prepared already is learned from though its files are gone.
+
         Raises:
-            InputError: the model or a case cannot be read.
+            InputError: the model or another case cannot be read.
         """
-        return cls(_model_of(request).in_memory(), Cases(request.cases))
+        return cls(_model_of(run.request).in_memory(), Cases(run.request.cases, _prepared_in(run)))
 
     @classmethod
     def checked(cls, request: FinetuneRequest) -> Material:
@@ -140,7 +166,17 @@ class Material:
 
     def inputs(self, request: FinetuneRequest) -> dict[str, Any]:
         """What a run keeps of all this for those who go on with it."""
-        return {**self.fingerprints(), "held_out": self.cases.held_out(request.holdout, request.seed)}
+        described = [case.to_json() for case in self.cases.described]
+        held_out = self.cases.held_out(request.holdout, request.seed)
+        return {**self.fingerprints(), "described": described, "held_out": held_out}
+
+
+def _prepared_in(run: Run) -> dict[int, Described]:
+    """The cases that a run prepared, by position, as they were when it was begun."""
+    files = run.request.cases
+    prints, described = run.inputs.get("cases", [""] * len(files)), run.inputs.get("described", [{}] * len(files))
+    prepared = [n for n in range(len(files)) if is_prepared(run.cache / str(n))]
+    return {n: Described.from_json(files[n], prints[n], described[n]) for n in prepared}
 
 
 def held_out_in(run: Run, cases: Cases) -> list[int]:
@@ -201,6 +237,10 @@ def differences(run: Run, material: Material) -> list[str]:
         f"{name} was changed after the run was begun: what was prepared from it before stays as it was, measured is on "
         "it as it is now; begin a new run to learn from the change."
         for name in changed
+    ]
+    notes += [
+        f"{path} is gone: the run goes on with what it prepared from {name} before."
+        for name, path in material.cases.gone.items()
     ]
     notes += [
         f"The run was begun with {name} {begun} and goes on with {version}; it can come out otherwise than one that "

@@ -31,8 +31,8 @@ class Run:
         request: what was asked for.
         fixed: what the first start found and every resume uses again (threads, device, precision, versions), and what a
             training that failed by it was begun anew with.
-        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; positions of the
-            cases that are ``held_out``; what was not kept is not there.
+        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; how these were
+            ``described``; positions of those that are ``held_out``. What an older version did not keep is not there.
     """
 
     def __init__(
