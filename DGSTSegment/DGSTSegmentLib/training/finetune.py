@@ -83,7 +83,7 @@ def finetune(
         request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
         resume: go on where the run in ``request.out`` stopped; on a CPU to the very same result.
         on_event: hears of progress and notes.
-        should_stop: asked after every step.
+        should_stop: asked after every case and every step.
 
     Raises:
         InputError: bad input, with nothing half-written.
@@ -96,11 +96,11 @@ def finetune(
         if finished is not None and not finished["stopped"]:
             run.tidy()
             return FinetuneResult(**finished)
-        material = Material.of(run)
+        material = Material.of(run, reporter)
         for note in differences(run, material):
             reporter.note(note)
     else:
-        material = Material.checked(request)
+        material = Material.checked(request, reporter)
         run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request))
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()

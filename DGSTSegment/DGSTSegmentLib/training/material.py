@@ -18,6 +18,7 @@ from ..networks.model import FoundationModel
 from .case import Case, missing_file, read_case
 from .case_files import CaseFiles
 from .devices import choose_device, choose_precision, why_no_gpu
+from .events import Reporter
 from .holdout import choose_held_out, with_twins
 from .preparation import is_prepared
 from .request import FinetuneRequest
@@ -82,22 +83,28 @@ class Cases:
 
     Args:
         files: where they lie.
+        reporter: hears how many were read, and is asked after each whether to stop.
         known: of the cases, by position, that need not be read where one of their files is gone.
 
     Raises:
         InputError: a case cannot be read.
+        Stopped: the user wished to stop.
     """
 
-    def __init__(self, files: Sequence[CaseFiles], known: Mapping[int, Described] | None = None):
+    def __init__(
+        self, files: Sequence[CaseFiles], reporter: Reporter | None = None, known: Mapping[int, Described] | None = None
+    ):
         self._files, self._kept, self._room = list(files), {}, KEPT_BYTES
         self.described: list[Described] = []
         self.gone: dict[str, str] = {}
         """The missing file of each case, by its name, that was not read for that."""
+        phase = (reporter or Reporter()).phase("read", len(self._files))
         for n, one in enumerate(self._files):
             missing = missing_file(one) if known and n in known else None
             if missing is not None:
                 self.gone[known[n].name] = missing
             self.described.append(self._read(n) if missing is None else known[n])
+            phase.advance()
 
     def _read(self, n: int) -> Described:
         case = read_case(self._files[n])
@@ -135,27 +142,29 @@ class Material:
     cases: Cases
 
     @classmethod
-    def of(cls, run: Run) -> Material:
+    def of(cls, run: Run, reporter: Reporter) -> Material:
         """Of a run that goes on. A case that it prepared already is learned from though its files are gone.
 
         Raises:
             InputError: the model or another case cannot be read.
+            Stopped: the user wished to stop.
         """
-        return cls(_model_of(run.request).in_memory(), Cases(run.request.cases, _prepared_in(run)))
+        return cls(_model_of(run.request).in_memory(), Cases(run.request.cases, reporter, _prepared_in(run)))
 
     @classmethod
-    def checked(cls, request: FinetuneRequest) -> Material:
+    def checked(cls, request: FinetuneRequest, reporter: Reporter) -> Material:
         """Everything that can be wrong with a request is found here, before the run's folder is made.
 
         Raises:
             InputError: something is.
+            Stopped: the user wished to stop.
         """
         request.validate()
         choose_device(request.device)
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        cases = Cases(request.cases)
+        cases = Cases(request.cases, reporter)
         _refuse_nothing_to_learn(cases.described, request.distillation)
         return cls(model.in_memory(), cases)
 

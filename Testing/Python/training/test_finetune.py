@@ -20,6 +20,7 @@ from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import _measured, finetune
 from DGSTSegmentLib.training.holdout import choose_held_out
 from DGSTSegmentLib.training.knowledge import NODE, knowledge_of
@@ -387,6 +388,17 @@ def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz"):
         finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_reading_tells_of_each_case_and_stops_between_two_with_nothing_written(request_for, study, tmp_path):
+    heard = []
+    missing = replace(study[2], image=str(tmp_path / "missing.nii.gz"))
+    with pytest.raises(Stopped, match="during read"):
+        finetune(
+            request_for(cases=[*study[:2], missing]), on_event=heard.append, should_stop=lambda: heard[-1]["step"] == 2
+        )
+    assert [(event["phase"], event["step"], event["steps"]) for event in heard] == [("read", n, 3) for n in range(3)]
     assert not (tmp_path / "run").exists()
 
 

@@ -120,7 +120,8 @@ def test_a_run_goes_on_with_the_threads_it_was_begun_with_and_leaves_the_process
 
 
 def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
-    unchanged = finetune(stopped_run, resume=True, should_stop=lambda: True).notes
+    stop = StopAfter(1)
+    unchanged = finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop).notes
     assert not any("begun" in note for note in unchanged)
     annotation = read_segmentation(stopped_run.cases[1].annotation)
     write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
@@ -209,8 +210,13 @@ def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
 def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
     marked = [replace(files, completeness="marked") for files in study[:2]]
     request = request_for(cases=marked)
-    with pytest.raises(Stopped):
-        finetune(request, should_stop=lambda: True)
+    preparing = []
+    with pytest.raises(Stopped, match="during prepare"):
+        finetune(
+            request,
+            on_event=lambda event: preparing.append(event) if event.get("phase") == "prepare" else None,
+            should_stop=lambda: bool(preparing),
+        )
     whole = finetune(replace(request, out=str(tmp_path / "whole")))
     assert_same_delta(finetune(request, resume=True), whole)
 
