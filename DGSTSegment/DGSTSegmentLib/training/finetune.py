@@ -89,7 +89,7 @@ def finetune(
         InputError: bad input, with nothing half-written.
         Stopped: the user stopped it before the first step.
     """
-    reporter, began = _Notes(on_event, should_stop), time.monotonic()
+    reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
     if resume:
         run = Run.reopen(request.out)
         finished = run.result()
@@ -101,7 +101,7 @@ def finetune(
             reporter.note(note)
     else:
         material = Material.checked(request, reporter)
-        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request))
+        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
 

@@ -98,7 +98,8 @@ class Cases:
         self.described: list[Described] = []
         self.gone: dict[str, str] = {}
         """The missing file of each case, by its name, that was not read for that."""
-        phase = (reporter or Reporter()).phase("read", len(self._files))
+        self._reporter = reporter or Reporter()
+        phase = self._reporter.phase("read", len(self._files))
         for n, one in enumerate(self._files):
             missing = missing_file(one) if known and n in known else None
             if missing is not None:
@@ -117,12 +118,17 @@ class Cases:
         return len(self._files)
 
     def take(self, n: int) -> Case:
-        """Case ``n``, which is in memory no longer than the caller keeps it.
+        """Case ``n``, which is in memory no longer than the caller keeps it; what was changed meanwhile is noted.
 
         Raises:
             InputError: it was changed since and cannot be read any more.
         """
-        return self._kept.pop(n) if n in self._kept else read_case(self._files[n])
+        if n in self._kept:
+            return self._kept.pop(n)
+        case = read_case(self._files[n])
+        if case.fingerprint != self.described[n].fingerprint:
+            self._reporter.note(f"{case.name} was changed after it had been checked; the run takes it as it is now.")
+        return case
 
     def held_out(self, wanted: int | None, seed: int) -> list[int]:
         """Positions of the cases to measure with, those that show the same scan included."""

@@ -88,7 +88,7 @@ class StudyRun:
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
         resumable: it was stopped or cut off, and can go on; no process is at work there.
-        begun: when it was asked for, seconds since 1970: what changed later it has not learned from.
+        begun: when it began to read the cases, seconds since 1970: what changed later it may not have learned from.
     """
 
     id: str

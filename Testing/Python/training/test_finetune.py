@@ -1,6 +1,7 @@
 import gc
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from DGSTSegmentLib.training.holdout import choose_held_out
 from DGSTSegmentLib.training.knowledge import NODE, knowledge_of
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
+from DGSTSegmentLib.training.study import Study, StudyCase
 
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, ball, delta_of, scan
 
@@ -285,6 +287,36 @@ def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request
     read = finetune(request_for(cases=study[:3], holdout=1, out=str(tmp_path / "read")))
     assert_same_delta(kept, read)
     assert kept.held_out == read.held_out
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_case_that_is_changed_before_it_is_read_again_is_said_to_be(
+    request_for, study, tmp_path, monkeypatch, position
+):
+    """The first is learned from, the last is held out."""
+    monkeypatch.setattr(material, "KEPT_BYTES", 1)
+    annotation = read_segmentation(study[position].annotation)
+    cases = [*study[:3]]
+    cases[position] = replace(cases[position], annotation=shutil.copy(cases[position].annotation, tmp_path))
+
+    def change(event):
+        if event.get("phase") == "read" and event["step"] == 3:
+            write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), cases[position].annotation)
+
+    notes = finetune(request_for(cases=cases, holdout=1, steps=1), on_event=change).notes
+    said = f"ct{position}.nii.gz was changed after it had been checked; the run takes it as it is now."
+    assert [note for note in notes if "changed" in note] == [said]
+
+
+def test_a_case_that_is_added_while_a_run_reads_its_cases_is_newer_than_the_run(request_for, tmp_path):
+    study = Study(tmp_path / "study")
+
+    def add(event):
+        if event.get("phase") == "read" and event["step"] == 2:
+            study.add(StudyCase("", "late", "all"), {})
+
+    finetune(request_for(out=str(study.new_run_folder()), steps=1), on_event=add)
+    assert study.cases()[0].changed_at > study.runs()[0].begun > time.time() - 600
 
 
 def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
