@@ -22,6 +22,7 @@ from ..imaging.volume import Volume
 from ..networks.package import write_delta
 from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
+from .held_case import HeldCase
 from .holdout import (
     HeldOutMeasure,
     findings_beside_marks,
@@ -30,7 +31,7 @@ from .holdout import (
     summary,
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
-from .material import Material, differences, fixed_by, held_out_in
+from .material import Material, differences, fixed_by, held_folder, held_out_in
 from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
@@ -121,6 +122,8 @@ class _Finetuning:
     def __init__(self, run: Run, material: Material, reporter: _Notes, began: float):
         self.run, self.request, self.reporter, self.began = run, run.request, reporter, began
         self.seconds: dict[str, float] = {}
+        self.reserved = 0.0
+        """Seconds that asking a model of the held-out cases takes."""
         self.foundation, self.cases = material.model.foundation, material.cases
         self._tell_of(material)
 
@@ -129,20 +132,17 @@ class _Finetuning:
         held_out = self._held_out()
         prepared = self._prepared([n for n in range(len(self.cases)) if n not in held_out])
         self._clock("prepare")
-        held_cases = [self.cases.take(n) for n in held_out]
+        self.cases.let_go(but=held_out)
+        held = [self._hold(n, base) for n in held_out]
         self.cases.let_go()
-        held = [(case, knowledge_of(case), _segmentation(base, case)) for case in held_cases]
-        for case, *_ in held:
-            if note := note_on_scattered_values(case.annotation):
-                self.reporter.note(f"{case.name} {note}, recall counts kinds and not nodes.")
-        self._tell_held_out(0, [_measured(*before)[0] for before in held])
+        self._tell_held_out(0, [measured for _, measured in held])
         self._clock("measure_before")
         trained = self._train(prepared, base.networks.pop())
         give_back_memory()
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(trained.network, deaf=True)
-        measured = [_measured(*before, _segmentation(adapted, before[0])) for before in held]
+        measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
         before, after = ([pair[n] for pair in measured] for n in (0, 1))
         self._tell_held_out(trained.steps, after)
         self._clock("measure_after")
@@ -180,6 +180,32 @@ class _Finetuning:
         if not held_out:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         return held_out
+
+    def _hold(self, n: int, base: Predictor) -> tuple[Path, HeldOutMeasure]:
+        """Leave case ``n`` on disk with what the base says of it; where, and how good that is.
+
+        What an earlier start left there is used as it is, as long as the case is the same.
+        """
+        described, began = self.cases.described[n], time.monotonic()
+        folder = held_folder(self.run, described.fingerprint)
+        if folder.exists():
+            held = HeldCase.read(described.name, described.completeness, folder)
+        else:
+            case = self.cases.take(n)
+            knowledge, answer = knowledge_of(case), _segmentation(base, case)
+            held = HeldCase(case, knowledge, answer, time.monotonic() - began)
+            folder = held_folder(self.run, case.fingerprint)
+            held.write(folder)
+        if note := note_on_scattered_values(held.case.annotation):
+            self.reporter.note(f"{described.name} {note}, recall counts kinds and not nodes.")
+        self.reserved += held.seconds
+        return folder, _measured(held.case, held.knowledge, held.base)[0]
+
+    def _measure(self, n: int, folder: Path, adapted: Predictor) -> list[HeldOutMeasure]:
+        """How good base and adapted model are on case ``n``, in this order."""
+        described = self.cases.described[n]
+        held = HeldCase.read(described.name, described.completeness, folder)
+        return _measured(held.case, held.knowledge, held.base, _segmentation(adapted, held.case))
 
     def _tell_of(self, material: Material) -> None:
         model = material.model
@@ -246,7 +272,7 @@ class _Finetuning:
             update=request.update or DEFAULT_RULE,
             seed=request.seed,
         )
-        reserved = self.seconds["measure_before"]
+        reserved = max(self.seconds["measure_before"], self.reserved)  # which a resumed run did not spend again
         patch_size = self.foundation.plan.patch_size_kji
         trainer = Trainer(self.run, strategy, prepared, patch_size, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:

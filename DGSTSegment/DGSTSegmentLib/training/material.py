@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import monai
@@ -19,6 +20,7 @@ from .case import Case, missing_file, read_case
 from .case_files import CaseFiles
 from .devices import choose_device, choose_precision, why_no_gpu
 from .events import Reporter
+from .held_case import HELD_OUT_FOLDER
 from .holdout import choose_held_out, with_twins
 from .preparation import is_prepared
 from .request import FinetuneRequest
@@ -135,9 +137,9 @@ class Cases:
         scans = [case.scan for case in self.described]
         return with_twins(choose_held_out([case.has_nodes for case in self.described], wanted, seed, scans), scans)
 
-    def let_go(self) -> None:
-        """Keep none in memory that was not taken."""
-        self._kept.clear()
+    def let_go(self, but: Collection[int] = ()) -> None:
+        """Keep none in memory that was not taken, except those ``but``."""
+        self._kept = {n: case for n, case in self._kept.items() if n in but}
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,16 @@ class Material:
 
 
 def _prepared_in(run: Run) -> dict[int, Described]:
-    """The cases that a run prepared, by position, as they were when it was begun."""
+    """The cases that a run learns from or measures with as it keeps them, by position, as it read them first."""
     files = run.request.cases
     prints, described = run.inputs.get("cases", [""] * len(files)), run.inputs.get("described", [{}] * len(files))
-    prepared = [n for n in range(len(files)) if is_prepared(run.cache / str(n))]
-    return {n: Described.from_json(files[n], prints[n], described[n]) for n in prepared}
+    kept = [n for n in range(len(files)) if is_prepared(run.cache / str(n)) or held_folder(run, prints[n]).exists()]
+    return {n: Described.from_json(files[n], prints[n], described[n]) for n in kept}
+
+
+def held_folder(run: Run, fingerprint: str) -> Path:
+    """Where a run keeps the held-out case of that fingerprint."""
+    return run.cache / HELD_OUT_FOLDER / (fingerprint or "unknown")
 
 
 def held_out_in(run: Run, cases: Cases) -> list[int]:
