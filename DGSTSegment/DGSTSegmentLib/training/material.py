@@ -151,7 +151,7 @@ class Material:
 
     @classmethod
     def of(cls, run: Run, reporter: Reporter) -> Material:
-        """Of a run that goes on. A case that it prepared already is learned from though its files are gone.
+        """Of a run that goes on. A case that the run's cache holds already is used though its files are gone.
 
         Raises:
             InputError: the model or another case cannot be read.
@@ -189,7 +189,7 @@ class Material:
 
 
 def _prepared_in(run: Run) -> dict[int, Described]:
-    """The cases that a run learns from or measures with as it keeps them, by position, as it read them first."""
+    """The cases, by position, that a run's cache holds, to learn from or to measure with; as it first read them."""
     files = run.request.cases
     prints, described = run.inputs.get("cases", [""] * len(files)), run.inputs.get("described", [{}] * len(files))
     kept = [n for n in range(len(files)) if is_prepared(run.cache / str(n)) or held_folder(run, prints[n]).exists()]
