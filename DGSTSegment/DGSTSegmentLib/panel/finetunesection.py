@@ -12,6 +12,7 @@ from ..dgst.registry import STRATEGIES
 from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import dependencies, roles
+from .choices import DEVICES, IN_SHORT, LAYERS, UPDATES
 from .comparison import choiceOf, comparison, recommended
 from .earlierruns import EarlierRuns
 from .endnow import EndNow
@@ -19,33 +20,6 @@ from .keeping import howToSave, mayGoOn, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task, doing
-
-UPDATES = {
-    "adam": _("ours: by the mean of past steps (usual)"),
-    "rms": _("ours: relative to the row's size"),
-    "sgd": _("as in the paper (SGD)"),
-}
-LAYERS = {
-    "": _("as the rule has it"),
-    "all": _("all"),
-    "encoder": _("encoder"),
-    "early": _("first two stages of the encoder"),
-}
-DEVICES = (("auto", _("GPU where there is one")), ("cpu", _("processor")), ("cuda", _("GPU")))
-IN_SHORT = {
-    "dgst": _(
-        "At each step only the few weights that matter most for your scans move, and scaling, offsets and last layer."
-    ),
-    "random": _("As many weights as with DGST, but drawn at random; for comparison."),
-    "static": _("As many weights as with DGST, but chosen once at the start and kept."),
-    "full": _("Every weight of the model moves; it may forget what it knew."),
-    "bias": _("Only the offsets of the model's layers and its last layer move; a small change."),
-    "norm": _("Only the scaling between the model's layers and its last layer move; a small change."),
-    "head": _("Only the last layer moves; the smallest change."),
-    "decoder": _("The second half of the model moves, the first half stays."),
-    "lora": _("A small correction is learned for every layer and added at the end."),
-}
-"""What each strategy does, in the words of the panel; the exact ones are the tool tip."""
 
 _LEAST_MSEC_BETWEEN_UPDATES = 200
 
@@ -343,11 +317,17 @@ class FinetuneSection:
         else:
             self.ui.plotFrame.hide()
             if not task.dropped:
-                slicer.util.infoDisplay(
-                    _("It was stopped before its first step; there is no model yet. Resume goes on.")
-                )
+                self._tellNoModel(task)
         self.refresh()
         self.state.stepChanged()
+
+    def _tellNoModel(self, task: Task) -> None:
+        goesOn = _("There is nothing to resume; start it anew.")
+        with tell(_("The training folder could not be read.")):
+            run = self.logic.resumableRun()
+            if run is not None and run.folder == task.folder:
+                goesOn = _("Resume goes on.")
+        slicer.util.infoDisplay(_("It was stopped before its first step; there is no model yet.") + " " + goesOn)
 
     def _showResult(self, result: dict) -> None:
         with attempt(_("The models could not be compared.")):

@@ -15,6 +15,7 @@ from .signal import Signal
 
 _PHASES = {
     "opening the model": _("Opening the model ..."),
+    "read": _("Reading the scans ..."),
     "prepare": _("Preparing the scans ..."),
     "predict": _("Measuring on the scans held out ..."),
     "train": _("Learning ..."),

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
@@ -102,6 +103,15 @@ def read_case(files: CaseFiles) -> Case:
         rejected=rejected,
         notes=tuple(notes),
     )
+
+
+def missing_file(files: CaseFiles) -> str | None:
+    """The first file of a case that is not there; None where all are."""
+    region = files.region if files.completeness == "region" and files.region else None
+    if region is not None and parse_boxes(region) is not None:
+        region = None
+    paths = (files.image, files.annotation, files.rejected, region)
+    return next((path for path in paths if path is not None and not Path(path).exists()), None)
 
 
 def _read_on_grid(path: str, image: Volume, notes: list[str]) -> Volume:

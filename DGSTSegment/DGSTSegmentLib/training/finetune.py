@@ -22,17 +22,16 @@ from ..imaging.volume import Volume
 from ..networks.package import write_delta
 from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
+from .held_case import HeldCase
 from .holdout import (
     HeldOutMeasure,
-    choose_held_out,
     findings_beside_marks,
     measure,
     recall,
     summary,
-    with_twins,
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
-from .material import Material, differences, fixed_by
+from .material import Material, differences, fixed_by, held_folder, held_out_in
 from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
@@ -85,25 +84,25 @@ def finetune(
         request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
         resume: go on where the run in ``request.out`` stopped; on a CPU to the very same result.
         on_event: hears of progress and notes.
-        should_stop: asked after every step.
+        should_stop: asked after every case and every step.
 
     Raises:
         InputError: bad input, with nothing half-written.
         Stopped: the user stopped it before the first step.
     """
-    reporter, began = _Notes(on_event, should_stop), time.monotonic()
+    reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
     if resume:
         run = Run.reopen(request.out)
         finished = run.result()
         if finished is not None and not finished["stopped"]:
             run.tidy()
             return FinetuneResult(**finished)
-        material = Material.of(run.request)
+        material = Material.of(run, reporter)
         for note in differences(run, material):
             reporter.note(note)
     else:
-        material = Material.checked(request)
-        run = Run.start(request, fixed_by(request, reporter.note), material.fingerprints())
+        material = Material.checked(request, reporter)
+        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
     with run.held(), _threads(run.fixed["threads"]):
         return _Finetuning(run, material, reporter, began).carry_out()
 
@@ -123,6 +122,8 @@ class _Finetuning:
     def __init__(self, run: Run, material: Material, reporter: _Notes, began: float):
         self.run, self.request, self.reporter, self.began = run, run.request, reporter, began
         self.seconds: dict[str, float] = {}
+        self.reserved = 0.0
+        """Seconds that asking a model of the held-out cases takes."""
         self.foundation, self.cases = material.model.foundation, material.cases
         self._tell_of(material)
 
@@ -131,20 +132,17 @@ class _Finetuning:
         held_out = self._held_out()
         prepared = self._prepared([n for n in range(len(self.cases)) if n not in held_out])
         self._clock("prepare")
-        held_cases = [self.cases.take(n) for n in held_out]
+        self.cases.let_go(but=held_out)
+        held = [self._hold(n, base) for n in held_out]
         self.cases.let_go()
-        held = [(case, knowledge_of(case), _segmentation(base, case)) for case in held_cases]
-        for case, *_ in held:
-            if note := note_on_scattered_values(case.annotation):
-                self.reporter.note(f"{case.name} {note}, recall counts kinds and not nodes.")
-        self._tell_held_out(0, [_measured(*before)[0] for before in held])
+        self._tell_held_out(0, [measured for _, measured in held])
         self._clock("measure_before")
         trained = self._train(prepared, base.networks.pop())
         give_back_memory()
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(trained.network, deaf=True)
-        measured = [_measured(*before, _segmentation(adapted, before[0])) for before in held]
+        measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
         before, after = ([pair[n] for pair in measured] for n in (0, 1))
         self._tell_held_out(trained.steps, after)
         self._clock("measure_after")
@@ -165,18 +163,49 @@ class _Finetuning:
 
     def _held_out(self) -> list[int]:
         """Positions of the cases that measure."""
-        described = self.cases.described
-        drawn = choose_held_out(len(described), self.request.holdout, self.request.seed)
-        held_out = with_twins(drawn, [case.scan for case in described])
-        if len(held_out) == len(described):
-            held_out = []
-        for n in sorted(set(held_out) - set(drawn)):
+        described, wanted = self.cases.described, self.request.holdout
+        held_out = held_out_in(self.run, self.cases)
+        if wanted is not None and len(held_out) < wanted:
             self.reporter.note(
-                f"{described[n].name} shows the same scan as another case that is held out, so it is not learned from."
+                f"Of {wanted} cases to hold out {len(held_out)} can be, so that marked nodes are left to learn from."
             )
+        seen: frozenset[str] = frozenset()
+        for n in held_out:
+            if described[n].scan & seen:
+                self.reporter.note(
+                    f"{described[n].name} shows the same scan as another case that is held out, so it is not learned "
+                    "from."
+                )
+            seen |= described[n].scan
         if not held_out:
             self.reporter.note("No case is held out from training, so the run itself measures nothing.")
         return held_out
+
+    def _hold(self, n: int, base: Predictor) -> tuple[Path, HeldOutMeasure]:
+        """Leave case ``n`` on disk with what the base says of it; where, and how good that is.
+
+        What an earlier start left there is used as it is, as long as the case is the same.
+        """
+        described, began = self.cases.described[n], time.monotonic()
+        folder = held_folder(self.run, described.fingerprint)
+        if folder.exists():
+            held = HeldCase.read(described.name, described.completeness, folder)
+        else:
+            case = self.cases.take(n)
+            knowledge, answer = knowledge_of(case), _segmentation(base, case)
+            held = HeldCase(case, knowledge, answer, time.monotonic() - began)
+            folder = held_folder(self.run, case.fingerprint)
+            held.write(folder)
+        if note := note_on_scattered_values(held.case.annotation):
+            self.reporter.note(f"{described.name} {note}, recall counts kinds and not nodes.")
+        self.reserved += held.seconds
+        return folder, _measured(held.case, held.knowledge, held.base)[0]
+
+    def _measure(self, n: int, folder: Path, adapted: Predictor) -> list[HeldOutMeasure]:
+        """How good base and adapted model are on case ``n``, in this order."""
+        described = self.cases.described[n]
+        held = HeldCase.read(described.name, described.completeness, folder)
+        return _measured(held.case, held.knowledge, held.base, _segmentation(adapted, held.case))
 
     def _tell_of(self, material: Material) -> None:
         model = material.model
@@ -243,7 +272,7 @@ class _Finetuning:
             update=request.update or DEFAULT_RULE,
             seed=request.seed,
         )
-        reserved = self.seconds["measure_before"]
+        reserved = max(self.seconds["measure_before"], self.reserved)  # which a resumed run did not spend again
         trainer = Trainer(self.run, strategy, prepared, self.foundation.plan, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)

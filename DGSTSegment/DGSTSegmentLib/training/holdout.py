@@ -43,10 +43,26 @@ class HeldOutMeasure:
     complete: bool
 
 
-def choose_held_out(count: int, wanted: int | None, seed: int) -> list[int]:
-    """Positions of the cases to hold out, drawn by ``seed``: ``wanted``, or one in five."""
+def choose_held_out(
+    has_nodes: Sequence[bool], wanted: int | None, seed: int, scans: Sequence[Set[str]] | None = None
+) -> list[int]:
+    """Positions of the cases to hold out, drawn by ``seed`` from those with marked nodes: ``wanted``, or one in five.
+
+    Fewer, where otherwise no case with marked nodes would be left to learn from.
+
+    Args:
+        has_nodes: of each case.
+        scans: as of ``with_twins``, which are held out too; None where no two cases show the same scan.
+    """
+    count = len(has_nodes)
     number = count // 5 if wanted is None else wanted
-    return sorted(int(n) for n in np.random.default_rng([seed, count]).permutation(count)[:number])
+    scans = [{str(n)} for n in range(count)] if scans is None else scans
+    chosen: list[int] = []
+    for n in np.random.default_rng([seed, count]).permutation(count):
+        held = with_twins([*chosen, n], scans)
+        if len(chosen) < number and has_nodes[n] and any(has_nodes[m] for m in range(count) if m not in held):
+            chosen.append(int(n))
+    return sorted(chosen)
 
 
 def with_twins(chosen: Sequence[int], scans: Sequence[Set[str]]) -> list[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import monai
@@ -15,9 +16,13 @@ from .. import __version__
 from ..errors import InputError
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
-from .case import Case, read_case
+from .case import Case, missing_file, read_case
 from .case_files import CaseFiles
 from .devices import choose_device, choose_precision, why_no_gpu
+from .events import Reporter
+from .held_case import HELD_OUT_FOLDER
+from .holdout import choose_held_out, with_twins
+from .preparation import is_prepared
 from .request import FinetuneRequest
 from .run import Run
 
@@ -33,6 +38,8 @@ class Described:
         name, completeness, notes: as of ``Case``.
         fingerprint: tells image and masks from any others.
         scan: by which the image is known again, whatever is marked in it.
+        has_nodes: whether a lymph node is marked in it.
+        has_rejected: whether findings were refused in it.
     """
 
     name: str
@@ -40,6 +47,37 @@ class Described:
     notes: tuple[str, ...]
     fingerprint: str
     scan: frozenset[str]
+    has_nodes: bool
+    has_rejected: bool
+
+    @classmethod
+    def of(cls, case: Case) -> Described:
+        return cls(
+            case.name,
+            case.completeness,
+            case.notes,
+            case.fingerprint,
+            case.image_fingerprints,
+            has_nodes=bool(case.annotation.array.any()),
+            has_rejected=case.rejected is not None and bool(case.rejected.array.any()),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What neither the request nor the fingerprints of a run say of it."""
+        return {
+            "notes": self.notes,
+            "scan": sorted(self.scan),
+            "has_nodes": self.has_nodes,
+            "has_rejected": self.has_rejected,
+        }
+
+    @classmethod
+    def from_json(cls, files: CaseFiles, fingerprint: str, data: dict[str, Any]) -> Described:
+        """A case that was read when its run was begun; of a run of an older version, which kept no ``data`` of it, one
+        with marked nodes and a scan of its own."""
+        notes, scan = tuple(data.get("notes", ())), frozenset(data.get("scan", ()))
+        has_nodes, has_rejected = data.get("has_nodes", True), data.get("has_rejected", False)
+        return cls(files.title, files.completeness, notes, fingerprint, scan, has_nodes, has_rejected)
 
 
 class Cases:
@@ -47,38 +85,61 @@ class Cases:
 
     Args:
         files: where they lie.
+        reporter: hears how many were read, and is asked after each whether to stop.
+        known: of the cases, by position, that need not be read where one of their files is gone.
 
     Raises:
         InputError: a case cannot be read.
+        Stopped: the user wished to stop.
     """
 
-    def __init__(self, files: Sequence[CaseFiles]):
-        self._files, self._kept = list(files), {}
+    def __init__(
+        self, files: Sequence[CaseFiles], reporter: Reporter | None = None, known: Mapping[int, Described] | None = None
+    ):
+        self._files, self._kept, self._room = list(files), {}, KEPT_BYTES
         self.described: list[Described] = []
-        room = KEPT_BYTES
+        self.gone: dict[str, str] = {}
+        """The missing file of each case, by its name, that was not read for that."""
+        self._reporter = reporter or Reporter()
+        phase = self._reporter.phase("read", len(self._files))
         for n, one in enumerate(self._files):
-            case = read_case(one)
-            self.described.append(
-                Described(case.name, case.completeness, case.notes, case.fingerprint, case.image_fingerprints)
-            )
-            if case.nbytes <= room:
-                room -= case.nbytes
-                self._kept[n] = case
+            missing = missing_file(one) if known and n in known else None
+            if missing is not None:
+                self.gone[known[n].name] = missing
+            self.described.append(self._read(n) if missing is None else known[n])
+            phase.advance()
+
+    def _read(self, n: int) -> Described:
+        case = read_case(self._files[n])
+        if case.nbytes <= self._room:
+            self._room -= case.nbytes
+            self._kept[n] = case
+        return Described.of(case)
 
     def __len__(self) -> int:
         return len(self._files)
 
     def take(self, n: int) -> Case:
-        """Case ``n``, which is in memory no longer than the caller keeps it.
+        """Case ``n``, which is in memory no longer than the caller keeps it; what was changed meanwhile is noted.
 
         Raises:
             InputError: it was changed since and cannot be read any more.
         """
-        return self._kept.pop(n) if n in self._kept else read_case(self._files[n])
+        if n in self._kept:
+            return self._kept.pop(n)
+        case = read_case(self._files[n])
+        if case.fingerprint != self.described[n].fingerprint:
+            self._reporter.note(f"{case.name} was changed after it had been checked; the run takes it as it is now.")
+        return case
 
-    def let_go(self) -> None:
-        """Keep none in memory that was not taken."""
-        self._kept.clear()
+    def held_out(self, wanted: int | None, seed: int) -> list[int]:
+        """Positions of the cases to measure with, those that show the same scan included."""
+        scans = [case.scan for case in self.described]
+        return with_twins(choose_held_out([case.has_nodes for case in self.described], wanted, seed, scans), scans)
+
+    def let_go(self, but: Collection[int] = ()) -> None:
+        """Keep none in memory that was not taken, except those ``but``."""
+        self._kept = {n: case for n, case in self._kept.items() if n in but}
 
 
 @dataclass(frozen=True)
@@ -89,31 +150,65 @@ class Material:
     cases: Cases
 
     @classmethod
-    def of(cls, request: FinetuneRequest) -> Material:
-        """
+    def of(cls, run: Run, reporter: Reporter) -> Material:
+        """Of a run that goes on. A case that the run's cache holds already is used though its files are gone.
+
         Raises:
-            InputError: the model or a case cannot be read.
+            InputError: the model or another case cannot be read.
+            Stopped: the user wished to stop.
         """
-        return cls(_model_of(request).in_memory(), Cases(request.cases))
+        return cls(_model_of(run.request).in_memory(), Cases(run.request.cases, reporter, _prepared_in(run)))
 
     @classmethod
-    def checked(cls, request: FinetuneRequest) -> Material:
+    def checked(cls, request: FinetuneRequest, reporter: Reporter) -> Material:
         """Everything that can be wrong with a request is found here, before the run's folder is made.
 
         Raises:
             InputError: something is.
+            Stopped: the user wished to stop.
         """
         request.validate()
         choose_device(request.device)
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        return cls(model.in_memory(), Cases(request.cases))
+        cases = Cases(request.cases, reporter)
+        _refuse_nothing_to_learn(cases.described, request.distillation)
+        return cls(model.in_memory(), cases)
 
     def fingerprints(self) -> dict[str, Any]:
         """By which a resumed run knows them again."""
         cases = [case.fingerprint for case in self.cases.described]
         return {"base": self.model.foundation.fingerprint, "cases": cases}
+
+    def inputs(self, request: FinetuneRequest) -> dict[str, Any]:
+        """What a run keeps of all this for those who go on with it."""
+        described = [case.to_json() for case in self.cases.described]
+        held_out = self.cases.held_out(request.holdout, request.seed)
+        return {**self.fingerprints(), "described": described, "held_out": held_out}
+
+
+def _prepared_in(run: Run) -> dict[int, Described]:
+    """The cases, by position, that a run's cache holds, to learn from or to measure with; as it first read them."""
+    files = run.request.cases
+    prints, described = run.inputs.get("cases", [""] * len(files)), run.inputs.get("described", [{}] * len(files))
+    kept = [n for n in range(len(files)) if is_prepared(run.cache / str(n)) or held_folder(run, prints[n]).exists()]
+    return {n: Described.from_json(files[n], prints[n], described[n]) for n in kept}
+
+
+def held_folder(run: Run, fingerprint: str) -> Path:
+    """Where a run keeps the held-out case of that fingerprint."""
+    return run.cache / HELD_OUT_FOLDER / (fingerprint or "unknown")
+
+
+def held_out_in(run: Run, cases: Cases) -> list[int]:
+    """Positions of the cases that measure in a run, as they were drawn when it was begun."""
+    if (stored := run.inputs.get("held_out")) is not None:
+        return stored
+    others = [n for n in range(len(cases)) if not is_prepared(run.cache / str(n))]
+    if run.has_checkpoint and len(others) < len(cases):  # of an older version, which may have drawn others
+        return others
+    return cases.held_out(run.request.holdout, run.request.seed)
 
 
 def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> dict[str, Any]:
@@ -166,6 +261,10 @@ def differences(run: Run, material: Material) -> list[str]:
         for name in changed
     ]
     notes += [
+        f"{path} is gone: the run goes on with what it prepared from {name} before."
+        for name, path in material.cases.gone.items()
+    ]
+    notes += [
         f"The run was begun with {name} {begun} and goes on with {version}; it can come out otherwise than one that "
         "was not interrupted."
         for name, version in versions().items()
@@ -184,4 +283,14 @@ def _refuse_several_labels(foundation: FoundationModel) -> None:
         raise InputError(
             f"{foundation.card.name} tells {len(names)} structures apart ({', '.join(names)}), but fine-tuning learns "
             "lymph node against background; choose a model with one label."
+        )
+
+
+def _refuse_nothing_to_learn(cases: Sequence[Described], distillation: float) -> None:
+    """Without any node only refused findings teach something, and only where the foundation model is asked of the rest:
+    else all that is known is background, and to call nothing a node is right everywhere."""
+    asks = [case for case in cases if case.has_rejected and case.completeness != "all" and distillation > 0]
+    if not asks and not any(case.has_nodes for case in cases):
+        raise InputError(
+            "No lymph node is marked in any case, so all that could be learned is to find none; mark at least one."
         )

@@ -19,6 +19,8 @@ LEAST_SECONDS_BETWEEN_CHECKPOINTS = 2.0
 class Pace:
     """Fixes the number of steps once and keeps time.
 
+    ``shortfall`` is a sentence on why only ``LEAST_STEPS`` are taken, once that is known; None where more fit.
+
     Args:
         steps: given number of steps, or the one that an earlier start fixed; None when ``minutes`` decides.
         minutes: time for the whole run, preparation and measuring included.
@@ -38,6 +40,7 @@ class Pace:
         self._clock = clock
         self.steps = steps if steps or minutes else DEFAULT_STEPS
         self._minutes, self._reserved, self._spent = minutes, reserved_seconds, spent_seconds
+        self.shortfall: str | None = None
         self._durations: list[float] = []
         self._began = self._last = clock()
         self._checkpoint_cost = 0.0
@@ -52,9 +55,19 @@ class Pace:
             # A run resumed in the middle of the calibration has timed few steps, perhaps only slow first ones.
             pace = float(np.median(self._durations[CALIBRATION.start :] or self._durations))
             left = self._minutes * 60 - self._spent - self._reserved - (now - self._began)
-            self.steps = max(LEAST_STEPS, step + 1 + int(left / pace))
+            fitting = step + 1 + int(left / pace)
+            self.steps = max(LEAST_STEPS, fitting)
+            self.shortfall = self._shortfall(pace) if fitting < LEAST_STEPS else None
             return True
         return False
+
+    def _shortfall(self, seconds_a_step: float) -> str:
+        fewer = " or hold out fewer scans" if self._reserved else ""
+        used = (self._spent + self._reserved) / 60
+        return (
+            f"Only {LEAST_STEPS} steps are taken: reading and measuring take {used:.1f} of {self._minutes:g} minutes, "
+            f"and each step {seconds_a_step:.2g} s; give more time{fewer}."
+        )
 
     def seconds_left(self, step: int) -> float | None:
         """Seconds until the last step, from the recent ones' speed; None while the number of steps is not known."""

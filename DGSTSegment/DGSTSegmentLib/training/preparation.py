@@ -19,7 +19,7 @@ from .knowledge import NODE, knowledge_of
 from .patches import PreparedCase
 
 PARTS = ("image", "knowledge")
-_FORMAT = "3"
+FORMAT = "3"
 """Of the knowledge maps: 1 had decided near marked nodes already; 2 knew neither rims nor rejected findings."""
 
 
@@ -41,7 +41,7 @@ def prepare_case(
         InputError: the disk is full; nothing half-written stays.
     """
     if not is_prepared(folder):
-        _write(_computed(read(), plan, reporter or Reporter()), _place(folder))
+        write_arrays(_computed(read(), plan, reporter or Reporter()), _place(folder))
     return _mapped(name, _place(folder))
 
 
@@ -51,10 +51,15 @@ def is_prepared(folder: Path) -> bool:
 
 
 def _place(folder: Path) -> Path:
-    return folder / _FORMAT
+    return folder / FORMAT
 
 
-def _write(arrays: dict[str, np.ndarray], folder: Path) -> None:
+def write_arrays(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    """Write arrays as ``.npy`` of these names to a new folder, which is there with all of them or not at all.
+
+    Raises:
+        InputError: the disk is full; nothing half-written stays.
+    """
     try:
         with atomic_folder(folder) as partial:
             for name, array in arrays.items():

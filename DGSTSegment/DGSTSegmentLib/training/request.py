@@ -86,7 +86,8 @@ class FinetuneRequest:
         lr: learning rate of the strategy's own parameters; None takes the strategy's own for the rule.
         steps: number of steps; exactly one of ``steps`` and ``minutes`` may be given, neither means 200 steps.
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
-        holdout: how many cases measure instead of train; None holds out one in five, so none below five cases.
+        holdout: how many cases measure instead of train; None holds out one in five, so none below five cases. They are
+            drawn from those with marked nodes, of which one at least is left to learn from.
         seed: all random numbers derive from it and the step.
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.

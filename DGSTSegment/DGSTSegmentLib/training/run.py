@@ -31,8 +31,8 @@ class Run:
         request: what was asked for.
         fixed: what the first start found and every resume uses again (threads, device, precision, versions), and what a
             training that failed by it was begun anew with.
-        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; nothing where they
-            were not kept.
+        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; how these were
+            ``described``; positions of those that are ``held_out``. What an older version did not keep is not there.
     """
 
     def __init__(
@@ -41,8 +41,11 @@ class Run:
         self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs or {}
 
     @classmethod
-    def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any]) -> Run:
+    def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any], begun: float) -> Run:
         """Begin a run in a new or empty folder.
+
+        Args:
+            begun: before anything was read, seconds since 1970; kept as the time of the request's file.
 
         Raises:
             InputError: something lies there already, or the folder cannot be made.
@@ -59,6 +62,7 @@ class Run:
             raise InputError(f"{folder} is not empty; choose a new folder, so that nothing in it is lost.")
         run = cls(folder, request, fixed, inputs)
         run._write_request()
+        os.utime(folder / REQUEST_FILE, (begun, begun))
         return run
 
     @classmethod

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..atomic import PARTIAL, atomic_folder
+from ..atomic import PARTIAL, atomic_folder, flush_to_disk
 from ..errors import InputError
 from ..locks import is_locked
 from ..networks.card import ModelCard
@@ -90,7 +90,7 @@ class StudyRun:
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
         resumable: it was stopped or cut off, and can go on; no process is at work there.
-        begun: when it was asked for, seconds since 1970: what changed later it has not learned from.
+        begun: when it began to read the cases, seconds since 1970: what changed later it may not have learned from.
     """
 
     id: str
@@ -161,6 +161,7 @@ class Study:
             with atomic_folder(self.case_folder(id_)) as partial:
                 for name, write in writers.items():
                     write(partial / name)
+                    flush_to_disk(partial / name)
                 write_json(partial / CASE_FILE, asdict(written))
         except OSError as error:
             raise InputError(_refusal(self.folder, error)) from error
@@ -178,6 +179,7 @@ class Study:
         try:
             for name, write in writers.items():
                 write(partials[name])
+                flush_to_disk(partials[name])
             for name, partial in partials.items():
                 os.replace(partial, folder / name)
             write_json(folder / CASE_FILE, asdict(written))

@@ -121,6 +121,8 @@ class Trainer:
         parts = self._backward(batch)
         report = self.strategy.step(lr_factor=factor, scaler=self.scaler)
         fixed_now = self.pace.step_done(self.step)
+        if fixed_now and self.pace.shortfall:
+            self.reporter.note(self.pace.shortfall)
         self._tell(parts, factor)
         self.step += 1
         self.skipped += report.skipped

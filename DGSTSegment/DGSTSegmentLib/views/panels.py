@@ -136,7 +136,7 @@ def lay_out(field: Field, focus: np.ndarray, width: int, gap: int, header: int, 
     scale = float((width - 3 * gap) / (across + deep))
     first, upper, lower = (round(mm * scale) for mm in (across, deep, high))
     second = width - 3 * gap - first
-    x, y, z = field.center
+    x, y, z = center = shown_center(field, focus)
     i, j, k = focus
     view_right, view_down = turned_view()
     slices = [
@@ -146,7 +146,7 @@ def lay_out(field: Field, focus: np.ndarray, width: int, gap: int, header: int, 
     ]
     panels = [Panel(n, right, down, np.array(c), 1 / scale, size) for n, right, down, c, size in slices]
     room_mm = 1.06 * max(across * 0.96, high * 1.05)
-    panels.append(Panel("3D", view_right, view_down, field.center, room_mm / min(second, upper), (second, upper)))
+    panels.append(Panel("3D", view_right, view_down, center, room_mm / min(second, upper), (second, upper)))
     corners = {
         "axial": (gap, header),
         "3D": (2 * gap + first, header),
@@ -162,6 +162,13 @@ def shown_mm(field: Field) -> tuple[float, float, float]:
     deep = max(deep, 0.7 * across)
     high = min(max(high, 0.55 * across), 1.1 * across)
     return across, deep, high
+
+
+def shown_center(field: Field, focus: np.ndarray) -> np.ndarray:
+    """The middle (LPS mm) of what the panels show: the field's, and along axes on which they show less of it as near to
+    ``focus``, a point in the field, as they do not reach over the field's end."""
+    slack = np.maximum((field.size - shown_mm(field)) / 2, 0)
+    return np.clip(focus, field.center - slack, field.center + slack)
 
 
 def turned_view(turn_deg: float = 28.0, tilt_deg: float = 14.0) -> tuple[np.ndarray, np.ndarray]:

@@ -91,9 +91,7 @@ class Stage:
 
     def add_segmentation(self, overlay: Overlay) -> None:
         """A segmentation node with one segment a value, all in the overlay's color."""
-        labels = np.unique(overlay.volume.array, return_inverse=True)[1].reshape(overlay.volume.array.shape)
-        labels += 0 if (overlay.volume.array == 0).any() else 1
-        labelmap = self.add_image("vtkMRMLLabelMapVolumeNode", overlay.volume.with_array(labels.astype(np.int16)))
+        labelmap = self.add_image("vtkMRMLLabelMapVolumeNode", overlay.numbered)
         node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", overlay.name)
         self.shown.append(node)
         node.CreateDefaultDisplayNodes()

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.imaging.findings import find as measure
+from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, StudyCase
 
 from ..conftest import tiny_case
 from ..host.conftest import host, running_host  # noqa: F401 fixtures
@@ -211,3 +213,31 @@ def review(panel, host):  # noqa: F811
     geometry = Geometry.from_parts(shape, (1, 1, 1), (-30, -30, 0))
     predicted(panel, host, Volume(array, geometry))
     return panel.review
+
+
+@pytest.fixture
+def cases(logic):
+    """Three tiny scans in the training set."""
+    for seed in range(3):
+        image, annotation = tiny_case(seed)
+        writers = {
+            IMAGE_FILE: lambda path, image=image: write_volume(image, path),
+            ANNOTATION_FILE: lambda path, annotation=annotation: write_volume(annotation, path),
+        }
+        logic.study.add(StudyCase("", f"Scan {seed}", "all", marked=2), writers)
+    logic.trainingSet.changed()
+
+
+@pytest.fixture
+def tiny_base(logic, tiny_models):
+    logic.models.use(tiny_models[0])
+    return tiny_models[0]
+
+
+def start(ui, steps):
+    ui.stepsSpinBox.value = steps
+    ui.startButton.click()
+
+
+def trained(panel):
+    return len(panel.finetune.plot.points("loss")) if panel.finetune.plot is not None else 0

@@ -6,8 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from .conftest import until
-from .test_finetune import cases, start, tiny_base  # noqa: F401 fixtures
+from .conftest import start, until
 
 LIBRARY = Path(__file__).resolve().parents[3] / "DGSTSegment" / "DGSTSegmentLib"
 FORM = LIBRARY.parent / "Resources" / "UI" / "DGSTSegment.ui"
@@ -32,7 +31,7 @@ def test_the_folder_is_called_training_folder_and_decisions_go_to_the_annotation
     assert {text for text in said if NOT_SAID.search(text)} == set()
 
 
-def test_what_goes_on_in_a_fine_tuning_is_said_in_whole_words(host, panel, ui, cases, tiny_base):  # noqa: F811
+def test_what_goes_on_in_a_fine_tuning_is_said_in_whole_words(host, panel, ui, cases, tiny_base):
     """The names of the engine's phases are none: each one has its words."""
     from DGSTSegmentLib.panel.task import doing
 

@@ -1,6 +1,6 @@
-import gc
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,15 +17,15 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
-from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.case_files import CaseFiles
-from DGSTSegmentLib.training.finetune import _measured, finetune
-from DGSTSegmentLib.training.holdout import choose_held_out
-from DGSTSegmentLib.training.knowledge import NODE, knowledge_of
+from DGSTSegmentLib.training.events import Stopped
+from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
+from DGSTSegmentLib.training.study import Study, StudyCase
 
-from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, ball, delta_of, scan
+from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, delta_of, scan
 
 
 def bytes_of(folder):
@@ -117,31 +117,6 @@ def test_a_node_thinner_than_the_models_voxels_is_learned_and_that_is_said(reque
         assert any("1 of 1 marked nodes are thinner" in note for note in notes)
 
 
-def test_too_much_of_a_marked_node_is_wrong_and_a_finding_beside_it_is_neither(geometry):
-    image, labels = scan(geometry, (9, 15, 15), radius_mm=6.0)
-    image.array[:] = 40
-    case = Case("scan", image, labels)
-    exact, spilled, beside = (
-        labels.with_array(ball(geometry, (9, 15, 15), 6.0) | more)
-        for more in (False, ball(geometry, (9, 15, 15), 11.0), ball(geometry, (9, 15, 21), 3.0))
-    )
-    known = knowledge_of(case)
-    right, wrong = _measured(case, known, exact, spilled)
-    assert right.dice == 1 and wrong.dice == pytest.approx(dice(labels.array > 0, spilled.array), abs=0.02)
-    assert [m.dice for m in _measured(case, known, exact, beside)] == [1, 1]
-
-
-def test_before_and_after_are_judged_by_the_same_voxels(geometry):
-    image, labels = scan(geometry, (9, 15, 15))
-    case = Case("scan", image, labels)
-    beside = [
-        ball(geometry, (9, 15, 15), 13.0) & (np.indices(geometry.shape)[2] * sign > 15 * sign) for sign in (1, -1)
-    ]
-    first, second = (labels.with_array((labels.array > 0) | half) for half in beside)
-    before, after = _measured(case, knowledge_of(case), first, second)
-    assert before.dice == pytest.approx(after.dice, abs=0.02)
-
-
 def test_a_model_that_may_read_other_images_than_ct_is_told_what_unmarked_voxels_mean(request_for, study, tmp_path):
     plan = replace(PLAN, normalization="zscore")
     torch.manual_seed(3)
@@ -165,65 +140,6 @@ def test_a_rule_that_a_strategy_does_not_use_is_said_to_have_no_effect(request_f
     assert request_for(strategy="full").without_effect == []
 
 
-def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request_for, study, tmp_path):
-    heard = []
-    result = finetune(request_for(cases=study[:3], holdout=1), on_event=heard.append)
-    (case,) = result.held_out["cases"]
-    held = next(files for files in study if files.title == case["name"])
-    others = [files for files in study[:3] if files != held]
-    alone = finetune(request_for(cases=others, holdout=0, out=str(tmp_path / "alone")))
-    assert alone.held_out is None
-    image, labels = read_volume(held.image), read_segmentation(held.annotation)
-    offered = predict(open_model(result.model), image, device="cpu", precision="fp32")
-    assert case["after"]["dice"] == dice(labels.array > 0, offered.segmentation.array > 0)
-    assert case["before"]["nodes"] == 2
-    told = [(event["step"], event["held_out"]) for event in heard if event.get("phase") == "held out"]
-    assert told == [(0, case["before"]["dice"]), (4, case["after"]["dice"])]
-
-
-def test_only_held_out_scans_are_predicted_once_before_training_and_once_after(request_for, study):
-    heard = []
-    cases = [replace(files, completeness="marked") for files in study[:3]]
-    finetune(request_for(cases=cases, holdout=1), on_event=heard.append)
-    phases = [event["phase"] for event in heard if event.get("step") == 0]
-    first_step = next(n for n, event in enumerate(heard) if event.get("phase") == "train")
-    before = [event["phase"] for event in heard[:first_step] if event.get("step") == 0]
-    assert (before.count("predict"), phases.count("predict")) == (1, 2)
-    assert [event["step"] for event in heard if event.get("phase") == "prepare"] == [0, 1, 2]
-
-
-def test_what_only_training_needed_is_gone_when_the_new_model_is_measured(request_for, study):
-    def optimizers():
-        return [one for one in gc.get_objects() if issubclass(type(one), torch.optim.Optimizer)]
-
-    before, alive = optimizers(), []  # other tests may have left some
-
-    def hear(event):
-        if event.get("phase") in ("train", "predict") and event["step"]:
-            made = [one for one in optimizers() if not any(one is other for other in before)]
-            alive.append((event["phase"], len(made) > 0))
-
-    finetune(request_for(cases=study[:3], holdout=1, steps=1), on_event=hear)
-    phases = [moment for n, moment in enumerate(alive) if n == 0 or moment != alive[n - 1]]
-    assert phases == [("predict", False), ("train", True), ("predict", False)]
-
-
-def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(request_for, study, tmp_path):
-    held = choose_held_out(3, 1, seed=0)[0]
-    twin = tmp_path / "copy.nii.gz"
-    shutil.copy(study[held].image, twin)
-    cases = [*study[:3]]
-    cases[held - 1] = replace(study[held], image=str(twin))
-    result = finetune(request_for(cases=cases, holdout=1))
-    assert {case["name"] for case in result.held_out["cases"]} == {"copy.nii.gz", study[held].title}
-    assert any("same scan as another case that is held out" in note for note in result.notes)
-
-
-def test_only_copies_of_one_scan_leave_nothing_to_measure_with(request_for, study):
-    result = finetune(request_for(cases=[study[0]] * 3, holdout=1, steps=1))
-    assert result.held_out is None and any("measures nothing" in note for note in result.notes)
-
-
 def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request_for, study, tmp_path, monkeypatch):
     kept = finetune(request_for(cases=study[:3], holdout=1))
     monkeypatch.setattr(material, "KEPT_BYTES", 1)
@@ -232,28 +148,34 @@ def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request
     assert kept.held_out == read.held_out
 
 
-def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
-    result = finetune(request_for())
-    assert result.held_out is None and open_model(result.model).card.measured is None
-    assert any("measures nothing" in note for note in result.notes)
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_case_that_is_changed_before_it_is_read_again_is_said_to_be(
+    request_for, study, tmp_path, monkeypatch, position
+):
+    """The first is learned from, the last is held out."""
+    monkeypatch.setattr(material, "KEPT_BYTES", 1)
+    annotation = read_segmentation(study[position].annotation)
+    cases = [*study[:3]]
+    cases[position] = replace(cases[position], annotation=shutil.copy(cases[position].annotation, tmp_path))
+
+    def change(event):
+        if event.get("phase") == "read" and event["step"] == 3:
+            write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), cases[position].annotation)
+
+    notes = finetune(request_for(cases=cases, holdout=1, steps=1), on_event=change).notes
+    said = f"ct{position}.nii.gz was changed after it had been checked; the run takes it as it is now."
+    assert [note for note in notes if "changed" in note] == [said]
 
 
-def test_marked_cases_count_what_is_known_only(request_for, study, tmp_path):
-    """The second ball of each scan is left unmarked; a model that finds it must not be punished."""
-    cases = []
-    for n, files in enumerate(study[:4]):
-        labels = read_segmentation(files.annotation)
-        path = tmp_path / f"first{n}.nii.gz"
-        write_volume(labels.with_array((labels.array == 1).astype(np.uint8)), path)
-        cases.append(replace(files, annotation=str(path), completeness="marked"))
-    result = finetune(request_for(cases=cases, holdout=1, steps=60))
-    measured = result.held_out["cases"][0]["after"]
-    assert measured["nodes"] == 1
-    held = next(files for files in study if files.title == result.held_out["cases"][0]["name"])
-    labels = read_segmentation(held.annotation).array
-    predicted = predict(open_model(result.model), read_volume(held.image), device="cpu").segmentation.array > 0
-    assert (predicted & (labels == 2)).any(), "the model finds the ball that nobody marked"
-    assert measured["dice"] > dice(labels == 1, predicted)
+def test_a_case_that_is_added_while_a_run_reads_its_cases_is_newer_than_the_run(request_for, tmp_path):
+    study = Study(tmp_path / "study")
+
+    def add(event):
+        if event.get("phase") == "read" and event["step"] == 2:
+            study.add(StudyCase("", "late", "all"), {})
+
+    finetune(request_for(out=str(study.new_run_folder()), steps=1), on_event=add)
+    assert study.cases()[0].changed_at > study.runs()[0].begun > time.time() - 600
 
 
 def test_a_fine_tuned_model_starts_again_from_its_base_and_says_so(request_for, tmp_path):
@@ -288,6 +210,12 @@ def test_minutes_become_a_number_of_steps_once(request_for):
     assert told[:10] == [None] * 10 and told[11] >= 20
     result = finetune(request, resume=True, on_event=hear)
     assert set(told[11:]) == {result.steps}
+
+
+def test_that_little_time_is_left_to_train_is_said_once(request_for, study):
+    result = finetune(request_for(steps=None, minutes=1e-3, cases=study[:3], holdout=1))
+    (said,) = [note for note in result.notes if "Only 20 steps are taken: reading and measuring" in note]
+    assert "of 0.001 minutes" in said and said.endswith("or hold out fewer scans.") and result.steps == 20
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "full"])
@@ -327,6 +255,17 @@ def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz"):
         finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_reading_tells_of_each_case_and_stops_between_two_with_nothing_written(request_for, study, tmp_path):
+    heard = []
+    missing = replace(study[2], image=str(tmp_path / "missing.nii.gz"))
+    with pytest.raises(Stopped, match="during read"):
+        finetune(
+            request_for(cases=[*study[:2], missing]), on_event=heard.append, should_stop=lambda: heard[-1]["step"] == 2
+        )
+    assert [(event["phase"], event["step"], event["steps"]) for event in heard] == [("read", n, 3) for n in range(3)]
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: stopped, cut off, gone on with, and never overwritten."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +120,8 @@ def test_a_run_goes_on_with_the_threads_it_was_begun_with_and_leaves_the_process
 
 
 def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
-    unchanged = finetune(stopped_run, resume=True, should_stop=lambda: True).notes
+    stop = StopAfter(1)
+    unchanged = finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop).notes
     assert not any("begun" in note for note in unchanged)
     annotation = read_segmentation(stopped_run.cases[1].annotation)
     write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
@@ -129,6 +131,43 @@ def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_r
     assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
     assert any("DGSTSegment 0.0.1" in note for note in notes)
     assert not any("ct0.nii.gz" in note for note in notes)
+
+
+@pytest.mark.parametrize("begun_by", ["this version", "an older one", "one that kept no fingerprints"])
+@pytest.mark.parametrize("part", ["image", "annotation"])
+def test_a_run_goes_on_though_a_scan_that_it_prepared_was_moved(stopped_run, tmp_path, begun_by, part):
+    whole = finetune(replace(stopped_run, out=str(tmp_path / "whole")))
+    begun = Path(stopped_run.out) / "request.json"
+    stored = json.loads(begun.read_text())
+    kept = {"this version": stored["inputs"], "an older one": {"cases": stored["inputs"]["cases"]}}.get(begun_by)
+    if kept is None:
+        del stored["inputs"]
+    begun.write_text(json.dumps({**stored, **({} if kept is None else {"inputs": kept})}))
+    moved = Path(getattr(stopped_run.cases[1], part))
+    moved.rename(tmp_path / moved.name)
+    resumed = finetune(stopped_run, resume=True)
+    assert_same_delta(whole, resumed)
+    assert f"{moved} is gone: the run goes on with what it prepared from ct1.nii.gz before." in resumed.notes
+    assert not [note for note in resumed.notes if "was changed after" in note]
+
+
+def test_what_was_noted_of_a_scan_is_said_though_it_was_moved(stopped_run, tmp_path):
+    annotation = Path(stopped_run.cases[1].annotation)
+    empty = read_segmentation(annotation)
+    write_volume(empty.with_array(empty.array * 0), annotation)
+    request, stop = replace(stopped_run, out=str(tmp_path / "empty")), StopAfter(1)
+    first = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
+    annotation.rename(tmp_path / annotation.name)
+    noted = [note for note in first.notes if "taken as a scan without lymph nodes" in note]
+    assert len(noted) == 1 and set(noted) <= set(finetune(request, resume=True).notes)
+
+
+def test_a_scan_that_was_moved_before_it_was_prepared_is_missed(stopped_run, tmp_path):
+    shutil.rmtree(Path(stopped_run.out) / "cache" / "1")
+    moved = Path(stopped_run.cases[1].image)
+    moved.rename(tmp_path / moved.name)
+    with pytest.raises(InputError, match="no file or folder .*ct1.nii.gz; check"):
+        finetune(stopped_run, resume=True)
 
 
 def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on_later(request_for, tmp_path):
@@ -171,8 +210,13 @@ def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
 def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
     marked = [replace(files, completeness="marked") for files in study[:2]]
     request = request_for(cases=marked)
-    with pytest.raises(Stopped):
-        finetune(request, should_stop=lambda: True)
+    preparing = []
+    with pytest.raises(Stopped, match="during prepare"):
+        finetune(
+            request,
+            on_event=lambda event: preparing.append(event) if event.get("phase") == "prepare" else None,
+            should_stop=lambda: bool(preparing),
+        )
     whole = finetune(replace(request, out=str(tmp_path / "whole")))
     assert_same_delta(finetune(request, resume=True), whole)
 

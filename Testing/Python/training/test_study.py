@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,31 @@ def test_a_case_whose_writing_fails_leaves_nothing_behind(study, writers):
         study.add(StudyCase("", "chest"), {**writers, REJECTED_FILE: fails})
     assert study.cases() == []
     assert everything_in(study.folder) == ["study.json"]
+
+
+@pytest.mark.parametrize("way", ["add", "update"])
+def test_a_cases_files_are_on_the_disk_before_they_get_their_names(study, monkeypatch, way):
+    """After a power cut a file with its name and without its content would stand in the place of the old one."""
+    on_disk, renamed, sync, rename = {}, {}, os.fsync, os.replace
+
+    def note_synced(descriptor):
+        sync(descriptor)
+        status = os.fstat(descriptor)
+        on_disk[status.st_ino] = status.st_size
+
+    def note_renamed(source, target):
+        source = Path(source)
+        for file in source.iterdir() if source.is_dir() else [source]:
+            renamed[file.name.removeprefix(".partial-")] = on_disk.get(file.stat().st_ino) == file.stat().st_size
+        rename(source, target)
+
+    added = study.add(StudyCase("", "chest"), {}) if way == "update" else StudyCase("", "chest")
+    monkeypatch.setattr(os, "fsync", note_synced)
+    monkeypatch.setattr(os, "replace", note_renamed)
+    writers = {name: lambda path: path.write_bytes(b"voxels") for name in (IMAGE_FILE, ANNOTATION_FILE)}
+    getattr(study, way)(added, writers)
+    renamed.pop("study.json", None)
+    assert renamed == {IMAGE_FILE: True, ANNOTATION_FILE: True, "case.json": True}
 
 
 def test_an_update_that_fails_leaves_the_old_case_untouched(study, writers):

@@ -84,5 +84,19 @@ def test_the_field_holds_the_body_and_never_loses_the_point_of_interest():
         assert np.all(narrow.low <= focus) and np.all(focus <= narrow.high)
 
 
+@pytest.mark.parametrize("z", [140.0, 20.0, -140.0])
+def test_the_point_of_interest_is_in_every_slice_of_a_tall_and_narrow_body(z):
+    """Of its height only a part is shown."""
+    focus = np.array([30.0, 40.0, z])
+    corner = np.array([90.0, 70.0, 150.0])
+    shown = lay_out(Field(-corner, corner), focus, 1000, 8, 40, 30)
+    for name in ("axial", "coronal", "sagittal"):
+        pixel, (width, height) = panel(shown, name).to_pixel(focus), panel(shown, name).size
+        assert 0 <= pixel[0] < width and 0 <= pixel[1] < height, name
+    coronal = panel(shown, "coronal")
+    top, bottom = (coronal.slab().to_world(np.array([0, y, 0]))[2] for y in (0, coronal.size[1] - 1))
+    assert -151 < bottom < top < 151, "nothing is shown beyond the field instead"
+
+
 def test_letters_stay_legible_in_a_small_picture():
     assert Sheet(400).font(18).size >= 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.views import pictures
 from DGSTSegmentLib.views.exchange import read_orders, read_painted, write_orders, write_painted
 from DGSTSegmentLib.views.pictures import Overlay, draw_case, draw_cases
@@ -143,6 +145,40 @@ def test_an_argument_that_makes_no_picture_gets_one_sentence(patient, tmp_path, 
 def test_a_folder_that_does_not_exist_is_named_before_anything_is_drawn(patient, tmp_path):
     with pytest.raises(InputError, match="nowhere.picture.png does not exist"):
         draw_case(tmp_path / "nowhere" / "picture.png", patient[0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (bool, (0, 1)),
+        (np.uint8, (0, 3, 7)),
+        (np.int16, (1, 2)),
+        (np.uint32, (5,)),
+        (np.int16, (0, -4, 9)),
+        (np.int32, (0, 40_000, 90_000)),
+        (np.float32, (0, 2, 6)),
+    ],
+)
+def test_objects_are_numbered_in_the_order_of_their_values(patient, dtype, values):
+    like = patient[1]
+    array = np.random.default_rng(0).choice(np.array(values, dtype=dtype), like.array.shape)
+    expected = np.zeros(array.shape, np.int16)
+    for number, value in enumerate(sorted(value for value in values if value > 0), start=1):
+        expected[array == value] = number
+    numbered = Overlay(like.with_array(array), "Reference").numbered
+    assert numbered.array.dtype == np.int16 and np.array_equal(numbered.array, expected)
+    assert numbered.geometry is like.geometry
+
+
+def test_numbering_the_objects_of_a_scan_needs_little_more_memory_than_its_answer():
+    array = np.zeros((200, 256, 256), np.uint8)
+    array[90:100, 90:100, 90:100], array[10:20, 10:20, 10:20] = 3, 200
+    overlay = Overlay(Volume(array, Geometry(array.shape, np.eye(4))), "Reference")
+    tracemalloc.start()
+    numbered = overlay.numbered
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert numbered.array.max() == 2 and most < 1.2 * numbered.array.nbytes
 
 
 @pytest.mark.parametrize(("color", "style"), [("pink", "outline"), ("blue", "dotted")])
