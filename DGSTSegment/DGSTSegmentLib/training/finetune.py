@@ -272,7 +272,7 @@ class _Finetuning:
             update=request.update or DEFAULT_RULE,
             seed=request.seed,
         )
-        reserved = max(self.seconds["measure_before"], self.reserved)  # which a resumed run did not spend again
+        reserved = self.reserved  # measured when the run was begun, so that a resumed run knows it too
         trainer = Trainer(self.run, strategy, prepared, self.foundation.plan, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)

@@ -65,7 +65,7 @@ class Pace:
         fewer = " or hold out fewer scans" if self._reserved else ""
         used = (self._spent + self._reserved) / 60
         return (
-            f"Only {LEAST_STEPS} steps are taken: reading and measuring take {used:.1f} of {self._minutes:g} minutes, "
+            f"Only {LEAST_STEPS} steps are taken: reading and measuring take {used:.1f} of {self._minutes:g} min, "
             f"and each step {seconds_a_step:.2g} s; give more time{fewer}."
         )
 

@@ -215,7 +215,7 @@ def test_minutes_become_a_number_of_steps_once(request_for):
 def test_that_little_time_is_left_to_train_is_said_once(request_for, study):
     result = finetune(request_for(steps=None, minutes=1e-3, cases=study[:3], holdout=1))
     (said,) = [note for note in result.notes if "Only 20 steps are taken: reading and measuring" in note]
-    assert "of 0.001 minutes" in said and said.endswith("or hold out fewer scans.") and result.steps == 20
+    assert "of 0.001 min" in said and said.endswith("or hold out fewer scans.") and result.steps == 20
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "full"])

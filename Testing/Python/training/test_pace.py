@@ -46,7 +46,7 @@ def test_that_measuring_leaves_time_for_the_least_steps_only_is_said():
     pace = Pace(None, minutes=5.0, reserved_seconds=140.0, spent_seconds=152.0, clock=clock)
     walked(pace, clock, [0.5] * 11)
     assert pace.steps == LEAST_STEPS and pace.shortfall == (
-        "Only 20 steps are taken: reading and measuring take 4.9 of 5 minutes, and each step 0.5 s; give more time or "
+        "Only 20 steps are taken: reading and measuring take 4.9 of 5 min, and each step 0.5 s; give more time or "
         "hold out fewer scans."
     )
 
@@ -55,7 +55,7 @@ def test_slow_steps_alone_are_not_put_down_to_what_is_held_out():
     clock = Clock()
     pace = Pace(None, minutes=1.0, spent_seconds=6.0, clock=clock)
     walked(pace, clock, [4.0] * 11)
-    assert "take 0.1 of 1 minutes, and each step 4 s; give more time." in pace.shortfall
+    assert "take 0.1 of 1 min, and each step 4 s; give more time." in pace.shortfall
 
 
 def test_nothing_is_said_where_as_many_steps_fit_as_are_needed_at_least():
