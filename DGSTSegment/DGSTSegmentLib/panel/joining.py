@@ -6,17 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import slicer
 import vtk
 
 from . import bridge, lymphnode, origin, roles
 from .corrections import ERASED_FROM
+from .placed import PlacedMask
 from .region import boxOf, makeRegion
 
 _LEAST_FIRST = ("marked", "region", "all")
-_SAME_NODE = 0.5
-"""From this share of the smaller of two marks on that both hold, they are one node."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,6 @@ class Marks:
     rejected: Any
     completeness: str
     box: list[float] | None = None
-
-
-@dataclass(frozen=True)
-class _Mark:
-    id: str
-    mask: np.ndarray
-    first: tuple[int, ...]
 
 
 def marksOf(scan) -> Marks:
@@ -88,20 +79,19 @@ def _joinCompleteness(annotation, scan, marks: Marks) -> None:
 
 
 def _join(target, source, scan, add: Callable) -> Joined:
-    ours, theirs = ([_Mark(*mark) for mark in bridge.tightMasks(node, scan)] for node in (target, source))
+    ours, theirs = ([(id_, PlacedMask(*at)) for id_, *at in bridge.tightMasks(node, scan)] for node in (target, source))
     merged, geometry = 0, bridge.geometryOf(scan)
-    for mark in theirs:
-        same = next((other for other in ours if _isSame(mark, other)), None)
-        merged += same is not None
-        id_ = add(target) if same is None else same.id
+    for theirId, mark in theirs:
+        same = next((n for n, (_, other) in enumerate(ours) if mark.isSameNode(other)), None)
         if same is None:
-            _describeAlike(target, id_, source, mark.id)
-        _keepOrigin(target, id_, source, mark.id)
-        mask, first = (mark.mask, mark.first) if same is None else _union(mark, same)
-        box = tuple((low, low + n) for low, n in zip(first, mask.shape, strict=True))
-        bridge.setSegmentMask(target, id_, mask, box, geometry)
-        if same is not None:
-            ours[ours.index(same)] = _Mark(id_, mask, first)
+            id_ = add(target)
+            _describeAlike(target, id_, source, theirId)
+        else:
+            merged += 1
+            id_, mark = ours[same][0], mark.united(ours[same][1])
+            ours[same] = id_, mark
+        _keepOrigin(target, id_, source, theirId)
+        bridge.setSegmentMask(target, id_, mark.mask, mark.box, geometry)
     return Joined(len(theirs) - merged, merged)
 
 
@@ -113,32 +103,8 @@ def _describeAlike(target, id_: str, source, sourceId: str) -> None:
 
 def _keepOrigin(target, id_: str, source, sourceId: str) -> None:
     """The finding that a mark came of is known also of the mark that it became part of."""
-    for tag in (origin.FROM, ERASED_FROM):
+    for tag in (origin.FROM, origin.SHAPE, ERASED_FROM):
         value, there = vtk.mutable(""), vtk.mutable("")
         ours, theirs = (node.GetSegmentation().GetSegment(of) for node, of in ((target, id_), (source, sourceId)))
         if theirs.GetTag(tag, value) and str(value.get()) and not ours.GetTag(tag, there):
             origin.write(target, id_, str(value.get()), tag)
-
-
-def _isSame(one: _Mark, other: _Mark) -> bool:
-    low = np.maximum(one.first, other.first)
-    high = np.minimum(np.add(one.first, one.mask.shape), np.add(other.first, other.mask.shape))
-    if (low >= high).any():
-        return False
-    shared = _cut(one, low, high) & _cut(other, low, high)
-    least = min(np.count_nonzero(one.mask), np.count_nonzero(other.mask))
-    return bool(shared.any()) and np.count_nonzero(shared) >= _SAME_NODE * least
-
-
-def _cut(mark: _Mark, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return mark.mask[tuple(slice(a - f, b - f) for a, b, f in zip(low, high, mark.first, strict=True))]
-
-
-def _union(one: _Mark, other: _Mark) -> tuple[np.ndarray, tuple[int, ...]]:
-    low = np.minimum(one.first, other.first)
-    high = np.maximum(np.add(one.first, one.mask.shape), np.add(other.first, other.mask.shape))
-    union = np.zeros(tuple(high - low), bool)
-    for mark in (one, other):
-        place = tuple(slice(f - a, f - a + n) for f, a, n in zip(mark.first, low, mark.mask.shape, strict=True))
-        union[place] |= mark.mask
-    return union, tuple(int(n) for n in low)

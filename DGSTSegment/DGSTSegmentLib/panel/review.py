@@ -9,12 +9,13 @@ import slicer
 
 from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
+from .placed import HALF, PlacedMask
 from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
 from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
 from .sliceviews import bringIntoView
 
-HALF, NEARLY_ALL = 0.5, 0.9
+NEARLY_ALL = 0.9
 MOST_LEFT_ML = 0.5
 """About the ball of 10 mm from which on a short axis is called enlarged."""
 
@@ -187,12 +188,16 @@ class Review:
 
     def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
         """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
-        mask, most, best = self.prediction.masksOf([item])[item.number], 0, None
+        found, most, best = self._placed(item), 0, None
         for id_, other, first in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
-            both = _shared(mask, item.finding.box, other, first)
-            if both > most and _isAtSamePlace(mask, item.finding.box, other, first):
+            placed = PlacedMask(other, first)
+            both = found.shared(placed)
+            if both > most and found.isSameNode(placed):
                 most, best = both, id_
         return best
+
+    def _placed(self, item: ReviewedFinding) -> PlacedMask:
+        return PlacedMask(self.prediction.masksOf([item])[item.number], tuple(low for low, _ in item.finding.box))
 
     def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
         """Share of each finding that a segmentation of the scan covers."""
@@ -212,12 +217,11 @@ class Review:
         """
         node = roles.nodeOf(self.scan, roles.REJECTED)
         bridge.refuseMoved(node)
-        item = self.prediction.finding(number)
-        mask = self.prediction.masksOf([item])[number]
+        found = self._placed(self.prediction.finding(number))
         taken = [
             id_
             for id_, rejected, first in bridge.tightMasks(node, self.scan)
-            if _isAtSamePlace(mask, item.finding.box, rejected, first)
+            if found.isSameNode(PlacedMask(rejected, first))
         ]
         for id_ in taken:
             node.GetSegmentation().RemoveSegment(id_)
@@ -278,23 +282,6 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
     """Most of the finding is decided on already, and what is left is a rim, or too little for another lymph node."""
     isLittle = (1 - share) * item.finding.volume_ml < MOST_LEFT_ML
     return share >= NEARLY_ALL or (share >= HALF and isLittle)
-
-
-def _isAtSamePlace(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> bool:
-    """Whether half of the smaller one of two masks, each with its place on the scan's grid, lies in the other."""
-    both = _shared(mask, box, other, otherFirst)
-    return both > 0 and both >= HALF * min(int(np.count_nonzero(mask)), int(np.count_nonzero(other)))
-
-
-def _shared(mask: np.ndarray, box: Box, other: np.ndarray, otherFirst: tuple[int, ...]) -> int:
-    """How many voxels two masks share, each with its place on the scan's grid."""
-    spans = zip(box, otherFirst, other.shape, strict=True)
-    shared = [(max(low, first), min(high, first + n)) for (low, high), first, n in spans]
-    if any(low >= high for low, high in shared):
-        return 0
-    inMask = mask[tuple(slice(low - b[0], high - b[0]) for (low, high), b in zip(shared, box, strict=True))]
-    inOther = other[tuple(slice(low - f, high - f) for (low, high), f in zip(shared, otherFirst, strict=True))]
-    return int(np.count_nonzero(inMask & inOther))
 
 
 def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:

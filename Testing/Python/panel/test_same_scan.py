@@ -11,6 +11,7 @@ from DGSTSegmentLib.training.case import read_case
 
 from ..conftest import tiny_case
 from .conftest import ball, mark, open_scan, stored_marks, until
+from .test_corrected import correct, one_half
 
 
 def beside():
@@ -155,3 +156,22 @@ def test_a_scan_on_another_grid_than_every_case_is_not_gone_through(host, panel,
     other = open_scan(panel, host, Volume(known.array, Geometry(known.geometry.shape, shifted)), "Moved")
     host.process_events()
     assert not logic.trainingSet.digests.isKnown(other) and logic.trainingSet.twinOf(other) is None
+
+
+def test_a_corrected_finding_is_still_told_as_corrected_in_the_scan_that_goes_on(host, panel, review, ui, logic):
+    from DGSTSegmentLib.panel import bridge
+    from DGSTSegmentLib.panel.reviewed import lymphNodesOf
+
+    scan = review.review.scan
+    numbers = review.table.numbers[:2]
+    correct(review, numbers[0], one_half)
+    review.review.accept(numbers[1])
+    review.review.apply()
+    sources = [node.source for node in lymphNodesOf(scan)]
+    assert sorted(sources) == ["accepted", "corrected"]
+    logic.addToTrainingSet(scan)
+    image = bridge.volumeOf(scan)
+    host.close_scene()
+    again = open_scan(panel, host, image, "4: Thorax")
+    logic.joinCase(again)
+    assert [node.source for node in lymphNodesOf(again)] == sources

@@ -1,0 +1,48 @@
+"""Masks that know their place on a scan's grid, and what two of them have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..imaging.finding import Box
+
+HALF = 0.5
+"""From this share of the smaller of two marks on that both hold, they are one node."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMask:
+    """A mask (bool, k j i) whose first voxel is ``first`` (k, j, i) of the scan."""
+
+    mask: np.ndarray
+    first: tuple[int, ...]
+
+    @property
+    def box(self) -> Box:
+        return tuple((low, low + n) for low, n in zip(self.first, self.mask.shape, strict=True))
+
+    def shared(self, other: PlacedMask) -> int:
+        """How many voxels both hold."""
+        spans = [(max(a, b), min(c, d)) for (a, c), (b, d) in zip(self.box, other.box, strict=True)]
+        if any(low >= high for low, high in spans):
+            return 0
+        return int(np.count_nonzero(self._cut(spans) & other._cut(spans)))
+
+    def isSameNode(self, other: PlacedMask) -> bool:
+        """Whether half of the smaller one lies in the other."""
+        both = self.shared(other)
+        return both > 0 and both >= HALF * min(int(np.count_nonzero(one.mask)) for one in (self, other))
+
+    def united(self, other: PlacedMask) -> PlacedMask:
+        """What either holds."""
+        low = tuple(min(pair) for pair in zip(self.first, other.first, strict=True))
+        high = (max(c, d) for (_, c), (_, d) in zip(self.box, other.box, strict=True))
+        union = PlacedMask(np.zeros([end - first for first, end in zip(low, high, strict=True)], bool), low)
+        for one in (self, other):
+            union._cut(one.box)[...] |= one.mask
+        return union
+
+    def _cut(self, spans) -> np.ndarray:
+        return self.mask[tuple(slice(low - f, high - f) for (low, high), f in zip(spans, self.first, strict=True))]
