@@ -57,7 +57,13 @@ def test_the_sample_is_registered_and_computed_when_it_is_chosen(sample_data):
     assert node.GetImageData() is not None
 
 
-def test_a_slicer_without_sample_data_starts_without_a_word(widget):
+def test_a_slicer_without_sample_data_is_offered_nothing_and_says_nothing(sample_data, monkeypatch, capfd):
+    """Its code may lie there, as where the module was switched off."""
+    import slicer
+
     from DGSTSegmentLib.panel import sampledata
 
+    monkeypatch.delattr(slicer.modules, "sampledata")
     sampledata.register()
+    assert sample_data == []
+    assert capfd.readouterr() == ("", "")

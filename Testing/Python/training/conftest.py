@@ -91,6 +91,23 @@ def model_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def quiet_model(tmp_path_factory):
+    """The small foundation model, inclined to background: it finds a part of the balls and little else.
+
+    The other finds a hundred pieces of noise in a scan, and measuring those takes longer than all the rest of a run.
+    """
+    torch.manual_seed(3)
+    network = build(ARCHITECTURE)
+    with torch.no_grad():
+        for head in network.decoder.seg_layers:
+            head.bias[0] += 2.0
+    folder = tmp_path_factory.mktemp("quiet")
+    card = ModelCard(name="quiet", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
+    write_full(folder, network, card, PLAN, ARCHITECTURE)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def study(tmp_path_factory, geometry):
     """Files of six scans with two balls each, all marked."""
     folder = tmp_path_factory.mktemp("study")
@@ -118,8 +135,8 @@ def open_cases(study, tmp_path):
 @pytest.fixture
 def request_for(model_folder, study, tmp_path):
     def make(**changes):
-        settings = {"cases": study[:2], "out": str(tmp_path / "run"), "steps": 4, "device": "cpu", "precision": "fp32"}
-        return FinetuneRequest(model=str(model_folder), **{**settings, **changes})
+        settings = {"model": str(model_folder), "cases": study[:2], "out": str(tmp_path / "run"), "steps": 4}
+        return FinetuneRequest(**{**settings, "device": "cpu", "precision": "fp32", **changes})
 
     return make
 

@@ -68,6 +68,37 @@ def test_layers_confine_what_is_selected(request_for, model_folder, strategy):
     assert (used["layers"], used["gamma"], used["lr"]) == ("early", 16, STRATEGIES[strategy].default_lr)
 
 
+FIRST = "encoder.stages.0.0.convs.0.conv.weight"
+"""A convolution with 4 rows of 27 weights."""
+
+
+def moved_by_one_step(request, model_folder):
+    """The first convolution's rows as the base has them, and how far each of their weights moved."""
+    result = finetune(replace(request, steps=1))
+    base, tuned = (own_state(open_model(one).network())[FIRST].flatten(1) for one in (model_folder, result.model))
+    return base, tuned - base
+
+
+@pytest.mark.parametrize("gamma", [1, 3])
+def test_gamma_weights_of_a_row_move_at_a_step(request_for, model_folder, gamma):
+    _, moved = moved_by_one_step(request_for(gamma=gamma), model_folder)
+    assert (moved != 0).sum(1).tolist() == [gamma] * 4
+
+
+@pytest.mark.parametrize("lr", [1e-3, 3e-3])
+def test_the_first_step_of_adam_moves_weights_by_the_learning_rate(request_for, model_folder, lr):
+    """Its mean is the gradient then, and its square's mean the gradient's square."""
+    _, moved = moved_by_one_step(request_for(lr=lr, update="adam"), model_folder)
+    torch.testing.assert_close(moved[moved != 0].abs(), torch.full((4 * 16,), lr), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("lr", [1e-2, 3e-2])
+def test_a_step_of_rms_moves_weights_by_a_share_of_their_row(request_for, model_folder, lr):
+    base, moved = moved_by_one_step(request_for(lr=lr, update="rms"), model_folder)
+    shares = moved.abs() / base.square().mean(1, keepdim=True).sqrt()
+    torch.testing.assert_close(shares[moved != 0], torch.full((4 * 2,), lr), rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize("update", RULES)
 def test_a_request_spells_out_what_strategy_and_rule_bring_along(request_for, update):
     request = request_for(update=update)
@@ -140,17 +171,20 @@ def test_a_rule_that_a_strategy_does_not_use_is_said_to_have_no_effect(request_f
     assert request_for(strategy="full").without_effect == []
 
 
-def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(request_for, study, tmp_path, monkeypatch):
-    kept = finetune(request_for(cases=study[:3], holdout=1))
+def test_cases_that_do_not_fit_into_memory_together_are_read_when_needed(
+    request_for, quiet_model, study, tmp_path, monkeypatch
+):
+    request = request_for(model=str(quiet_model), cases=study[:3], holdout=1)
+    kept = finetune(request)
     monkeypatch.setattr(material, "KEPT_BYTES", 1)
-    read = finetune(request_for(cases=study[:3], holdout=1, out=str(tmp_path / "read")))
+    read = finetune(replace(request, out=str(tmp_path / "read")))
     assert_same_delta(kept, read)
     assert kept.held_out == read.held_out
 
 
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_case_that_is_changed_before_it_is_read_again_is_said_to_be(
-    request_for, study, tmp_path, monkeypatch, position
+    request_for, quiet_model, study, tmp_path, monkeypatch, position
 ):
     """The first is learned from, the last is held out."""
     monkeypatch.setattr(material, "KEPT_BYTES", 1)
@@ -162,7 +196,8 @@ def test_a_case_that_is_changed_before_it_is_read_again_is_said_to_be(
         if event.get("phase") == "read" and event["step"] == 3:
             write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), cases[position].annotation)
 
-    notes = finetune(request_for(cases=cases, holdout=1, steps=1), on_event=change).notes
+    request = request_for(model=str(quiet_model), cases=cases, holdout=1, steps=1)
+    notes = finetune(request, on_event=change).notes
     said = f"ct{position}.nii.gz was changed after it had been checked; the run takes it as it is now."
     assert [note for note in notes if "changed" in note] == [said]
 
@@ -212,8 +247,9 @@ def test_minutes_become_a_number_of_steps_once(request_for):
     assert set(told[11:]) == {result.steps}
 
 
-def test_that_little_time_is_left_to_train_is_said_once(request_for, study):
-    result = finetune(request_for(steps=None, minutes=1e-3, cases=study[:3], holdout=1))
+def test_that_little_time_is_left_to_train_is_said_once(request_for, quiet_model, study):
+    request = request_for(model=str(quiet_model), steps=None, minutes=1e-3, cases=study[:3], holdout=1)
+    result = finetune(request)
     (said,) = [note for note in result.notes if "Only 20 steps are taken: reading and measuring" in note]
     assert "of 0.001 min" in said and said.endswith("or hold out fewer scans.") and result.steps == 20
 

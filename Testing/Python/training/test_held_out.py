@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import torch
 
 from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.imaging import Volume
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.finetune import _measured, finetune
-from DGSTSegmentLib.training.holdout import choose_held_out
+from DGSTSegmentLib.training.holdout import HeldOutMeasure, choose_held_out
 from DGSTSegmentLib.training.knowledge import knowledge_of
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
@@ -23,6 +25,11 @@ from DGSTSegmentLib.training.predict import predict
 from .conftest import StopAfter, assert_same_delta, ball, scan
 
 PARTS = ("image", "annotation")
+
+
+@pytest.fixture
+def request_for(request_for, quiet_model):
+    return partial(request_for, model=str(quiet_model))
 
 
 def test_too_much_of_a_marked_node_is_wrong_and_a_finding_beside_it_is_neither(geometry):
@@ -39,6 +46,23 @@ def test_too_much_of_a_marked_node_is_wrong_and_a_finding_beside_it_is_neither(g
     assert [m.dice for m in _measured(case, known, exact, beside)] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("completeness", "said"), [("all", 2 * 60 / (100 + 90)), ("region", 2 * 60 / (100 + 60)), ("marked", 120 / 160)]
+)
+def test_a_measure_counts_nodes_found_ones_and_all_findings(geometry, completeness, said):
+    """Of nodes of 60 and 40 voxels the first is found; two findings of 10 and 20 are false, far from both."""
+    marked, predicted, region = (np.zeros(geometry.shape, np.uint8) for _ in range(3))
+    marked[2:5, 4:8, 3:8], marked[2:5, 20:22, 3:8], marked[5, 20:22, 3:8] = 1, 2, 2
+    predicted[2:5, 4:8, 3:8] = predicted[16, 4:6, 24:29] = predicted[16, 20:24, 24:29] = 1
+    region[:8] = 1
+    image, labels = Volume(np.full(geometry.shape, 40, np.int16), geometry), Volume(marked, geometry)
+    case = Case("scan", image, labels, completeness, labels.with_array(region > 0))
+    (measured,) = _measured(case, knowledge_of(case), labels.with_array(predicted))
+    assert measured == HeldOutMeasure(
+        "scan", pytest.approx(said), nodes=2, found=1, findings=3, complete=completeness == "all"
+    )
+
+
 def test_before_and_after_are_judged_by_the_same_voxels(geometry):
     image, labels = scan(geometry, (9, 15, 15))
     case = Case("scan", image, labels)
@@ -50,20 +74,28 @@ def test_before_and_after_are_judged_by_the_same_voxels(geometry):
     assert before.dice == pytest.approx(after.dice, abs=0.02)
 
 
-def test_held_out_cases_are_measured_before_and_after_and_not_trained_on(request_for, study, tmp_path):
+def test_held_out_cases_are_measured_before_and_after(request_for, study):
     heard = []
     result = finetune(request_for(cases=study[:3], holdout=1), on_event=heard.append)
     (case,) = result.held_out["cases"]
     held = next(files for files in study if files.title == case["name"])
-    others = [files for files in study[:3] if files != held]
-    alone = finetune(request_for(cases=others, holdout=0, out=str(tmp_path / "alone")))
-    assert alone.held_out is None
     image, labels = read_volume(held.image), read_segmentation(held.annotation)
     offered = predict(open_model(result.model), image, device="cpu", precision="fp32")
     assert case["after"]["dice"] == dice(labels.array > 0, offered.segmentation.array > 0)
-    assert case["before"]["nodes"] == 2
+    assert case["before"]["nodes"] == 2 and case["before"]["dice"] > 0
     told = [(event["step"], event["held_out"]) for event in heard if event.get("phase") == "held out"]
     assert told == [(0, case["before"]["dice"]), (4, case["after"]["dice"])]
+
+
+@pytest.mark.parametrize(("seed", "held"), [(0, 2), (6, 1)])
+def test_a_held_out_case_is_not_trained_on(request_for, study, tmp_path, seed, held):
+    """The last of three, and the one in their middle; each of the other two is drawn in the four steps."""
+    result = finetune(request_for(cases=study[:3], holdout=1, seed=seed))
+    assert [case["name"] for case in result.held_out["cases"]] == [study[held].title]
+    others = [files for n, files in enumerate(study[:3]) if n != held]
+    alone = finetune(request_for(cases=others, holdout=0, seed=seed, out=str(tmp_path / "alone")))
+    assert alone.held_out is None
+    assert_same_delta(result, alone)
 
 
 def test_only_held_out_scans_are_predicted_once_before_training_and_once_after(request_for, study):
@@ -102,6 +134,8 @@ def test_a_case_that_shows_the_same_scan_as_a_held_out_one_is_not_learned_from(r
     result = finetune(request_for(cases=cases, holdout=1))
     assert {case["name"] for case in result.held_out["cases"]} == {"copy.nii.gz", study[held].title}
     assert any("same scan as another case that is held out" in note for note in result.notes)
+    (left,) = [files for files in cases if files.title not in ("copy.nii.gz", study[held].title)]
+    assert_same_delta(result, finetune(request_for(cases=[left], holdout=0, out=str(tmp_path / "alone"))))
 
 
 def test_only_copies_of_one_scan_leave_nothing_to_measure_with(request_for, study):
@@ -168,7 +202,7 @@ def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
     assert any("measures nothing" in note for note in result.notes)
 
 
-def test_marked_cases_count_what_is_known_only(request_for, study, tmp_path):
+def test_marked_cases_count_what_is_known_only(request_for, model_folder, study, tmp_path):
     """The second ball of each scan is left unmarked; a model that finds it must not be punished."""
     cases = []
     for n, files in enumerate(study[:4]):
@@ -176,7 +210,7 @@ def test_marked_cases_count_what_is_known_only(request_for, study, tmp_path):
         path = tmp_path / f"first{n}.nii.gz"
         write_volume(labels.with_array((labels.array == 1).astype(np.uint8)), path)
         cases.append(replace(files, annotation=str(path), completeness="marked"))
-    result = finetune(request_for(cases=cases, holdout=1, steps=60))
+    result = finetune(request_for(model=str(model_folder), cases=cases, holdout=1, steps=60))
     measured = result.held_out["cases"][0]["after"]
     assert measured["nodes"] == 1
     held = next(files for files in study if files.title == result.held_out["cases"][0]["name"])

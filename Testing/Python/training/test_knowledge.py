@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging.files import read_segmentation, write_volume
 from DGSTSegmentLib.training.case import Case
+from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.knowledge import (
     BACKGROUND,
     NEAR,
@@ -17,7 +21,7 @@ from DGSTSegmentLib.training.knowledge import (
     settled,
 )
 
-from .conftest import ball, scan
+from .conftest import StopAfter, ball, scan
 
 
 @pytest.fixture
@@ -148,3 +152,29 @@ def test_rings_of_neighbouring_nodes_do_not_cover_either(geometry):
     labels[10, 10:13, 10:13], labels[10, 10:13, 15:18] = 1, 2
     ring = ring_around(Volume(labels, geometry))
     assert not (ring & (labels > 0)).any() and ring[10, 11, 13:15].all()
+
+
+@pytest.mark.parametrize("completeness", ["marked", "region", "all"])
+def test_a_run_learns_from_marks_and_rejected_findings(request_for, open_cases, geometry, tmp_path, completeness):
+    """The small model's voxels are the scan's, and no part of the scan has a density that no node has."""
+    labels = read_segmentation(open_cases[0].annotation)
+    nodes, rejected, region = labels.array > 0, ball(geometry, (6, 26, 26), 5.0), nothing(geometry)
+    region[:12, :18, :20] = True
+    for name, mask in (("rejected", rejected), ("region", region)):
+        write_volume(labels.with_array(mask.astype(np.uint8)), tmp_path / f"{name}.nii.gz")
+    files = replace(
+        open_cases[0],
+        completeness=completeness,
+        rejected=str(tmp_path / "rejected.nii.gz"),
+        region=str(tmp_path / "region.nii.gz") if completeness == "region" else None,
+    )
+    stop = StopAfter(1)
+    finetune(request_for(cases=[files]), on_event=stop.on_event, should_stop=stop.should_stop)
+    (path,) = (tmp_path / "run" / "cache").rglob("knowledge.npy")
+    knowledge, rest = np.load(path), ~nodes & ~rejected
+    assert (knowledge[nodes] == NODE).all() and (knowledge[rejected] == REJECTED).all()
+    far = ~ball(geometry, (6, 9, 10), 20.0) & ~ball(geometry, (13, 22, 20), 20.0)
+    unknown = {"marked": far, "region": ~region, "all": nothing(geometry)}[completeness]
+    assert (rest & region).any() and (rest & ~region).any() and (rest & far).any()
+    assert (knowledge[rest & unknown] == UNKNOWN).all()
+    assert completeness == "marked" or (knowledge[rest & ~unknown] == BACKGROUND).all()

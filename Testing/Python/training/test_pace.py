@@ -1,5 +1,10 @@
 import math
 
+import pytest
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from DGSTSegmentLib.dgst import DGST
+from DGSTSegmentLib.training.finetune import finetune
 from DGSTSegmentLib.training.pace import CALIBRATION, DEFAULT_STEPS, LEAST_STEPS, Pace
 from DGSTSegmentLib.training.schedule import poly
 
@@ -92,3 +97,28 @@ def test_the_learning_rate_falls_from_whole_to_almost_nothing_by_the_power_of_ni
     factors = [poly(step, 50) for step in range(50)]
     assert factors[0] == 1 and all(a > b > 0 for a, b in zip(factors, factors[1:], strict=False))
     assert math.isclose(factors[25], 0.5**0.9)
+
+
+@pytest.mark.parametrize(
+    ("length", "factors"),
+    [
+        ({"steps": 6}, [(1 - n / 6) ** 0.9 for n in range(6)]),
+        ({"steps": None, "minutes": 1e-3}, [1.0] * 11 + [(1 - n / 20) ** 0.9 for n in range(11, 20)]),
+    ],
+)
+def test_every_step_is_taken_with_the_learning_rate_that_the_schedule_says(request_for, length, factors):
+    """In a run by minutes it falls once the number of steps is fixed, after the eleventh."""
+    taken = []
+
+    def take_note(optimizer, *_):
+        if isinstance(optimizer, DGST):
+            taken.append([group["lr"] for group in optimizer.param_groups])
+
+    hook = register_optimizer_step_pre_hook(take_note)
+    try:
+        finetune(request_for(lr=0.01, **length))
+    finally:
+        hook.remove()
+    selected, always_on = zip(*taken, strict=True)
+    assert selected == pytest.approx([0.01 * factor for factor in factors])
+    assert always_on == pytest.approx([5e-4 * factor for factor in factors])

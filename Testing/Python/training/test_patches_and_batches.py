@@ -64,6 +64,15 @@ def test_patches_from_anywhere_reach_the_unknown(case):
     assert any((draw_patch([case], "any", SIZE, rng).knowledge == UNKNOWN).all() for _ in range(60))
 
 
+@pytest.mark.parametrize("kind", ["node", "background", "any"])
+def test_every_case_is_drawn_as_often_as_the_others(case, kind):
+    cases = [PreparedCase(f"scan {n}", np.full_like(case.image, n), case.knowledge) for n in range(3)]
+    rng = np.random.default_rng(0)
+    drawn = [draw_patch(cases, kind, SIZE, rng).image for _ in range(90)]
+    counts = [sum(bool((image == n).all()) for image in drawn) for n in range(3)]
+    assert sum(counts) == 90 and all(20 <= count <= 40 for count in counts)
+
+
 def test_a_patch_keeps_image_and_knowledge_together(case):
     patch = cut(case, np.array([6, 6, 6]), SIZE)
     first = np.argwhere(patch.knowledge == NODE)[0]
@@ -140,6 +149,13 @@ def test_augmentation_moves_image_and_marks_together(warp):
         assert ((image > middle) == node)[inside].float().mean() > 0.93
 
 
+def tilt(codes, spacing):
+    """How steep the border between nodes below and background is, and how many voxels it has."""
+    k, j, i = np.nonzero((codes[1:] != codes[:-1]) & (codes[1:] != OUTSIDE) & (codes[:-1] != OUTSIDE))
+    plane = np.stack([j * spacing[1], i * spacing[2], np.ones_like(i)], 1)
+    return np.hypot(*np.linalg.lstsq(plane, k * spacing[0], rcond=None)[0][:2]), len(k)
+
+
 def test_a_patch_of_thick_slices_is_not_sheared_over_its_end():
     """A line in a slice stays near it, though slices are as thick as many voxels."""
     size, spacing = (16, 96, 96), (5.0, 0.8, 0.8)
@@ -149,9 +165,18 @@ def test_a_patch_of_thick_slices_is_not_sheared_over_its_end():
     knowledge[shape[0] // 2 :] = NODE
     for _ in range(12):
         codes = augmentation(Patch(np.zeros(shape, np.float32), knowledge), True, rng)["knowledge"][0].numpy()
-        k, j, i = np.nonzero((codes[1:] != codes[:-1]) & (codes[1:] != OUTSIDE) & (codes[:-1] != OUTSIDE))
-        tilt = np.linalg.lstsq(np.stack([j, i, np.ones_like(i)], 1) * 0.8, k * spacing[0], rcond=None)[0]
-        assert len(k) > 90 * 90 and np.hypot(*tilt[:2]) < 0.2
+        steepness, voxels = tilt(codes, spacing)
+        assert voxels > 90 * 90 and steepness < 0.2
+
+
+def test_batches_of_thick_slices_are_not_sheared_over_their_end():
+    plan = Plan(spacing_kji=(5.0, 0.8, 0.8), patch_size_kji=(16, 96, 96))
+    knowledge = np.full((20, 116, 116), BACKGROUND, np.uint8)
+    knowledge[10:] = NODE
+    batches = Batches([PreparedCase("scan", np.zeros(knowledge.shape, np.float32), knowledge)], plan, 2, seed=0)
+    tilts = [tilt(codes[0].numpy(), plan.spacing_kji) for step in range(12) for codes in batches[step].knowledge]
+    assert all(voxels > 60 * 60 and steepness < 0.2 for steepness, voxels in tilts)
+    assert sum(steepness > 1e-3 for steepness, _ in tilts) > 3, "some are turned at all"
 
 
 def test_augmentation_leaves_codes_codes(case):

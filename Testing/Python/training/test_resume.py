@@ -83,6 +83,15 @@ def stopped_run(request_for, model_folder, study, tmp_path):
     return request
 
 
+def test_the_model_of_a_stopped_run_is_what_was_learned_so_far(stopped_run):
+    saved, _ = Run.reopen(stopped_run.out).load_checkpoint()
+    base, model = (open_model(place).network() for place in (stopped_run.model, stopped_run.out))
+    weights = dict(model.named_parameters())
+    assert all(torch.equal(weight, saved[f"network.{name}"]) for name, weight in weights.items())
+    moved = {name for name, weight in base.named_parameters() if not torch.equal(weight, weights[name])}
+    assert {"encoder.stages.0.0.convs.0.conv.weight", "decoder.seg_layers.1.weight"} <= moved
+
+
 def test_a_run_does_not_go_on_upon_another_base(stopped_run):
     torch.manual_seed(77)
     card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")

@@ -80,6 +80,16 @@ def test_weights_are_highest_in_the_middle_and_nowhere_zero():
     assert weights.min() > 0 and np.unravel_index(weights.argmax(), weights.shape) == (4, 8, 16)
 
 
+def test_weights_fall_as_a_gaussian_whose_sigma_is_an_eighth_of_the_window():
+    weights = gaussian_weights((16, 24, 64))
+    middle = (8, 12, 32)
+    assert weights[middle] == pytest.approx(10)
+    for axis, sigma in enumerate((2, 3, 8)):
+        for sigmas in (1, 2):
+            place = [n + (sigmas * sigma if axis == m else 0) for m, n in enumerate(middle)]
+            assert weights[tuple(place)] == pytest.approx(10 * np.exp(-(sigmas**2) / 2), rel=1e-4)
+
+
 def test_windows_of_a_local_network_give_what_one_pass_gives():
     array = volume(21, 25, 30)
     expected = np.concatenate([array * 2, 1 - array])
