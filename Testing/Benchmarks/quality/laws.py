@@ -17,8 +17,10 @@ from DGSTSegmentLib.dgst.stepping import StepReport
 from DGSTSegmentLib.dgst.strategies import Strategy
 from DGSTSegmentLib.errors import InputError
 
+from .attached import attached_to, first_difference
 from .gammas import Gamma
 from .guard import Refused
+from .updates import at_most_one_update
 
 LORA_RANK = 8
 SPARSE = ("dgst", "random", "static")
@@ -115,7 +117,8 @@ class Watch:
     ):
         self.law, self.network, self.steps = law, network, 0
         self._allowed = allowances(law, network, head, decoder, gamma, among)
-        self._parameters = {member.name: member.parameter for member in members(network)}
+        self._attached = attached_to(network)
+        self._parameters = _parameters_of(network)
         self._base = {name: _copy(parameter) for name, parameter in self._parameters.items()}
         self._buffers = {name: _copy(buffer) for name, buffer in network.named_buffers()}
         # Copies of all, for every strategy alike: made later, those of moving weights would be counted as its memory.
@@ -156,23 +159,43 @@ class Watch:
             steps: how many there must have been.
 
         Raises:
-            Refused: a weight differs that may not, or differs otherwise than the steps moved it.
+            Refused: a weight differs that may not, or differs otherwise than the steps moved it; or more than weights
+                changed.
         """
         if self.steps != steps:
             raise Refused(f"{self.law} made {self.steps} steps where every strategy makes {steps}.")
-        finished = {member.name: member.parameter for member in members(self.network)}
-        if finished.keys() != self._base.keys():
-            raise Refused(f"{self.law} left a network of another structure.")
-        for name, buffer in self.network.named_buffers():
-            if _differs(buffer, self._buffers[name]):
-                raise Refused(f"{self.law} changed the statistics {name}.")
-        for name, parameter in finished.items():
+        self._check_structure()
+        for name, parameter in _parameters_of(self.network).items():
             allowed = self._allowed[name]
             if self.law != "lora" and _differs(parameter, self._last[name]):
                 raise Refused(f"{self.law} moved {name} after the last step.")
             self._judge(name, self._base[name], parameter, allowed.layout, allowed.in_all, "in all")
             if allowed.rank is not None and not _has_rank(self._base[name], parameter, allowed.layout, allowed.rank):
                 raise Refused(f"{self.law} changed {name} by more than rank {allowed.rank}.")
+
+    def check_saved(self, saved: nn.Module) -> None:
+        """Judge the network made anew from what the finished one is saved as.
+
+        Raises:
+            Refused: it has other weights than those that were watched.
+        """
+        remade = _parameters_of(saved)
+        for name, parameter in _parameters_of(self.network).items():
+            if _differs(parameter, remade[name]):
+                raise Refused(f"{self.law} is saved with other weights of {name} than it was trained to.")
+
+    def _check_structure(self) -> None:
+        buffers = dict(self.network.named_buffers())
+        if _parameters_of(self.network).keys() != self._base.keys() or buffers.keys() != self._buffers.keys():
+            raise Refused(f"{self.law} left a network of another structure.")
+        changed = first_difference(self._attached, attached_to(self.network))
+        if changed is not None:
+            raise Refused(
+                f"{self.law} left a hook or a method of its own on {changed}, so that more than weights changed."
+            )
+        for name, buffer in buffers.items():
+            if _differs(buffer, self._buffers[name]):
+                raise Refused(f"{self.law} changed the statistics {name}.")
 
     def _judge(
         self, name: str, before: Tensor, after: Tensor, layout: RowLayout | None, most: int | None, when: str
@@ -205,7 +228,8 @@ class WatchedStrategy:
 
     def step(self, lr_factor: float = 1.0, scaler: torch.amp.GradScaler | None = None) -> StepReport:
         self._watch.check_unmoved("between steps")
-        report = self._strategy.step(lr_factor=lr_factor, scaler=scaler)
+        with at_most_one_update(self._watch.law, self._watch.network, self._watch.steps + 1):
+            report = self._strategy.step(lr_factor=lr_factor, scaler=scaler)
         self._watch.check_step()
         return report
 
@@ -216,6 +240,10 @@ class WatchedStrategy:
 
 def _none(step: int) -> int:
     return 0
+
+
+def _parameters_of(network: nn.Module) -> dict[str, nn.Parameter]:
+    return {member.name: member.parameter for member in members(network)}
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class Tuned:
     """A finished fine-tuning.
 
     Args:
-        network: on the CPU, in its plain structure.
+        network: made anew on the CPU from the foundation model and what changed, as who saves and opens it has it.
         weights_changed: fraction of the weights that differ from the foundation model's.
         seconds: of training, by the clock.
         processor_seconds: that this process computed meanwhile, all its threads together.
@@ -142,9 +142,19 @@ def tune(
     strategy.finish()
     watch.check_finished(steps)
     seconds, computed = time.monotonic() - began, time.process_time() - computed
-    network.cpu()
+    saved, weights_changed = _saved(model, network.cpu(), watch)
     mean_change = strategy.mean_change() if entrant.variants else None
-    return Tuned(network, model.delta_to(network).fraction_changed, seconds, computed, memory.mb, mean_change)
+    return Tuned(saved, weights_changed, seconds, computed, memory.mb, mean_change)
+
+
+def _saved(model: FoundationModel, network: torch.nn.Module, watch: Watch) -> tuple[torch.nn.Module, float]:
+    """The foundation model with the delta of the finished ``network``, and how much of it differs; what else than
+    weights may have changed stays behind."""
+    delta = model.delta_to(network)
+    saved = model.network()
+    delta.apply_(saved)
+    watch.check_saved(saved)
+    return saved, delta.fraction_changed
 
 
 def arguments_of(configuration: Configuration, model: FoundationModel) -> dict[str, Any]:

@@ -111,25 +111,19 @@ def page_in(folder):
     return " ".join((folder / "report.html").read_text(encoding="utf-8").split())
 
 
-SECONDS_A_STEP = {"dgst": 2.9, "static": 2.9, "full": 4.1, "lora": 4.1}
-SECONDS_A_SCAN, SECONDS_A_CASE = 9.3, 4.0
-"""Of one core of an old processor, in fp32, where nodes are only partly marked and the teacher is asked."""
-
-
-def test_the_quick_benchmark_ends_within_a_quarter_of_an_hour_on_two_slow_cores():
+def test_the_quick_benchmark_has_little_to_do():
     quick = settings("--quick")
-    entrants = chosen_entrants(quick.strategies, quick.factors)
     scans = {
         "choose": quick.sizes.validation + quick.sizes.source_validation,
         "test": quick.sizes.test + quick.sizes.source_test,
     }
-    todo = pieces(quick.protocol, entrants)
+    todo = pieces(quick.protocol, chosen_entrants(quick.strategies, quick.factors))
 
-    measuring = SECONDS_A_SCAN * sum(scans[piece.stage] for piece in todo)
-    training = sum(SECONDS_A_STEP[piece.cell.entrant] * quick.protocol.steps for piece in todo if piece.cell)
-    preparing = SECONDS_A_CASE * (quick.protocol.choosing_draws + quick.protocol.draws) * max(quick.protocol.shots)
+    # A quarter of an hour on two slow cores is enough for this, and not for twice as much.
     assert {piece.stage for piece in todo} == {"choose", "test"}
-    assert measuring + training + preparing < 1400
+    assert sum(quick.protocol.steps for piece in todo if piece.cell) <= 200
+    assert sum(scans[piece.stage] for piece in todo) <= 60
+    assert (quick.protocol.choosing_draws + quick.protocol.draws) * max(quick.protocol.shots) <= 15
 
 
 def test_a_process_that_cannot_read_a_scan_says_so_in_a_sentence(tmp_path, capsys):

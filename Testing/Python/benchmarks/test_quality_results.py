@@ -10,6 +10,7 @@ import pytest
 from quality import command
 from quality.protocol import open_pieces, pieces
 from quality.report import REPORT_FILE, goal_text, markdown_table, write_report
+from quality.rows import Rows
 from quality.settings import open_benchmark
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,5 +59,22 @@ def test_the_committed_benchmark_still_opens_and_goes_on(tmp_path):
 
 def test_the_report_names_the_committed_rows_that_different_code_made(anew, folder):
     page = " ".join((folder / REPORT_FILE).read_text(encoding="utf-8").split())
+    rows = Rows(folder).read().values()
+    tested = [row for row in rows if row["stage"] == "test" and row.get("shots") and "target" in row]
+    # Older rows hold their commit alone, which tells the code where no file differed from it.
+    code_of = {row["commit"]: row["code"] for row in tested if "code" in row and "+" not in row["commit"]}
+    authors: dict[tuple, dict[str, set[str]]] = {}
+    for row in tested:
+        author = row.get("code") or code_of.get(row["commit"], row["commit"])
+        of_draw = authors.setdefault((row["completeness"], row["shots"], row["draw"]), {})
+        of_draw.setdefault(author[:7], set()).add(row["strategy"])
 
-    assert "5 cases, every node annotated: dgst, full by 816dad7; lora, static by 15eda37 (draws 2, 3," in page
+    assert authors
+    draws: dict[tuple, list[int]] = {}
+    for (*setting, draw), by_author in sorted(authors.items()):
+        if len(by_author) > 1:
+            listed = sorted(f"{', '.join(sorted(names))} by {author}" for author, names in by_author.items())
+            draws.setdefault((*setting, "; ".join(listed)), []).append(draw)
+    named = {f"{listed} (draw{'s' * (len(of) > 1)} {', '.join(map(str, of))})" for (*_, listed), of in draws.items()}
+    assert {one for one in named if one not in page} == set()
+    assert ("Different versions of the code made rows" in page) == bool(named)

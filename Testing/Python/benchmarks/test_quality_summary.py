@@ -60,7 +60,7 @@ def choose_rows(strategy, points):
     }
 
 
-def falling(target, source, draws=10):
+def falling(target, source, draws=6):
     return [(target - 0.001 * draw, source - 0.002 * draw) for draw in range(draws)]
 
 
@@ -72,8 +72,8 @@ def test_dgst_is_compared_with_every_other_strategy_and_corrected_for_their_numb
     assert set(setting["focus"]) == {"random", "lora"}
     against_random = setting["focus"]["random"]["target_dice"]
     assert against_random["difference"]["mean"] == pytest.approx(0.1)
-    assert against_random["p_holm"] == pytest.approx(2 * 2 / 2**10, abs=1e-6)
-    assert (against_random["wins"], setting["focus"]["random"]["source_dice"]["ties"]) == (10, 10)
+    assert against_random["p_holm"] == pytest.approx(2 * 2 / 2**6, abs=1e-6)
+    assert (against_random["wins"], setting["focus"]["random"]["source_dice"]["ties"]) == (6, 6)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_five_pairs_never_meet_the_goal():
 
 def test_draws_that_share_cases_are_not_tested():
     measured = {"dgst": falling(0.7, 0.8), "full": falling(0.7, 0.6), "random": falling(0.6, 0.8)}
-    few, many = setting_of(measured, training=23), setting_of(measured, training=24)
+    few, many = setting_of(measured, training=15), setting_of(measured, training=16)
 
-    # Two draws that choose and ten that test take two cases each.
+    # Two draws that choose and six that test take two cases each.
     assert (few["draws_share_cases"], many["draws_share_cases"]) == (True, False)
     assert few["strategies"][0]["compared"]["source_dice"]["p"] is None
     assert few["focus"]["random"]["target_dice"]["p_holm"] is None
