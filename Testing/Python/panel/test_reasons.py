@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import until
 
-BUSY = "The engine is at work"
+BUSY = "is still going on; wait until it is done, or stop it."
 
 
 def test_without_a_scan_the_ways_to_mark_it_say_so(ui, panel):
