@@ -15,6 +15,7 @@ from ..imaging.finding import Box
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
+from .prediction import inBox
 from .signal import Signal
 
 
@@ -107,7 +108,7 @@ class Adoption:
             self._placed += [placed] if placed is not None else []
             self._outside += [] if placed is not None else [names[id_]]
         marked = bridge.unionMask(annotation, scan) if annotation is not None else np.zeros(self._geometry.shape, bool)
-        self._overlapping = [one for one in self._placed if (marked[_slices(one.box)] & one.mask).any()]
+        self._overlapping = [one for one in self._placed if (inBox(marked, one.box) & one.mask).any()]
 
     @property
     def overlapping(self) -> list[str]:
@@ -213,7 +214,3 @@ def _onGrid(drawn: Volume, name: str, geometry: Geometry) -> _Placed | None:
     mask = onto_grid_of(drawn, frame, name)[0].array > 0
     box = tuple((int(first), int(end)) for first, end in zip(low, high, strict=True))
     return _Placed(name, mask, box, outside > 0) if mask.any() else None
-
-
-def _slices(box: Box) -> tuple[slice, ...]:
-    return tuple(slice(first, end) for first, end in box)

@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
+from .window import SOFT_TISSUE, setWindow
 
 NAME = "DGSTSegmentPhantom"
 SEED = 7
@@ -47,7 +48,6 @@ def loadPhantom(seed: int = SEED, name: str = ""):
 
     phantom = make_phantom("target", seed)
     node = bridge.addVolume(phantom.ct, name or _("Made-up scan {seed}").format(seed=seed))
-    node.GetDisplayNode().SetAutoWindowLevel(False)
-    node.GetDisplayNode().SetWindowLevel(400, 40)
+    setWindow(node, SOFT_TISSUE)
     slicer.util.setSliceViewerLayers(background=node, fit=True)
     return node

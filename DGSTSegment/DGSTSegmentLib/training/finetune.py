@@ -123,7 +123,7 @@ class _Finetuning:
         self.run, self.request, self.reporter, self.began = run, run.request, reporter, began
         self.seconds: dict[str, float] = {}
         self.reserved = 0.0
-        """Seconds that asking a model of the held-out cases takes."""
+        """Seconds that asking a model of the held-out cases takes, as measured when the run was begun."""
         self.foundation, self.cases = material.model.foundation, material.cases
         self._tell_of(material)
 
@@ -272,10 +272,9 @@ class _Finetuning:
             update=request.update or DEFAULT_RULE,
             seed=request.seed,
         )
-        reserved = self.reserved  # measured when the run was begun, so that a resumed run knows it too
         trainer = Trainer(self.run, strategy, prepared, self.foundation.plan, self.reporter, foundation)
         with ThreadPoolExecutor(1) as prefetcher:
-            trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=reserved)
+            trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=self.reserved)
         strategy.finish()
         return _Trained(network.cpu(), trainer.step, trainer.stopped)
 
