@@ -31,7 +31,7 @@ from .holdout import (
     summary,
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
-from .material import Material, differences, fixed_by, held_folder, held_out_in
+from .material import Material, differences, fixed_by, held_folder
 from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
@@ -103,7 +103,7 @@ def finetune(
     else:
         material = Material.checked(request, reporter)
         run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
-    with run.held(), _threads(run.fixed["threads"]):
+    with run.held(), _threads(run.fixed.threads):
         return _Finetuning(run, material, reporter, began).carry_out()
 
 
@@ -161,10 +161,9 @@ class _Finetuning:
                 phase.advance()
         return prepared
 
-    def _held_out(self) -> list[int]:
-        """Positions of the cases that measure."""
-        described, wanted = self.cases.described, self.request.holdout
-        held_out = held_out_in(self.run, self.cases)
+    def _held_out(self) -> tuple[int, ...]:
+        """Positions of the cases that measure, as they were drawn when the run was begun."""
+        described, wanted, held_out = self.cases.described, self.request.holdout, self.run.inputs.held_out
         if wanted is not None and len(held_out) < wanted:
             self.reporter.note(
                 f"Of {wanted} cases to hold out {len(held_out)} can be, so that marked nodes are left to learn from."
@@ -214,8 +213,7 @@ class _Finetuning:
                 f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
                 "on all cases given."
             )
-        # Older runs were begun with fields that nobody gave.
-        for name in self.request.without_effect if self.run.inputs else ():
+        for name in self.request.without_effect:
             self.reporter.note(
                 f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
             )
@@ -240,7 +238,7 @@ class _Finetuning:
     def _predictor(self, network: torch.nn.Module, deaf: bool = False) -> Predictor:
         reporter = self.reporter.deaf() if deaf else self.reporter
         fixed = self.run.fixed
-        return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
+        return Predictor([network], self.foundation.plan, fixed.device, fixed.precision, reporter)
 
     def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> _Trained:
         """Train; where that fails by a setting that can be changed, anew with another.
@@ -263,7 +261,7 @@ class _Finetuning:
         request, network = self.request, self.foundation.network()
         strategy = make_strategy(
             request.strategy,
-            network.to(self.run.fixed["device"]),
+            network.to(self.run.fixed.device),
             head=self.foundation.head,
             decoder=self.foundation.decoder,
             lr=request.lr,
@@ -315,7 +313,7 @@ class _Finetuning:
                 "lr": request.lr,
                 "steps": steps,
                 "seed": request.seed,
-                **self.run.fixed,
+                **self.run.fixed.to_json(),
             },
             measured=measured,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ class FinetuneRequest:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> FinetuneRequest:
         known = _known_fields(cls, data)
-        return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known.get("cases", [])]})
+        return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known["cases"]]})
 
 
 def stored_request(folder: str | os.PathLike) -> dict[str, Any]:
@@ -208,6 +208,9 @@ def _known_fields(cls: type, data: dict[str, Any]) -> dict[str, Any]:
     unknown = set(data) - {f.name for f in fields(cls)}
     if unknown:
         raise InputError(f"A {cls.__name__} has no field {', '.join(sorted(unknown))}; remove it.")
+    missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in data]
+    if missing:
+        raise InputError(f"A {cls.__name__} needs {', '.join(missing)}; give it.")
     return data
 
 

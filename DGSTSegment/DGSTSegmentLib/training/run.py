@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from ..atomic import atomic_path, holds_nothing, write_text
 from ..errors import InputError
 from ..locks import try_lock
+from .inputs import Fixed, Inputs
 from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE, FinetuneRequest
 
 CHECKPOINT_FILE, CACHE_FOLDER = "checkpoint.safetensors", "cache"
@@ -29,19 +31,15 @@ class Run:
     Args:
         folder: where it lies.
         request: what was asked for.
-        fixed: what the first start found and every resume uses again (threads, device, precision, versions), and what a
-            training that failed by it was begun anew with.
-        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; how these were
-            ``described``; positions of those that are ``held_out``. What an older version did not keep is not there.
+        fixed: what every resume uses again.
+        inputs: what it was begun with.
     """
 
-    def __init__(
-        self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any] | None = None
-    ):
-        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs or {}
+    def __init__(self, folder: Path, request: FinetuneRequest, fixed: Fixed, inputs: Inputs):
+        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs
 
     @classmethod
-    def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any], begun: float) -> Run:
+    def start(cls, request: FinetuneRequest, fixed: Fixed, inputs: Inputs, begun: float) -> Run:
         """Begin a run in a new or empty folder.
 
         Args:
@@ -76,10 +74,17 @@ class Run:
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
             request = FinetuneRequest.from_json(written["request"])
-            return cls(Path(folder), request, written["fixed"], written.get("inputs", {}))
+            fixed, inputs = Fixed.from_json(written["fixed"]), Inputs.from_json(written["inputs"])
+            if len(inputs.cases) != len(request.cases):
+                raise ValueError(f"it asks for {len(request.cases)} cases and was begun with {len(inputs.cases)}")
+            return cls(Path(folder), request, fixed, inputs)
         except FileNotFoundError:
             raise InputError(f"{folder} holds no run to go on with; start one without --resume.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise InputError(
+                f"{path} cannot be read (it does not say {error.args[0]}); start a new run in another folder."
+            ) from error
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path} cannot be read ({error}); start a new run in another folder.") from error
 
     @contextmanager
@@ -111,19 +116,14 @@ class Run:
             InputError: the disk is full.
         """
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # first: it does not fit the new settings
-        self.fixed.update(settings)
+        self.fixed = replace(self.fixed, **settings)
         began = (self.folder / REQUEST_FILE).stat()
         self._write_request()
         os.utime(self.folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))  # it learns what it read then
 
     def _write_request(self) -> None:
-        begun = {"request": self.request.to_json(), "fixed": self.fixed, "inputs": self.inputs}
+        begun = {"request": self.request.to_json(), "fixed": self.fixed.to_json(), "inputs": self.inputs.to_json()}
         write_text(self.folder / REQUEST_FILE, json.dumps(begun, indent=2))
-
-    @property
-    def batch_size(self) -> int:
-        """Patches a step."""
-        return self.fixed.get("batch_size", self.request.batch_size)
 
     @property
     def has_checkpoint(self) -> bool:

@@ -50,7 +50,7 @@ class StudyCase:
         rejected: how many findings the user refused.
         corrected: how many findings became lymph nodes of which the user erased a part.
         changed: when it was last written, ISO 8601, local time.
-        image: tells its voxels from any others; empty in studies of older versions.
+        image: tells its voxels from any others; empty where nobody looked.
         window: window and level (HU) that the scan is shown with; empty where nobody chose them.
     """
 

@@ -21,7 +21,7 @@ from DGSTSegmentLib.training.request import REQUEST_FILE
 from DGSTSegmentLib.training.run import Run
 
 from ..conftest import FULL_GPU
-from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
+from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, run_in
 
 
 def write_model(folder, first_weights):
@@ -69,7 +69,7 @@ def test_what_fp16_cannot_hold_is_trained_in_fp32_from_the_first_step(
     result = finetune(request)
     assert result.steps == steps and result.weights_changed > 0
     assert [note for note in result.notes if "never were finite in fp16" in note]
-    assert Run.reopen(request.out).fixed["precision"] == "fp32"
+    assert Run.reopen(request.out).fixed.precision == "fp32"
     assert_same_delta(result, finetune(replace(request, precision="fp32", out=str(tmp_path / "fp32"))))
 
 
@@ -168,7 +168,7 @@ def test_once_there_is_a_checkpoint_batches_stay_as_they_are(request_for, room_f
 
 
 def test_on_a_gpu_the_cpu_is_named(request_for, tmp_path):
-    run = Run(tmp_path, request_for(), {"device": "cuda", "precision": "bf16", "batch_size": 1})
+    run = run_in(tmp_path, request_for(), device="cuda", precision="bf16", batch_size=1)
     with pytest.raises(OutOfMemory, match="batch size 1 on the GPU.*or begin a new run on the device cpu"):
         remedy_for(torch.OutOfMemoryError(FULL_GPU), run)
 

@@ -142,22 +142,49 @@ def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_r
     assert not any("ct0.nii.gz" in note for note in notes)
 
 
-@pytest.mark.parametrize("begun_by", ["this version", "an older one", "one that kept no fingerprints"])
 @pytest.mark.parametrize("part", ["image", "annotation"])
-def test_a_run_goes_on_though_a_scan_that_it_prepared_was_moved(stopped_run, tmp_path, begun_by, part):
+def test_a_run_goes_on_though_a_scan_that_it_prepared_was_moved(stopped_run, tmp_path, part):
     whole = finetune(replace(stopped_run, out=str(tmp_path / "whole")))
-    begun = Path(stopped_run.out) / "request.json"
-    stored = json.loads(begun.read_text())
-    kept = {"this version": stored["inputs"], "an older one": {"cases": stored["inputs"]["cases"]}}.get(begun_by)
-    if kept is None:
-        del stored["inputs"]
-    begun.write_text(json.dumps({**stored, **({} if kept is None else {"inputs": kept})}))
     moved = Path(getattr(stopped_run.cases[1], part))
     moved.rename(tmp_path / moved.name)
     resumed = finetune(stopped_run, resume=True)
     assert_same_delta(whole, resumed)
     assert f"{moved} is gone: the run goes on with what it prepared from ct1.nii.gz before." in resumed.notes
     assert not [note for note in resumed.notes if "was changed after" in note]
+
+
+@pytest.mark.parametrize("part", ["request", "fixed", "inputs"])
+def test_a_run_whose_request_is_damaged_is_refused_in_one_sentence_that_names_its_file(stopped_run, part):
+    file = Path(stopped_run.out) / "request.json"
+    stored = json.loads(file.read_text())
+    needed = ("model", "cases", "out") if part == "request" else stored[part]
+    less = [{name: value for name, value in stored[part].items() if name != gone} for gone in needed]
+    damages = [{**stored, part: damage} for damage in [*less, 3]]
+    for damaged in [*damages, {name: value for name, value in stored.items() if name != part}, []]:
+        file.write_text(json.dumps(damaged))
+        with pytest.raises(
+            InputError, match=r"request\.json cannot be read \(.+\); start a new run in another"
+        ) as said:
+            finetune(stopped_run, resume=True)
+        assert "\n" not in str(said.value)
+
+
+def test_a_run_with_another_number_of_cases_than_it_was_begun_with_is_refused(stopped_run):
+    file = Path(stopped_run.out) / "request.json"
+    stored = json.loads(file.read_text())
+    stored["request"]["cases"].pop()
+    file.write_text(json.dumps(stored))
+    with pytest.raises(InputError, match="it asks for 1 cases and was begun with 2"):
+        finetune(stopped_run, resume=True)
+
+
+@pytest.mark.parametrize("gone", ["step", "skipped", "strategy"])
+def test_a_checkpoint_in_which_something_is_missing_is_refused_in_one_sentence(stopped_run, gone):
+    run = Run.reopen(stopped_run.out)
+    tensors, meta = run.load_checkpoint()
+    run.save_checkpoint(tensors, {name: value for name, value in meta.items() if name != gone})
+    with pytest.raises(InputError, match=rf"^The checkpoint in {run.folder} has no {gone}; begin a new run"):
+        finetune(stopped_run, resume=True)
 
 
 def test_what_was_noted_of_a_scan_is_said_though_it_was_moved(stopped_run, tmp_path):
