@@ -71,8 +71,9 @@ def attempt(
 
     began = time.monotonic()
     with EngineClient(lambda: transport) as client:
-        resume = (Path(request["out"]) / "request.json").exists()
-        job = client.submit("finetune", {**request, "resume": resume}, hear)
+        begun = (Path(request["out"]) / "request.json").exists()
+        name, fields = ("resume", {"out": request["out"]}) if begun else ("finetune", request)
+        job = client.submit(name, fields, hear)
         clock = threading.Timer(kill_after, transport.kill) if kill_after is not None else None
         if clock is not None:
             clock.start()

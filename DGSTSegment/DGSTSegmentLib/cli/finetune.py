@@ -84,8 +84,8 @@ def _of_rules(name: str) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    fields = resumed_fields(options) if options.resume else new_fields(options)
-    result = ask("finetune", {**fields, "resume": options.resume}, options.verbose)
+    name, fields = ("resume", resumed_fields(options)) if options.resume else ("finetune", new_fields(options))
+    result = ask(name, fields, options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -109,7 +109,7 @@ def new_fields(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of the request of the run in ``--out``.
+    """What the engine has to know to go on with the run in ``--out``.
 
     Raises:
         InputError: there is no run, or an option says something else than the run's request.
@@ -135,7 +135,7 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
                 f"The run in {options.out} has {name} {now}, not {value}; leave out the option to go on with it, or "
                 "begin a new run in another folder."
             )
-    return {**stored, "out": str(Path(options.out).absolute())}
+    return {"out": str(Path(options.out).absolute())}
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:

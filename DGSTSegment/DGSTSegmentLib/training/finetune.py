@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,11 +70,7 @@ class FinetuneResult:
 
 
 def finetune(
-    request: FinetuneRequest,
-    *,
-    resume: bool = False,
-    on_event: OnEvent | None = None,
-    should_stop: ShouldStop | None = None,
+    request: FinetuneRequest, *, on_event: OnEvent | None = None, should_stop: ShouldStop | None = None
 ) -> FinetuneResult:
     """Adapt a model to all cases of a study; the model on disk stays as it is.
 
@@ -81,8 +78,7 @@ def finetune(
     ``request.out`` is a model. Stopping keeps a checkpoint and what was learned so far.
 
     Args:
-        request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
-        resume: go on where the run in ``request.out`` stopped; on a CPU to the very same result.
+        request: what to do.
         on_event: hears of progress and notes.
         should_stop: asked after every case and every step.
 
@@ -91,20 +87,34 @@ def finetune(
         Stopped: the user stopped it before the first step.
     """
     reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
-    if resume:
-        run = Run.reopen(request.out)
-        finished = run.result()
-        if finished is not None and not finished["stopped"]:
-            run.tidy()
-            return FinetuneResult(**finished)
-        material = Material.of(run, reporter)
-        for note in differences(run, material):
-            reporter.note(note)
-    else:
-        material = Material.checked(request, reporter)
-        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
-    with run.held(), _threads(run.fixed.threads):
-        return _Finetuning(run, material, reporter, began).carry_out()
+    material = Material.checked(request, reporter)
+    run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
+    return _carried_out(run, material, reporter, began)
+
+
+def resume(
+    folder: str | os.PathLike, *, on_event: OnEvent | None = None, should_stop: ShouldStop | None = None
+) -> FinetuneResult:
+    """Go on where the run in ``folder`` stopped, as it was begun; on a CPU to the very same result.
+
+    Args:
+        folder: of the run.
+        on_event, should_stop: as of ``finetune``.
+
+    Raises:
+        InputError: there is no run, or it cannot go on; it stays as it is.
+        Stopped: the user stopped it before the first step.
+    """
+    reporter, began = _Notes(on_event, should_stop), time.monotonic()
+    run = Run.reopen(folder)
+    finished = run.result()
+    if finished is not None and not finished["stopped"]:
+        run.tidy()
+        return FinetuneResult(**finished)
+    material = Material.of(run, reporter)
+    for note in differences(run, material):
+        reporter.note(note)
+    return _carried_out(run, material, reporter, began)
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,11 @@ class _Trained:
     network: torch.nn.Module
     steps: int
     stopped: bool
+
+
+def _carried_out(run: Run, material: Material, reporter: _Notes, began: float) -> FinetuneResult:
+    with run.held(), _threads(run.fixed.threads):
+        return _Finetuning(run, material, reporter, began).carry_out()
 
 
 class _Finetuning:

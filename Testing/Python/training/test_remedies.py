@@ -14,7 +14,7 @@ from DGSTSegmentLib.networks.architectures import build
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.remedies import remedy_for
 from DGSTSegmentLib.training.request import REQUEST_FILE
@@ -78,7 +78,7 @@ def test_a_run_that_went_over_to_fp32_is_gone_on_with_in_fp32(request_for, beyon
     whole = finetune(replace(request, out=str(tmp_path / "whole")))
     stop = StopAfter(12)
     assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).steps == 2
-    resumed = finetune(request, resume=True)
+    resumed = resume(request.out)
     assert not any("began anew" in note for note in resumed.notes)
     assert_same_delta(resumed, whole)
 
@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_at_a_standstill_goes_over_when_it_is_gone_on_wit
         if event.get("phase") == "train":
             steps.append(event["step"])
 
-    resumed = finetune(request, resume=True, on_event=hear)
+    resumed = resume(request.out, on_event=hear)
     assert steps.index(10) < steps.index(1), "six more were tried in fp16"
     assert_same_delta(resumed, finetune(replace(request, precision="fp32", out=str(tmp_path / "fp32"))))
 
@@ -106,7 +106,7 @@ def test_a_run_in_which_nothing_could_move_is_no_success(request_for, broken, tm
         finetune(request)
     assert {path.name for path in (tmp_path / "run").iterdir()} <= {"request.json", "cache", "lock"}
     with pytest.raises(InputError, match="nothing was learned"):
-        finetune(request, resume=True)
+        resume(request.out)
 
 
 def test_how_many_steps_were_skipped_is_said(request_for):
@@ -116,7 +116,7 @@ def test_how_many_steps_were_skipped_is_said(request_for):
     run = Run.reopen(request.out)
     tensors, meta = run.load_checkpoint()
     run.save_checkpoint(tensors, {**meta, "scaler": {**meta["scaler"], "scale": 2.0**100}})
-    assert "Steps skipped because their gradients were not finite: 4 of 6." in finetune(request, resume=True).notes
+    assert "Steps skipped because their gradients were not finite: 4 of 6." in resume(request.out).notes
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "static", "full"])
@@ -128,7 +128,7 @@ def test_a_step_that_does_not_fit_is_made_of_one_patch_from_the_beginning(reques
     stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     assert stopped.steps == 2
     assert [note for note in stopped.notes if "Memory ran out with 3 patches a step" in note]
-    assert_same_delta(finetune(request, resume=True), alone)
+    assert_same_delta(resume(request.out), alone)
     assert open_model(request.out).card.strategy["batch_size"] == 1
 
 
@@ -162,9 +162,9 @@ def test_once_there_is_a_checkpoint_batches_stay_as_they_are(request_for, room_f
     with pytest.raises(
         OutOfMemory, match=r"go on with the run, or begin a new run with batch size 1 \(--batch-size 1\)"
     ):
-        finetune(request, resume=True)
+        resume(request.out)
     room_for(2)
-    assert_same_delta(finetune(request, resume=True), whole)
+    assert_same_delta(resume(request.out), whole)
 
 
 def test_on_a_gpu_the_cpu_is_named(request_for, tmp_path):
