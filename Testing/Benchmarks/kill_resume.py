@@ -28,7 +28,7 @@ from DGSTSegmentLib.atomic import PARTIAL
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.engine.transport import SubprocessTransport
-from DGSTSegmentLib.training.request import LOCK_FILE
+from DGSTSegmentLib.training.run_files import LOCK_FILE
 
 Event = dict[str, Any]
 

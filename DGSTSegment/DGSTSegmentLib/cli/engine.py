@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine.protocol import EngineError
-from ..training.request import REQUEST_FILE
+from ..training.run_files import REQUEST_FILE
 from .progress import ProgressView, progress_view
 
 if TYPE_CHECKING:

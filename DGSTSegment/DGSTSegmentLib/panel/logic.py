@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..locks import is_locked
 from ..networks.catalogue import STARTER
-from ..training.request import LOCK_FILE, FinetuneRequest
+from ..training.request import FinetuneRequest
+from ..training.run_files import LOCK_FILE
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .adoption import Adopted, Adoption

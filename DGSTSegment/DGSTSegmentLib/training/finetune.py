@@ -40,33 +40,8 @@ from .preparation import is_prepared, prepare_case
 from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
+from .run_files import FinetuneResult, RunRecord, read_result
 from .trainer import NothingMoved, Trainer
-
-
-@dataclass(frozen=True)
-class FinetuneResult:
-    """What a fine-tuning came to.
-
-    Args:
-        model: the run's folder, itself a model.
-        steps: steps done.
-        stopped: the user stopped it early; it can be resumed.
-        held_out: what was measured before and after; None where nothing could be held out.
-        weights_changed: fraction of the network's weights that differ from the base.
-        seconds: per phase.
-        notes: sentences for the user.
-    """
-
-    model: str
-    steps: int
-    stopped: bool
-    held_out: dict[str, Any] | None
-    weights_changed: float
-    seconds: dict[str, float]
-    notes: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.__dict__)
 
 
 def finetune(
@@ -88,7 +63,7 @@ def finetune(
     """
     reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
     material = Material.checked(request, reporter)
-    run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
+    run = Run.start(RunRecord(request, fixed_by(request, reporter.note), material.inputs(request), begun))
     return _carried_out(run, material, reporter, began)
 
 
@@ -106,11 +81,10 @@ def resume(
         Stopped: the user stopped it before the first step.
     """
     reporter, began = _Notes(on_event, should_stop), time.monotonic()
-    run = Run.reopen(folder)
-    finished = run.result()
-    if finished is not None and not finished["stopped"]:
+    run, result = Run.reopen(folder), read_result(folder)
+    if result is not None and not result.stopped:
         run.tidy()
-        return FinetuneResult(**finished)
+        return result
     material = Material.of(run, reporter)
     for note in differences(run, material):
         reporter.note(note)
@@ -310,7 +284,7 @@ class _Finetuning:
             seconds={**self.seconds, "total": time.monotonic() - self.began},
             notes=self.reporter.notes,
         )
-        self.run.finish(result.to_json())
+        self.run.finish(result)
         return result
 
     def _card(self, steps: int, measured: dict[str, Any] | None):

@@ -17,6 +17,7 @@ from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.inputs import Fixed, Inputs
 from DGSTSegmentLib.training.request import FinetuneRequest
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import RunRecord
 
 PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
 ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)
@@ -147,7 +148,8 @@ def run_in(folder, request, **fixed):
     """A run that is not on disk, on no case, with those of its fixed settings."""
     versions = dict.fromkeys(("python", "torch", "monai", "numpy", "DGSTSegment"), "1.0")
     common = {"threads": 1, "device": "cpu", "precision": "fp32", "batch_size": request.batch_size, **versions}
-    return Run(folder, request, Fixed(**{**common, **fixed}), Inputs(base="", cases=(), held_out=()))
+    inputs = Inputs(base="", cases=(), held_out=())
+    return Run(folder, RunRecord(request, Fixed(**{**common, **fixed}), inputs, begun=1.0))
 
 
 def delta_of(result):

@@ -1,9 +1,6 @@
 """Trainings that cannot go on as they were begun: begun anew with other settings, or ended with a sentence."""
 
-import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +14,8 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.remedies import remedy_for
-from DGSTSegmentLib.training.request import REQUEST_FILE
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import read_record
 
 from ..conftest import FULL_GPU
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, run_in
@@ -135,15 +132,16 @@ def test_a_step_that_does_not_fit_is_made_of_one_patch_from_the_beginning(reques
 def test_a_run_that_begins_anew_still_says_from_when_its_cases_are(request_for, room_for):
     request = request_for(batch_size=3)
     room_for(2)
-    file = Path(request.out) / REQUEST_FILE
+    before = []
 
     def hear(event):
         if event.get("phase") == "prepare":
-            os.utime(file, (1_000_000_000, 1_000_000_000))
+            before.append(read_record(request.out))
 
     finetune(request, on_event=hear)
-    assert json.loads(file.read_text())["fixed"]["batch_size"] == 1
-    assert file.stat().st_mtime == 1_000_000_000
+    after = read_record(request.out)
+    assert (before[0].fixed.batch_size, after.fixed.batch_size) == (3, 1)
+    assert before[0].begun == after.begun
 
 
 def test_where_one_patch_does_not_fit_either_a_sentence_says_what_to_do(request_for, room_for):

@@ -17,8 +17,8 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
-from DGSTSegmentLib.training.request import LOCK_FILE
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import LOCK_FILE
 
 from ..conftest import files_of_at_most
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
@@ -160,13 +160,20 @@ def test_a_run_whose_request_is_damaged_is_refused_in_one_sentence_that_names_it
     needed = ("model", "cases", "out") if part == "request" else stored[part]
     less = [{name: value for name, value in stored[part].items() if name != gone} for gone in needed]
     damages = [{**stored, part: damage} for damage in [*less, 3]]
-    for damaged in [*damages, {name: value for name, value in stored.items() if name != part}, []]:
+    damages += [{name: value for name, value in stored.items() if name != gone} for gone in (part, "begun")]
+    for damaged in [*damages, {**stored, "begun": None}, []]:
         file.write_text(json.dumps(damaged))
-        with pytest.raises(
-            InputError, match=r"request\.json cannot be read \(.+\); start a new run in another"
-        ) as said:
+        with pytest.raises(InputError, match=r"request\.json cannot be read \(.+\); move .+ away, and begin") as said:
             resume(stopped_run.out)
         assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stopped": true}', "3"])
+def test_a_result_that_is_damaged_is_told_in_one_sentence_that_names_its_file(stopped_run, text):
+    (Path(stopped_run.out) / "result.json").write_text(text)
+    with pytest.raises(InputError, match=r"result\.json is damaged \(.+\); move it away, and go on") as said:
+        resume(stopped_run.out)
+    assert "\n" not in str(said.value)
 
 
 def test_a_run_with_another_number_of_cases_than_it_was_begun_with_is_refused(stopped_run):
