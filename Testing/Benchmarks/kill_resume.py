@@ -28,7 +28,7 @@ from DGSTSegmentLib.atomic import PARTIAL
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.engine.transport import SubprocessTransport
-from DGSTSegmentLib.training.request import LOCK_FILE
+from DGSTSegmentLib.training.run_files import LOCK_FILE
 
 Event = dict[str, Any]
 
@@ -71,8 +71,9 @@ def attempt(
 
     began = time.monotonic()
     with EngineClient(lambda: transport) as client:
-        resume = (Path(request["out"]) / "request.json").exists()
-        job = client.submit("finetune", {**request, "resume": resume}, hear)
+        begun = (Path(request["out"]) / "request.json").exists()
+        name, fields = ("resume", {"out": request["out"]}) if begun else ("finetune", request)
+        job = client.submit(name, fields, hear)
         clock = threading.Timer(kill_after, transport.kill) if kill_after is not None else None
         if clock is not None:
             clock.start()

@@ -21,7 +21,7 @@ from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_v
 from DGSTSegmentLib.imaging.phantoms import make_phantom
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.model import FoundationModel
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import Predictor
 from DGSTSegmentLib.training.request import FinetuneRequest
@@ -84,7 +84,7 @@ def measured(folder: Path, strategy: str, seed: int, options: argparse.Namespace
             holdout=0,
             lr=options.lr,
         )
-        result = finetune(request, resume=out.exists())
+        result = resume(out) if out.exists() else finetune(request)
         model, changed = open_model(out), result.weights_changed
     row = {"dice": dice_of(model, study.shown), "source_dice": source_dice(model), "weights_changed": changed}
     write_text(record, json.dumps(row))

@@ -22,7 +22,7 @@ from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.case_files import CaseFiles
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import Predictor
 from DGSTSegmentLib.training.request import FinetuneRequest
@@ -104,7 +104,8 @@ def fine_tune(
         minutes=minutes,
         holdout=0,
     )
-    return finetune(request, resume=(out / "request.json").exists(), on_event=tell)
+    begun = (out / "request.json").exists()
+    return resume(out, on_event=tell) if begun else finetune(request, on_event=tell)
 
 
 def segmented(spec: str | Path, data: Path, names: tuple[str, ...]) -> list[dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine.protocol import EngineError
-from ..training.request import REQUEST_FILE
+from ..training.run_files import REQUEST_FILE
 from .progress import ProgressView, progress_view
 
 if TYPE_CHECKING:
@@ -67,5 +67,5 @@ def _told_of_ctrl_c(name: str, fields: dict[str, Any]) -> Iterator[None]:
 
 def _kept(name: str, fields: dict[str, Any]) -> str:
     """What is left of a request that was stopped."""
-    begun = name == "finetune" and (Path(fields["out"]) / REQUEST_FILE).exists()
+    begun = name in ("finetune", "resume") and (Path(fields["out"]) / REQUEST_FILE).exists()
     return f"the run in {fields['out']} can be continued with --resume" if begun else "nothing was written"

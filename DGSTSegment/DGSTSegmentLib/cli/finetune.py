@@ -9,7 +9,7 @@ from typing import Any
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles
-from ..training.request import REQUEST_FILE, stored_run
+from ..training.run_files import REQUEST_FILE, read_record
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
 from .describe import measured_line
 from .engine import ask
@@ -84,8 +84,8 @@ def _of_rules(name: str) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    fields = resumed_fields(options) if options.resume else new_fields(options)
-    result = ask("finetune", {**fields, "resume": options.resume}, options.verbose)
+    name, fields = ("resume", resumed_fields(options)) if options.resume else ("finetune", new_fields(options))
+    result = ask(name, fields, options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -109,33 +109,28 @@ def new_fields(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of the request of the run in ``--out``.
+    """What the engine has to know to go on with the run in ``--out``.
 
     Raises:
         InputError: there is no run, or an option says something else than the run's request.
     """
-    try:
-        run = stored_run(options.out)
-    except FileNotFoundError as error:
-        raise InputError(f"{options.out} holds no run to go on with; leave out --resume to begin one.") from error
-    stored, settings = run["request"], run["fixed"]
-    asked = given_fields(options)
+    run = read_record(options.out)
+    stored, asked = run.request.to_json(), given_fields(options)
+    settings = {**stored, **run.fixed.to_json()}
     cases = asked.pop("cases", None)
-    if cases is not None and [CaseFiles.from_json(case) for case in cases] != [
-        CaseFiles.from_json(case) for case in stored["cases"]
-    ]:
+    if cases is not None and [CaseFiles.from_json(case) for case in cases] != run.request.cases:
         raise InputError(
             f"The run in {options.out} was begun with other cases, or with these in another completeness; leave out "
             "the cases to go on with it, or begin a new run in another folder."
         )
     for name, value in asked.items():
-        now = settings.get(name, stored.get(name))
-        if value not in (now, stored.get(name)):
+        now = settings[name]
+        if value not in (now, stored[name]):
             raise InputError(
                 f"The run in {options.out} has {name} {now}, not {value}; leave out the option to go on with it, or "
                 "begin a new run in another folder."
             )
-    return {**stored, "out": str(Path(options.out).absolute())}
+    return {"out": str(Path(options.out).absolute())}
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:

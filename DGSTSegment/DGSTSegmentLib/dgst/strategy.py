@@ -98,9 +98,7 @@ class Strategy(ABC):
         Raises:
             ValueError: the state is of another strategy, other settings or another network.
         """
-        expected = {"strategy": self.info.name, "settings": dict(self.settings)}
-        if "modules" not in meta.get("settings", {}):  # a state that names no modules may be of any
-            expected["settings"].pop("modules", None)
+        expected = {"strategy": self.info.name, "settings": self.settings}
         for key, value in expected.items():
             if meta.get(key) != value:
                 raise ValueError(f"The saved state has {key} {meta.get(key)!r}, not {value!r}: it is of another run.")

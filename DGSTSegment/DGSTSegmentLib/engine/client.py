@@ -106,15 +106,21 @@ class EngineClient:
         """
         return self.submit("predict", fields, on_event).result()
 
-    def finetune(
-        self, fields: Fields, *, resume: bool = False, on_event: Callable[[Fields], None] | None = None
-    ) -> Fields:
+    def finetune(self, fields: Fields, on_event: Callable[[Fields], None] | None = None) -> Fields:
         """Carry out a ``training.request.FinetuneRequest``; ``stopped`` in the result says that it can be resumed.
 
         Raises:
             InputError, EngineError: as ``Job.result``.
         """
-        return self.submit("finetune", {**fields, "resume": resume}, on_event).result()
+        return self.submit("finetune", fields, on_event).result()
+
+    def resume(self, folder: str, on_event: Callable[[Fields], None] | None = None) -> Fields:
+        """Go on with the run in a folder; the result is as of ``finetune``.
+
+        Raises:
+            InputError, EngineError: as ``Job.result``.
+        """
+        return self.submit("resume", {"out": folder}, on_event).result()
 
     def stop(self) -> None:
         """Ask the engine to stop what it is at; that request then returns its result with ``stopped`` true."""

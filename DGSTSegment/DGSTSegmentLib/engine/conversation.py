@@ -23,7 +23,12 @@ _LAST_WORDS = 5
 _LAUNCHER_OF_KILLED = "exit abnormally"
 """Slicer's launcher says so, and ends with code 1, when the process that it started was killed."""
 
-_DOING = {"describe": "opening a model", "predict": "predicting", "finetune": "fine-tuning"}
+_DOING = {
+    "describe": "opening a model",
+    "predict": "predicting",
+    "finetune": "fine-tuning",
+    "resume": "fine-tuning",
+}
 
 
 @dataclass

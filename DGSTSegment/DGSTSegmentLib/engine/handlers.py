@@ -97,13 +97,19 @@ def predict(fields: Fields, context: Context) -> Fields:
 def finetune(fields: Fields, context: Context) -> Fields:
     """Adapt a model; stopped early, the run keeps its checkpoint and can be resumed."""
     context.phase("opening the model")
-    from ..training.finetune import finetune as run
+    from ..training import finetune as finetuning
     from ..training.request import FinetuneRequest
 
-    resume = bool(fields.pop("resume", False))
     request = FinetuneRequest.from_json(fields)
-    result = run(request, resume=resume, on_event=context.on_event, should_stop=context.should_stop)
-    return result.to_json()
+    return finetuning.finetune(request, on_event=context.on_event, should_stop=context.should_stop).to_json()
+
+
+def resume(fields: Fields, context: Context) -> Fields:
+    """Go on with the run in the folder ``out``, by the request that it was begun with."""
+    context.phase("opening the model")
+    from ..training import finetune as finetuning
+
+    return finetuning.resume(fields["out"], on_event=context.on_event, should_stop=context.should_stop).to_json()
 
 
 def answer(request: Request, context: Context) -> Fields:
@@ -147,6 +153,12 @@ HANDLERS: dict[str, Callable[[Fields, Context], Fields]] = {
     "describe": describe,
     "predict": predict,
     "finetune": finetune,
+    "resume": resume,
 }
 
-_NEEDED = {"describe": ("model",), "predict": ("model", "image", "out"), "finetune": ("model", "cases", "out")}
+_NEEDED = {
+    "describe": ("model",),
+    "predict": ("model", "image", "out"),
+    "finetune": ("model", "cases", "out"),
+    "resume": ("out",),
+}

@@ -18,7 +18,7 @@ def comparison(current: ModelEntry, new: ModelEntry, result: dict, choice: str) 
     Args:
         current: the model that was in use when the fine-tuning began.
         new: what the fine-tuning made.
-        result: the run's result, see ``training.finetune.FinetuneResult``.
+        result: the run's result, see ``training.run_files.FinetuneResult``.
         choice: a sentence on what can be chosen now.
     """
     steps = _("{name} learned for {steps} steps and changed {share:.1f} % of the weights.").format(

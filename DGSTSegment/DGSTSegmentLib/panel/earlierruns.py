@@ -9,9 +9,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..training.request import RESULT_FILE, stored_request
+from ..training.run_files import RESULT_FILE, read_record, read_result
 from ..training.study import StudyRun
-from ..training.study_files import read_json
 from .comparison import comparison, inUse
 from .logic import DGSTSegmentCore
 from .models import ModelEntry
@@ -79,16 +78,16 @@ def storedComparison(logic: DGSTSegmentCore, run: StudyRun) -> str:
         InputError: its result or the study folder cannot be read.
     """
     path, new = run.folder / RESULT_FILE, ModelEntry(str(run.folder), run.card, "study")
-    before, result, now = _modelBefore(logic, run), read_json(path), inUse(logic.models.current)
+    before, result, now = _modelBefore(logic, run), read_result(run.folder), inUse(logic.models.current)
     try:
-        return comparison(before, new, result, now)
+        return comparison(before, new, result.to_json(), now)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(_("{path} is damaged; nothing of it can be shown.").format(path=path)) from error
 
 
 def _modelBefore(logic: DGSTSegmentCore, run: StudyRun) -> ModelEntry:
     """The model that was in use when a run began; its base where that one has left the list, or the study was moved."""
-    entries, wanted = logic.models.entries(), stored_request(run.folder)["model"]
+    entries, wanted = logic.models.entries(), read_record(run.folder).request.model
     base = (run.card.base or {}).get("fingerprint")
     found = [entry for entry in entries if entry.spec == wanted]
     found += [entry for entry in entries if base and entry.card.fingerprint == base]

@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..locks import is_locked
 from ..networks.catalogue import STARTER
-from ..training.request import LOCK_FILE, FinetuneRequest, stored_request
+from ..training.request import FinetuneRequest
+from ..training.run_files import LOCK_FILE
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .adoption import Adopted, Adoption
@@ -221,7 +222,7 @@ class DGSTSegmentCore:
             **{"device": self.settings.device, **parts, **options},
         )
         request.validate()
-        return self._run(folder, {**request.to_json(), "resume": False})
+        return self._run(folder, "finetune", request.to_json())
 
     def resumableRun(self) -> StudyRun | None:
         """The latest run, where it was stopped or cut off.
@@ -245,7 +246,7 @@ class DGSTSegmentCore:
         if run is None:
             raise InputError(_("No fine-tuning was left unfinished; start a new one."))
         folder = run.folder if run.card is None else self.study.fork_run(run)
-        return self._run(folder, {**stored_request(folder), "out": str(folder), "resume": True})
+        return self._run(folder, "resume", {"out": str(folder)})
 
     def stopAndKeep(self) -> None:
         """End the fine-tuning early; what it learned becomes a model, and it can be resumed."""
@@ -266,8 +267,8 @@ class DGSTSegmentCore:
         task.failed.connect(drop)
         self.engine.stop()
 
-    def _run(self, folder: Path, fields: dict[str, Any]) -> Task:
-        task = self.engine.ask(_("Fine-tuning"), "finetune", fields)
+    def _run(self, folder: Path, name: str, fields: dict[str, Any]) -> Task:
+        task = self.engine.ask(_("Fine-tuning"), name, fields)
         task.folder = folder
         task.finished.connect(lambda _result: self.models.changed())
         return task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from ..imaging.finding import Finding
 from ..imaging.volume import Volume
 from . import bridge, origin, roles
-from .corrections import findingsOf
 from .prediction import ACCEPTED
 
 CORRECTED, BY_HAND = "corrected", "by hand"
@@ -50,44 +48,23 @@ def lymphNodesOf(scan) -> list[LymphNode]:
     if annotation is None:
         return []
     segmentation, before, now = annotation.GetSegmentation(), _measured.get(scan.GetID(), {}), {}
-    nodes, sources = [], _Sources(scan, annotation)
+    nodes = []
     place = bridge.geometryOf(scan).ijk_to_world.tobytes()
     for number, (id_, mask, first) in enumerate(bridge.tightMasks(annotation, scan), start=1):
         shape = origin.shapeOf(mask, first)
         key = (id_, shape, place, scan.GetImageData().GetMTime())
         now[key] = before.get(key) or _measure(scan, mask, first)
         finding = replace(now[key], number=number, label=number)
-        nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), sources.of(id_, shape)))
+        nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), _sourceOf(annotation, id_, shape)))
     _measured[scan.GetID()] = now
     return nodes
 
 
-class _Sources:
-    """Where each segment of an annotation comes from."""
-
-    def __init__(self, scan, annotation):
-        self._scan, self._annotation = scan, annotation
-        self._names = {id_: name for name, id_ in _allOrigins(annotation)}
-
-    def of(self, id_: str, shape: str) -> str:
-        if id_ not in self._names:
-            return BY_HAND
-        copied = origin.tagOf(self._annotation, id_, origin.SHAPE) or self._shapeFound(self._names[id_])
-        return ACCEPTED if copied in ("", shape) else CORRECTED
-
-    def _shapeFound(self, name: str) -> str:
-        """The shape of the finding itself, for scenes of old; empty where its prediction is gone."""
-        prediction, item = findingsOf(self._scan).get(name, (None, None))
-        if prediction is None:
-            return ""
-        return origin.shapeOf(prediction.masksOf([item])[item.number], [first for first, _end in item.finding.box])
-
-
-def _allOrigins(annotation) -> Iterator[tuple[str, str]]:
-    for id_ in bridge.segmentIds(annotation):
-        name = origin.tagOf(annotation, id_)
-        if name:
-            yield name, id_
+def _sourceOf(annotation, id_: str, shape: str) -> str:
+    """Where a segment of that shape comes from."""
+    if not origin.tagOf(annotation, id_):
+        return BY_HAND
+    return ACCEPTED if origin.tagOf(annotation, id_, origin.SHAPE) == shape else CORRECTED
 
 
 def _measure(scan, mask: np.ndarray, first: tuple[int, ...]) -> Finding:

@@ -124,9 +124,8 @@ def _casesOf(scan) -> dict[str, str]:
 
 
 def byStudy(scan, attribute: str) -> dict[str, str]:
-    """What an attribute of the scan holds for each study, by the study's key; scenes of old hold one plain text."""
-    text = scan.GetAttribute(attribute) or "{}"
-    return json.loads(text) if text.startswith("{") else {}
+    """What an attribute of the scan holds for each study, by the study's key."""
+    return json.loads(scan.GetAttribute(attribute) or "{}")
 
 
 def setByStudy(scan, attribute: str, study: str, value: str) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import qt
-
-from ..training.study import STUDY_FILE
 
 _GROUP = "DGSTSegment"
 
@@ -18,12 +15,9 @@ class Settings:
 
     @property
     def studyFolder(self) -> str:
-        """Where the study lies; by default a folder beside the user's documents, which many systems copy to a cloud.
-        One that was begun among them stays."""
-        place = qt.QStandardPaths.writableLocation
-        old = f"{place(qt.QStandardPaths.DocumentsLocation)}/DGSTSegment"
-        new = f"{place(qt.QStandardPaths.HomeLocation)}/DGSTSegment study"
-        return self._get("studyFolder") or (old if Path(old, STUDY_FILE).is_file() else new)
+        """Where the study lies; by default a folder beside the user's documents, which many systems copy to a cloud."""
+        home = qt.QStandardPaths.writableLocation(qt.QStandardPaths.HomeLocation)
+        return self._get("studyFolder") or f"{home}/DGSTSegment study"
 
     @studyFolder.setter
     def studyFolder(self, folder: str) -> None:

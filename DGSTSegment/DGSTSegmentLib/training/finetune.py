@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from .holdout import (
     summary,
 )
 from .knowledge import BRIGHTEST_NODE_HU, DARKEST_NODE_HU, knowledge_of, settled
-from .material import Material, differences, fixed_by, held_folder, held_out_in
+from .material import Material, differences, fixed_by, held_folder
 from .memory import give_back_memory
 from .patches import PreparedCase
 from .predict import Predictor
@@ -39,41 +40,12 @@ from .preparation import is_prepared, prepare_case
 from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
+from .run_files import FinetuneResult, RunRecord, read_result
 from .trainer import NothingMoved, Trainer
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
-    """What a fine-tuning came to.
-
-    Args:
-        model: the run's folder, itself a model.
-        steps: steps done.
-        stopped: the user stopped it early; it can be resumed.
-        held_out: what was measured before and after; None where nothing could be held out.
-        weights_changed: fraction of the network's weights that differ from the base.
-        seconds: per phase.
-        notes: sentences for the user.
-    """
-
-    model: str
-    steps: int
-    stopped: bool
-    held_out: dict[str, Any] | None
-    weights_changed: float
-    seconds: dict[str, float]
-    notes: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-
 def finetune(
-    request: FinetuneRequest,
-    *,
-    resume: bool = False,
-    on_event: OnEvent | None = None,
-    should_stop: ShouldStop | None = None,
+    request: FinetuneRequest, *, on_event: OnEvent | None = None, should_stop: ShouldStop | None = None
 ) -> FinetuneResult:
     """Adapt a model to all cases of a study; the model on disk stays as it is.
 
@@ -81,8 +53,7 @@ def finetune(
     ``request.out`` is a model. Stopping keeps a checkpoint and what was learned so far.
 
     Args:
-        request: what to do; with ``resume`` only its ``out`` counts, the rest is as the run was begun.
-        resume: go on where the run in ``request.out`` stopped; on a CPU to the very same result.
+        request: what to do.
         on_event: hears of progress and notes.
         should_stop: asked after every case and every step.
 
@@ -91,20 +62,33 @@ def finetune(
         Stopped: the user stopped it before the first step.
     """
     reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
-    if resume:
-        run = Run.reopen(request.out)
-        finished = run.result()
-        if finished is not None and not finished["stopped"]:
-            run.tidy()
-            return FinetuneResult(**finished)
-        material = Material.of(run, reporter)
-        for note in differences(run, material):
-            reporter.note(note)
-    else:
-        material = Material.checked(request, reporter)
-        run = Run.start(request, fixed_by(request, reporter.note), material.inputs(request), begun)
-    with run.held(), _threads(run.fixed["threads"]):
-        return _Finetuning(run, material, reporter, began).carry_out()
+    material = Material.checked(request, reporter)
+    run = Run.start(RunRecord(request, fixed_by(request, reporter.note), material.inputs(request), begun))
+    return _carried_out(run, material, reporter, began)
+
+
+def resume(
+    folder: str | os.PathLike, *, on_event: OnEvent | None = None, should_stop: ShouldStop | None = None
+) -> FinetuneResult:
+    """Go on where the run in ``folder`` stopped, as it was begun; on a CPU to the very same result.
+
+    Args:
+        folder: of the run.
+        on_event, should_stop: as of ``finetune``.
+
+    Raises:
+        InputError: there is no run, or it cannot go on; it stays as it is.
+        Stopped: the user stopped it before the first step.
+    """
+    reporter, began = _Notes(on_event, should_stop), time.monotonic()
+    run, result = Run.reopen(folder), read_result(folder)
+    if result is not None and not result.stopped:
+        run.tidy()
+        return result
+    material = Material.of(run, reporter)
+    for note in differences(run, material):
+        reporter.note(note)
+    return _carried_out(run, material, reporter, began)
 
 
 @dataclass(frozen=True)
@@ -114,6 +98,11 @@ class _Trained:
     network: torch.nn.Module
     steps: int
     stopped: bool
+
+
+def _carried_out(run: Run, material: Material, reporter: _Notes, began: float) -> FinetuneResult:
+    with run.held(), _threads(run.fixed.threads):
+        return _Finetuning(run, material, reporter, began).carry_out()
 
 
 class _Finetuning:
@@ -161,10 +150,9 @@ class _Finetuning:
                 phase.advance()
         return prepared
 
-    def _held_out(self) -> list[int]:
-        """Positions of the cases that measure."""
-        described, wanted = self.cases.described, self.request.holdout
-        held_out = held_out_in(self.run, self.cases)
+    def _held_out(self) -> tuple[int, ...]:
+        """Positions of the cases that measure, as they were drawn when the run was begun."""
+        described, wanted, held_out = self.cases.described, self.request.holdout, self.run.inputs.held_out
         if wanted is not None and len(held_out) < wanted:
             self.reporter.note(
                 f"Of {wanted} cases to hold out {len(held_out)} can be, so that marked nodes are left to learn from."
@@ -214,8 +202,7 @@ class _Finetuning:
                 f"{model.card.title} is a fine-tuned model; training starts from its base {model.base.card.title}, "
                 "on all cases given."
             )
-        # Older runs were begun with fields that nobody gave.
-        for name in self.request.without_effect if self.run.inputs else ():
+        for name in self.request.without_effect:
             self.reporter.note(
                 f"{STRATEGIES[self.request.strategy].title} makes no use of {name}, so it has no effect."
             )
@@ -240,7 +227,7 @@ class _Finetuning:
     def _predictor(self, network: torch.nn.Module, deaf: bool = False) -> Predictor:
         reporter = self.reporter.deaf() if deaf else self.reporter
         fixed = self.run.fixed
-        return Predictor([network], self.foundation.plan, fixed["device"], fixed["precision"], reporter)
+        return Predictor([network], self.foundation.plan, fixed.device, fixed.precision, reporter)
 
     def _train(self, prepared: list[PreparedCase], foundation: torch.nn.Module) -> _Trained:
         """Train; where that fails by a setting that can be changed, anew with another.
@@ -263,7 +250,7 @@ class _Finetuning:
         request, network = self.request, self.foundation.network()
         strategy = make_strategy(
             request.strategy,
-            network.to(self.run.fixed["device"]),
+            network.to(self.run.fixed.device),
             head=self.foundation.head,
             decoder=self.foundation.decoder,
             lr=request.lr,
@@ -297,7 +284,7 @@ class _Finetuning:
             seconds={**self.seconds, "total": time.monotonic() - self.began},
             notes=self.reporter.notes,
         )
-        self.run.finish(result.to_json())
+        self.run.finish(result)
         return result
 
     def _card(self, steps: int, measured: dict[str, Any] | None):
@@ -315,7 +302,7 @@ class _Finetuning:
                 "lr": request.lr,
                 "steps": steps,
                 "seed": request.seed,
-                **self.run.fixed,
+                **self.run.fixed.to_json(),
             },
             measured=measured,
         )

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import monai
 import numpy as np
@@ -22,62 +21,13 @@ from .devices import choose_device, choose_precision, why_no_gpu
 from .events import Reporter
 from .held_case import HELD_OUT_FOLDER
 from .holdout import choose_held_out, with_twins
+from .inputs import Described, Fixed, Inputs
 from .preparation import is_prepared
 from .request import FinetuneRequest
 from .run import Run
 
 KEPT_BYTES = 2 * 2**30
 """Voxels of cases that stay in memory from when they were checked to when they are worked on."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """A case that was read and found right.
-
-    Args:
-        name, completeness, notes: as of ``Case``.
-        fingerprint: tells image and masks from any others.
-        scan: by which the image is known again, whatever is marked in it.
-        has_nodes: whether a lymph node is marked in it.
-        has_rejected: whether findings were refused in it.
-    """
-
-    name: str
-    completeness: str
-    notes: tuple[str, ...]
-    fingerprint: str
-    scan: frozenset[str]
-    has_nodes: bool
-    has_rejected: bool
-
-    @classmethod
-    def of(cls, case: Case) -> Described:
-        return cls(
-            case.name,
-            case.completeness,
-            case.notes,
-            case.fingerprint,
-            case.image_fingerprints,
-            has_nodes=bool(case.annotation.array.any()),
-            has_rejected=case.rejected is not None and bool(case.rejected.array.any()),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """What neither the request nor the fingerprints of a run say of it."""
-        return {
-            "notes": self.notes,
-            "scan": sorted(self.scan),
-            "has_nodes": self.has_nodes,
-            "has_rejected": self.has_rejected,
-        }
-
-    @classmethod
-    def from_json(cls, files: CaseFiles, fingerprint: str, data: dict[str, Any]) -> Described:
-        """A case that was read when its run was begun; of a run of an older version, which kept no ``data`` of it, one
-        with marked nodes and a scan of its own."""
-        notes, scan = tuple(data.get("notes", ())), frozenset(data.get("scan", ()))
-        has_nodes, has_rejected = data.get("has_nodes", True), data.get("has_rejected", False)
-        return cls(files.title, files.completeness, notes, fingerprint, scan, has_nodes, has_rejected)
 
 
 class Cases:
@@ -176,42 +126,27 @@ class Material:
         _refuse_nothing_to_learn(cases.described, request.distillation)
         return cls(model.in_memory(), cases)
 
-    def fingerprints(self) -> dict[str, Any]:
-        """By which a resumed run knows them again."""
-        cases = [case.fingerprint for case in self.cases.described]
-        return {"base": self.model.foundation.fingerprint, "cases": cases}
-
-    def inputs(self, request: FinetuneRequest) -> dict[str, Any]:
+    def inputs(self, request: FinetuneRequest) -> Inputs:
         """What a run keeps of all this for those who go on with it."""
-        described = [case.to_json() for case in self.cases.described]
         held_out = self.cases.held_out(request.holdout, request.seed)
-        return {**self.fingerprints(), "described": described, "held_out": held_out}
+        return Inputs(self.model.foundation.fingerprint, tuple(self.cases.described), tuple(held_out))
 
 
 def _prepared_in(run: Run) -> dict[int, Described]:
     """The cases, by position, that a run's cache holds, to learn from or to measure with; as it first read them."""
-    files = run.request.cases
-    prints, described = run.inputs.get("cases", [""] * len(files)), run.inputs.get("described", [{}] * len(files))
-    kept = [n for n in range(len(files)) if is_prepared(run.cache / str(n)) or held_folder(run, prints[n]).exists()]
-    return {n: Described.from_json(files[n], prints[n], described[n]) for n in kept}
+    return {
+        n: case
+        for n, case in enumerate(run.inputs.cases)
+        if is_prepared(run.cache / str(n)) or held_folder(run, case.fingerprint).exists()
+    }
 
 
 def held_folder(run: Run, fingerprint: str) -> Path:
     """Where a run keeps the held-out case of that fingerprint."""
-    return run.cache / HELD_OUT_FOLDER / (fingerprint or "unknown")
+    return run.cache / HELD_OUT_FOLDER / fingerprint
 
 
-def held_out_in(run: Run, cases: Cases) -> list[int]:
-    """Positions of the cases that measure in a run, as they were drawn when it was begun."""
-    if (stored := run.inputs.get("held_out")) is not None:
-        return stored
-    others = [n for n in range(len(cases)) if not is_prepared(run.cache / str(n))]
-    if run.has_checkpoint and len(others) < len(cases):  # of an older version, which may have drawn others
-        return others
-    return cases.held_out(run.request.holdout, run.request.seed)
-
-
-def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> dict[str, Any]:
+def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> Fixed:
     """What the first start finds and every resume uses again, and the versions it was begun with.
 
     Args:
@@ -219,13 +154,14 @@ def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> dict[str,
         note: told of a GPU that cannot be used.
     """
     device = choose_device(request.device, note)
-    return {
-        "threads": request.threads or torch.get_num_threads(),
-        "device": device.type,
-        "precision": choose_precision(request.precision, device),
-        "python": platform.python_version(),
+    return Fixed(
+        threads=request.threads or torch.get_num_threads(),
+        device=device.type,
+        precision=choose_precision(request.precision, device),
+        batch_size=request.batch_size,
+        python=platform.python_version(),
         **versions(),
-    }
+    )
 
 
 def versions() -> dict[str, str]:
@@ -239,21 +175,20 @@ def differences(run: Run, material: Material) -> list[str]:
     Raises:
         InputError: the base has other weights, so that nothing learned so far would fit it, or the GPU is gone.
     """
-    if run.fixed["device"] == "cuda" and (reason := why_no_gpu()) is not None:
+    if run.fixed.device == "cuda" and (reason := why_no_gpu()) is not None:
         raise InputError(
             f"The run in {run.folder} was begun on a GPU, and now there is none to compute on ({reason}); go on with "
             "it where there is one, or begin a new run."
         )
-    base, now = run.inputs.get("base"), material.fingerprints()
-    if base not in (None, now["base"]):
+    if run.inputs.base != material.model.foundation.fingerprint:
         raise InputError(
             f"{material.model.foundation.card.name} has other weights than when the run in {run.folder} was begun; put "
             "that model back, or begin a new run in another folder."
         )
     changed = [
         case.name
-        for case, before in zip(material.cases.described, run.inputs.get("cases", now["cases"]), strict=True)
-        if case.fingerprint != before
+        for case, before in zip(material.cases.described, run.inputs.cases, strict=True)
+        if case.fingerprint != before.fingerprint
     ]
     notes = [
         f"{name} was changed after the run was begun: what was prepared from it before stays as it was, measured is on "
@@ -268,7 +203,7 @@ def differences(run: Run, material: Material) -> list[str]:
         f"The run was begun with {name} {begun} and goes on with {version}; it can come out otherwise than one that "
         "was not interrupted."
         for name, version in versions().items()
-        if (begun := run.fixed.get(name, "of unknown version")) != version
+        if (begun := getattr(run.fixed, name)) != version
     ]
     return notes
 

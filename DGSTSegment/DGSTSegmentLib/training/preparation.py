@@ -19,8 +19,8 @@ from .knowledge import NODE, knowledge_of
 from .patches import PreparedCase
 
 PARTS = ("image", "knowledge")
-FORMAT = "3"
-"""Of the knowledge maps: 1 had decided near marked nodes already; 2 knew neither rims nor rejected findings."""
+FORMAT = "1"
+"""Of what is prepared; another one where that comes to mean something else, so that runs prepare their cases anew."""
 
 
 def prepare_case(

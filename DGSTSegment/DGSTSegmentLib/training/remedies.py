@@ -27,7 +27,7 @@ def remedy_for(error: Exception, run: Run) -> Remedy:
     """
     if is_out_of_memory(error):
         return _fewer_patches(run)
-    if isinstance(error, NothingMoved) and run.fixed["precision"] == "fp16":
+    if isinstance(error, NothingMoved) and run.fixed.precision == "fp16":
         note = "The gradients never were finite in fp16, so the training began anew in fp32, which takes longer."
         return Remedy({"precision": "fp32"}, note)
     raise error
@@ -39,7 +39,7 @@ def _fewer_patches(run: Run) -> Remedy:
     Raises:
         OutOfMemory: it was one already, or there is a checkpoint.
     """
-    size, device = run.batch_size, "GPU" if run.fixed["device"] == "cuda" else "CPU"
+    size, device = run.fixed.batch_size, "GPU" if run.fixed.device == "cuda" else "CPU"
     if size > 1 and not run.has_checkpoint:
         note = f"Memory ran out with {size} patches a step on the {device}, so the training began anew with one."
         return Remedy({"batch_size": 1}, note)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..networks.plan import ORIENTATIONS
 from .case_files import CaseFiles
-
-REQUEST_FILE, RESULT_FILE, LOCK_FILE = "request.json", "result.json", "lock"
-"""In a run's folder: what was asked for, what came of it, and what the process at work there has locked."""
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -175,39 +170,16 @@ class FinetuneRequest:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> FinetuneRequest:
         known = _known_fields(cls, data)
-        return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known.get("cases", [])]})
-
-
-def stored_request(folder: str | os.PathLike) -> dict[str, Any]:
-    """Fields of the ``FinetuneRequest`` that the run in ``folder`` was begun with.
-
-    Raises:
-        FileNotFoundError: no run was begun there.
-        InputError: its request cannot be read.
-    """
-    return stored_run(folder)["request"]
-
-
-def stored_run(folder: str | os.PathLike) -> dict[str, Any]:
-    """That ``request``, and what every resume uses (``fixed``), such as the precision that ``auto`` came to.
-
-    Raises:
-        FileNotFoundError, InputError: as ``stored_request``.
-    """
-    path = Path(folder) / REQUEST_FILE
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return {"request": stored["request"], "fixed": stored["fixed"]}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); begin a new run in another folder.") from error
+        return cls(**{**known, "cases": [CaseFiles.from_json(case) for case in known["cases"]]})
 
 
 def _known_fields(cls: type, data: dict[str, Any]) -> dict[str, Any]:
     unknown = set(data) - {f.name for f in fields(cls)}
     if unknown:
         raise InputError(f"A {cls.__name__} has no field {', '.join(sorted(unknown))}; remove it.")
+    missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in data]
+    if missing:
+        raise InputError(f"A {cls.__name__} needs {', '.join(missing)}; give it.")
     return data
 
 

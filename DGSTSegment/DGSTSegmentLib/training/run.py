@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from ..atomic import atomic_path, holds_nothing, write_text
+from ..atomic import atomic_path, holds_nothing
 from ..errors import InputError
 from ..locks import try_lock
-from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE, FinetuneRequest
+from .inputs import Fixed, Inputs
+from .request import FinetuneRequest
+from .run_files import LOCK_FILE, REQUEST_FILE, FinetuneResult, RunRecord, read_record, write_record, write_result
 
 CHECKPOINT_FILE, CACHE_FOLDER = "checkpoint.safetensors", "cache"
 
@@ -28,29 +31,20 @@ class Run:
 
     Args:
         folder: where it lies.
-        request: what was asked for.
-        fixed: what the first start found and every resume uses again (threads, device, precision, versions), and what a
-            training that failed by it was begun anew with.
-        inputs: fingerprints of what the run was begun with: ``base``, and ``cases`` in their order; how these were
-            ``described``; positions of those that are ``held_out``. What an older version did not keep is not there.
+        record: what it was begun with.
     """
 
-    def __init__(
-        self, folder: Path, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any] | None = None
-    ):
-        self.folder, self.request, self.fixed, self.inputs = folder, request, fixed, inputs or {}
+    def __init__(self, folder: Path, record: RunRecord):
+        self.folder, self.record = folder, record
 
     @classmethod
-    def start(cls, request: FinetuneRequest, fixed: dict[str, Any], inputs: dict[str, Any], begun: float) -> Run:
+    def start(cls, record: RunRecord) -> Run:
         """Begin a run in a new or empty folder.
-
-        Args:
-            begun: before anything was read, seconds since 1970; kept as the time of the request's file.
 
         Raises:
             InputError: something lies there already, or the folder cannot be made.
         """
-        folder = Path(request.out)
+        folder = Path(record.request.out)
         if (folder / REQUEST_FILE).exists():
             raise InputError(f"{folder} holds a run already; go on with it (--resume) or choose another folder.")
         try:
@@ -60,27 +54,29 @@ class Run:
             raise InputError(f"{folder} cannot hold a run ({error.strerror}); choose another folder.") from error
         if occupied:
             raise InputError(f"{folder} is not empty; choose a new folder, so that nothing in it is lost.")
-        run = cls(folder, request, fixed, inputs)
-        run._write_request()
-        os.utime(folder / REQUEST_FILE, (begun, begun))
-        return run
+        write_record(folder, record)
+        return cls(folder, record)
 
     @classmethod
-    def reopen(cls, folder: str | Path) -> Run:
+    def reopen(cls, folder: str | os.PathLike) -> Run:
         """The run that was begun in ``folder``, with the request it was begun with.
 
         Raises:
-            InputError: no run was begun there, or its request cannot be read.
+            InputError: as ``read_record``.
         """
-        path = Path(folder) / REQUEST_FILE
-        try:
-            written = json.loads(path.read_text(encoding="utf-8"))
-            request = FinetuneRequest.from_json(written["request"])
-            return cls(Path(folder), request, written["fixed"], written.get("inputs", {}))
-        except FileNotFoundError:
-            raise InputError(f"{folder} holds no run to go on with; start one without --resume.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} cannot be read ({error}); start a new run in another folder.") from error
+        return cls(Path(folder), read_record(folder))
+
+    @property
+    def request(self) -> FinetuneRequest:
+        return self.record.request
+
+    @property
+    def fixed(self) -> Fixed:
+        return self.record.fixed
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.record.inputs
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -111,19 +107,8 @@ class Run:
             InputError: the disk is full.
         """
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # first: it does not fit the new settings
-        self.fixed.update(settings)
-        began = (self.folder / REQUEST_FILE).stat()
-        self._write_request()
-        os.utime(self.folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))  # it learns what it read then
-
-    def _write_request(self) -> None:
-        begun = {"request": self.request.to_json(), "fixed": self.fixed, "inputs": self.inputs}
-        write_text(self.folder / REQUEST_FILE, json.dumps(begun, indent=2))
-
-    @property
-    def batch_size(self) -> int:
-        """Patches a step."""
-        return self.fixed.get("batch_size", self.request.batch_size)
+        self.record = replace(self.record, fixed=replace(self.fixed, **settings))
+        write_record(self.folder, self.record)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -162,15 +147,10 @@ class Run:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged ({error}); start a new run in another folder.") from error
 
-    def result(self) -> dict[str, Any] | None:
-        """What the finished run reported; None while it is not finished."""
-        path = self.folder / RESULT_FILE
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: FinetuneResult) -> None:
         """Report the result; a run that went to its end lets go of what only the training needed."""
-        write_text(self.folder / RESULT_FILE, json.dumps(result, indent=2))
-        if not result["stopped"]:
+        write_result(self.folder, result)
+        if not result.stopped:
             self.tidy()
 
     def tidy(self) -> None:

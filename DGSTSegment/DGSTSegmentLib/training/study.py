@@ -28,7 +28,7 @@ from ..networks.card import ModelCard
 from ..networks.catalogue import STARTER
 from ..networks.description import CARD_FILE, DELTA_FILE, read_description
 from .case_files import COMPLETENESS, CaseFiles
-from .request import LOCK_FILE, REQUEST_FILE, RESULT_FILE
+from .run_files import LOCK_FILE, REQUEST_FILE, RESULT_FILE, read_record, read_result, write_record
 from .study_files import entries, numbered, read_json, subfolders, write_json
 
 STUDY_FILE, CASE_FILE = "study.json", "case.json"
@@ -50,7 +50,7 @@ class StudyCase:
         rejected: how many findings the user refused.
         corrected: how many findings became lymph nodes of which the user erased a part.
         changed: when it was last written, ISO 8601, local time.
-        image: tells its voxels from any others; empty in studies of older versions.
+        image: tells its voxels from any others; empty where nobody looked.
         window: window and level (HU) that the scan is shown with; empty where nobody chose them.
     """
 
@@ -97,7 +97,7 @@ class StudyRun:
     folder: Path
     card: ModelCard | None
     resumable: bool
-    begun: float = 0.0
+    begun: float
 
 
 class Study:
@@ -224,7 +224,7 @@ class Study:
         """All runs, oldest first.
 
         Raises:
-            InputError: the folder cannot be read, or is gone.
+            InputError: the folder cannot be read, or is gone, or a file of a run is damaged.
         """
         self._description()
         return [_run_of(folder) for folder in subfolders(self.folder / "runs", REQUEST_FILE)]
@@ -239,17 +239,14 @@ class Study:
         Returns its folder. Prepared cases are shared by hard links where the file system has them.
 
         Raises:
-            InputError: the folder cannot be written to.
+            InputError: the folder cannot be written to, or the run's request is damaged.
         """
-        folder = self.new_run_folder()
+        folder, record = self.new_run_folder(), read_record(run.folder)
+        request = replace(record.request, out=str(folder), name=model_name(folder))
         made_of_it = shutil.ignore_patterns(CARD_FILE, DELTA_FILE, RESULT_FILE, LOCK_FILE, f"{PARTIAL}*")
         try:
             shutil.copytree(run.folder, folder, ignore=made_of_it, copy_function=_link_or_copy)
-            began = (folder / REQUEST_FILE).stat()
-            stored = read_json(run.folder / REQUEST_FILE)
-            request = {**stored["request"], "out": str(folder), "name": model_name(folder)}
-            write_json(folder / REQUEST_FILE, {**stored, "request": request})
-            os.utime(folder / REQUEST_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))
+            write_record(folder, replace(record, request=request))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise InputError(_refusal(self.folder, error)) from error
@@ -370,10 +367,9 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def _run_of(folder: Path) -> StudyRun:
     card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
-    begun, path = (folder / REQUEST_FILE).stat().st_mtime, folder / RESULT_FILE
-    is_open = not path.exists() or bool(read_json(path).get("stopped"))
-    resumable = is_open and not is_locked(folder / LOCK_FILE)
-    return StudyRun(folder.name, folder, card, resumable, begun)
+    record, result = read_record(folder), read_result(folder)
+    is_open = result is None or result.stopped
+    return StudyRun(folder.name, folder, card, is_open and not is_locked(folder / LOCK_FILE), record.begun)
 
 
 def _checked(case: StudyCase) -> StudyCase:

@@ -64,13 +64,13 @@ class Trainer:
         foundation: nn.Module | None = None,
     ):
         self.run, self.strategy, self.reporter = run, strategy, reporter
-        self.device = torch.device(run.fixed["device"])
-        self.batches = Batches(cases, plan, run.batch_size, run.request.seed)
+        self.device = torch.device(run.fixed.device)
+        self.batches = Batches(cases, plan, run.fixed.batch_size, run.request.seed)
         self.loss_of = FewShotLoss(run.request.distillation)
         asks = any(case.leaves_open for case in cases)
-        self.teacher = Teacher(foundation, self.device, run.fixed["precision"]) if asks else None
+        self.teacher = Teacher(foundation, self.device, run.fixed.precision) if asks else None
         self.step, self.skipped, self.stopped = 0, 0, False
-        uses_scaler = run.fixed["precision"] == "fp16"
+        uses_scaler = run.fixed.precision == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type) if uses_scaler else None
 
     def train(self, prefetcher: Executor, spent_seconds: float, reserved_seconds: float) -> None:
@@ -111,7 +111,7 @@ class Trainer:
         tried = 0
         while self.strategy.warm_up_batches:
             if tried == WARM_UP_TRIES:
-                raise NothingMoved(tried, self.run.fixed["precision"])
+                raise NothingMoved(tried, self.run.fixed.precision)
             self._backward(self.batches[tried].to(self.device))
             self.strategy.observe(self.scaler)
             tried += 1
@@ -133,7 +133,7 @@ class Trainer:
 
     def _refuse_standstill(self) -> None:
         if self.skipped == self.step and (self.step >= LONGEST_STANDSTILL or self._is_finished()):
-            raise NothingMoved(self.step, self.run.fixed["precision"])
+            raise NothingMoved(self.step, self.run.fixed.precision)
 
     def _lr_factor(self) -> float:
         """The schedule begins to fall once the number of steps is fixed, so that a resume finds the same one."""
@@ -143,7 +143,7 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> LossParts:
         taught = self._teacher_on(batch)  # first: later its activations would lie on top of what backward keeps
-        with autocast(self.device, self.run.fixed["precision"]):
+        with autocast(self.device, self.run.fixed.precision):
             scores = outputs(self.strategy.network(batch.image))
         parts = self.loss_of(scores, batch.knowledge, taught)
         (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
@@ -181,11 +181,22 @@ class Trainer:
         return {"step": self.step, "skipped": self.skipped, "steps": self.pace.steps, "scaler": scaler}
 
     def _go_back_to_checkpoint(self) -> int | None:
-        """Put everything back as it was; the number of steps that was fixed then, if it was."""
+        """Put everything back as it was; the number of steps that was fixed then, if it was.
+
+        Raises:
+            InputError: something is missing in the checkpoint.
+        """
         saved = self.run.load_checkpoint()
         if saved is None:
             return None
-        tensors, meta = saved
+        try:
+            return self._put_back(*saved)
+        except KeyError as error:
+            raise InputError(
+                f"The checkpoint in {self.run.folder} has no {error.args[0]}; begin a new run in another folder."
+            ) from error
+
+    def _put_back(self, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> int | None:
         with torch.no_grad():
             for name, tensor in self._own_tensors().items():
                 tensor.copy_(tensors[f"network.{name}"])
@@ -196,7 +207,7 @@ class Trainer:
         )
         if self.scaler is not None and meta["scaler"]:
             self.scaler.load_state_dict(meta["scaler"])
-        self.step, self.skipped = meta["step"], meta.get("skipped", 0)
+        self.step, self.skipped = meta["step"], meta["skipped"]
         return meta["steps"]
 
     def _own_tensors(self) -> dict[str, torch.Tensor]:

@@ -39,13 +39,14 @@ def client():
         yield client
 
 
-@pytest.fixture(params=["predict", "finetune", "describe"])
+@pytest.fixture(params=["predict", "finetune", "resume", "describe"])
 def asked(request, tmp_path):
     """A request's name and fields, and what is left where it is stopped, and where it is not."""
     (tmp_path / "request.json").touch()
-    out = {"predict": tmp_path / "seg.nrrd", "finetune": tmp_path}.get(request.param)
+    out = {"predict": tmp_path / "seg.nrrd", "finetune": tmp_path, "resume": tmp_path}.get(request.param)
     fields = {} if out is None else {"image": "ct.nrrd", "cases": [], "out": str(out)}
-    stopped = f"the run in {tmp_path} can be continued" if request.param == "finetune" else "nothing was written"
+    is_run = request.param in ("finetune", "resume")
+    stopped = f"the run in {tmp_path} can be continued" if is_run else "nothing was written"
     return request.param, fields, stopped, "nothing was written" if out is None else f"{out} is complete"
 
 

@@ -210,8 +210,8 @@ def test_finetune_stopped_in_the_middle_is_kept_and_resumes_to_the_same_delta(en
     stopped = engine.finetune(finetuning, on_event=hear)
     assert reached.is_set() and stopped["stopped"] is True and 5 <= stopped["steps"] < 40
     steps = []
-    resumed = engine.finetune(
-        finetuning, resume=True, on_event=lambda e: steps.append(e["step"]) if e.get("phase") == "train" else None
+    resumed = engine.resume(
+        finetuning["out"], on_event=lambda e: steps.append(e["step"]) if e.get("phase") == "train" else None
     )
     assert resumed["stopped"] is False and resumed["steps"] == 40
     assert steps[0] == stopped["steps"] + 1
@@ -237,7 +237,7 @@ def test_a_run_is_never_begun_over_another_one(engine, finetuning, tmp_path):
 
 def test_resuming_where_there_is_no_run_is_bad_input(engine, finetuning, tmp_path):
     with pytest.raises(InputError, match="holds no run"):
-        engine.finetune(finetuning, resume=True)
+        engine.resume(finetuning["out"])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -56,7 +56,7 @@ def test_a_run_killed_in_training_and_while_writing_resumes_to_the_identical_del
     assert while_ending.first_step > 2, "it went on from a checkpoint"
     assert kill_resume.damaged_files(tmp_path / "killed") == []
 
-    assert engine.finetune(killed, resume=True)["steps"] == STEPS
+    assert engine.resume(killed["out"])["steps"] == STEPS
     assert kill_resume.damaged_files(tmp_path / "killed") == []
     assert kill_resume.same_delta(undisturbed, tmp_path / "killed")
 

@@ -27,6 +27,7 @@ TORCH_FREE = [
     "training.case",
     "training.case_files",
     "training.request",
+    "training.run_files",
     "training.study",
     "views.pictures",
 ]

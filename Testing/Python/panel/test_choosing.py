@@ -109,9 +109,14 @@ def test_the_comparison_of_an_earlier_run_can_be_seen_again(host, panel, ui, log
     assert f"{result['held_out']['dice_after']:.2f}" in answers.shown[-1]
     assert "Adapted model 1" in answers.shown[-1] and "is in use now" in answers.shown[-1]
     assert "was not measured" not in answers.shown[-1], "the base was in use when the run began"
-    (folder / "result.json").write_text("{}")
-    action.trigger()
-    assert "is damaged; nothing of it can be shown" in answers.shown[-1]
+    damages = (
+        ({}, "is damaged (it does not say model"),
+        ({**result, "held_out": 3}, "is damaged; nothing of it can be shown"),
+    )
+    for damaged, sentence in damages:
+        (folder / "result.json").write_text(json.dumps(damaged))
+        action.trigger()
+        assert f"result.json {sentence}" in answers.shown[-1]
 
 
 def test_where_nothing_could_be_held_out_it_is_said_plainly(host, panel, ui, cases, tiny_base):

@@ -76,18 +76,6 @@ def test_a_decision_taken_back_before_the_correction_leaves_what_was_corrected(h
     assert review.review.prediction.finding(number).state == "accepted" and not review.review.pending()
 
 
-def test_a_scene_of_old_does_not_note_what_was_found_and_keeps_a_correction_all_the_same(review, corrected):
-    from DGSTSegmentLib.panel import bridge, origin, roles
-
-    number, mask = corrected
-    annotation = roles.nodeOf(review.review.scan, roles.ANNOTATION)
-    for id_ in bridge.segmentIds(annotation):
-        annotation.GetSegmentation().GetSegment(id_).RemoveTag(origin.SHAPE)
-    review.review.reject(number)
-    assert review.review.apply().kept == 1
-    np.testing.assert_array_equal(marked(review), mask)
-
-
 def test_the_question_says_how_many_lymph_nodes_leave_the_annotation(host, panel, review, ui, logic):
     from preview_host import answers
 

@@ -14,7 +14,10 @@ from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
 from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.inputs import Fixed, Inputs
 from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import RunRecord
 
 PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
 ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)
@@ -139,6 +142,14 @@ def request_for(model_folder, study, tmp_path):
         return FinetuneRequest(**{**settings, "device": "cpu", "precision": "fp32", **changes})
 
     return make
+
+
+def run_in(folder, request, **fixed):
+    """A run that is not on disk, on no case, with those of its fixed settings."""
+    versions = dict.fromkeys(("python", "torch", "monai", "numpy", "DGSTSegment"), "1.0")
+    common = {"threads": 1, "device": "cpu", "precision": "fp32", "batch_size": request.batch_size, **versions}
+    inputs = Inputs(base="", cases=(), held_out=())
+    return Run(folder, RunRecord(request, Fixed(**{**common, **fixed}), inputs, begun=1.0))
 
 
 def delta_of(result):

@@ -19,7 +19,7 @@ from DGSTSegmentLib.training.predict import predict
 from DGSTSegmentLib.training.run import Run
 from DGSTSegmentLib.training.trainer import Trainer
 
-from .conftest import PLAN, scan
+from .conftest import PLAN, run_in, scan
 
 NO_KERNEL = (
     "CUDA error: no kernel image is available for execution on the device\n"
@@ -109,7 +109,7 @@ def test_a_prediction_tells_of_the_gpu_that_it_passed_over(old_gpu, model_folder
 def test_a_run_tells_of_the_gpu_that_it_passed_over_and_goes_on_with_the_cpu(old_gpu, request_for):
     request = request_for(device="auto", steps=1)
     assert len([note for note in finetune(request).notes if "no kernel image" in note]) == 1
-    assert Run.reopen(request.out).fixed["device"] == "cpu"
+    assert Run.reopen(request.out).fixed.device == "cpu"
 
 
 def test_devices_to_choose_from_are_those_that_compute(gpu, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_training_on_a_gpu_begins_with_no_peak_and_chooses_its_kernels(monkeyp
     strategy = Finished()
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: strategy.noted.append(device.type))
     case = PreparedCase("case", np.zeros((20, 30, 30), np.float32), np.full((20, 30, 30), NODE, np.uint8))
-    run = Run(tmp_path, request_for(steps=4), {"device": "cuda", "precision": "fp32"})
+    run = run_in(tmp_path, request_for(steps=4), device="cuda")
     trainer = Trainer(run, strategy, [case], PLAN, Reporter())
     trainer.step = 4
     with NoPrefetch(1) as prefetcher:

@@ -19,7 +19,7 @@ from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.events import Stopped
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
@@ -243,7 +243,7 @@ def test_minutes_become_a_number_of_steps_once(request_for):
 
     assert finetune(request, on_event=hear, should_stop=stop.should_stop).stopped
     assert told[:10] == [None] * 10 and told[11] >= 20
-    result = finetune(request, resume=True, on_event=hear)
+    result = resume(request.out, on_event=hear)
     assert set(told[11:]) == {result.steps}
 
 

@@ -16,7 +16,7 @@ from DGSTSegmentLib.imaging import Volume
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.case import Case
-from DGSTSegmentLib.training.finetune import _measured, finetune
+from DGSTSegmentLib.training.finetune import _measured, finetune, resume
 from DGSTSegmentLib.training.holdout import HeldOutMeasure, choose_held_out
 from DGSTSegmentLib.training.knowledge import knowledge_of
 from DGSTSegmentLib.training.overlap import dice
@@ -193,7 +193,7 @@ def test_a_run_goes_on_with_the_cases_held_out_that_it_was_begun_with(request_fo
     stored = json.loads(begun.read_text())
     assert stored["inputs"]["held_out"] == [2]
     begun.write_text(json.dumps({**stored, "request": {**stored["request"], "holdout": 2}}))
-    assert [case["name"] for case in finetune(request, resume=True).held_out["cases"]] == [study[2].title]
+    assert [case["name"] for case in resume(request.out).held_out["cases"]] == [study[2].title]
 
 
 def test_without_held_out_cases_it_says_that_nothing_was_measured(request_for):
@@ -253,7 +253,7 @@ def test_a_run_that_goes_on_does_not_ask_the_base_again(movable, tmp_path):
     whole = finetune(replace(movable, out=str(tmp_path / "whole")))
     stop, heard = StopAfter(2), []
     finetune(movable, on_event=stop.on_event, should_stop=stop.should_stop)
-    resumed = finetune(movable, resume=True, on_event=heard.append)
+    resumed = resume(movable.out, on_event=heard.append)
     assert predictions(heard) == 1
     assert_same_delta(whole, resumed)
     assert resumed.held_out == whole.held_out
@@ -265,7 +265,7 @@ def test_a_held_out_case_that_was_marked_anew_is_measured_as_it_is_now(movable):
     finetune(movable, on_event=stop.on_event, should_stop=stop.should_stop)
     annotation = read_segmentation(movable.cases[2].annotation)
     write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), movable.cases[2].annotation)
-    (case,) = finetune(movable, resume=True, on_event=heard.append).held_out["cases"]
+    (case,) = resume(movable.out, on_event=heard.append).held_out["cases"]
     assert (case["before"]["nodes"], case["after"]["nodes"], predictions(heard)) == (1, 1, 2)
 
 
@@ -281,7 +281,7 @@ def test_a_held_out_case_measures_though_its_files_were_moved_while_the_network_
 
     result = finetune(movable, on_event=hear, should_stop=stop.should_stop if resumed else None)
     if resumed:
-        result = finetune(movable, resume=True)
+        result = resume(movable.out)
         assert f"{movable.cases[2].image} is gone: the run goes on with what it prepared from ct2.nii.gz before." in (
             result.notes
         )

@@ -1,9 +1,6 @@
 """Trainings that cannot go on as they were begun: begun anew with other settings, or ended with a sentence."""
 
-import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,14 +11,14 @@ from DGSTSegmentLib.networks.architectures import build
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.remedies import remedy_for
-from DGSTSegmentLib.training.request import REQUEST_FILE
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import read_record
 
 from ..conftest import FULL_GPU
-from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
+from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta, run_in
 
 
 def write_model(folder, first_weights):
@@ -69,7 +66,7 @@ def test_what_fp16_cannot_hold_is_trained_in_fp32_from_the_first_step(
     result = finetune(request)
     assert result.steps == steps and result.weights_changed > 0
     assert [note for note in result.notes if "never were finite in fp16" in note]
-    assert Run.reopen(request.out).fixed["precision"] == "fp32"
+    assert Run.reopen(request.out).fixed.precision == "fp32"
     assert_same_delta(result, finetune(replace(request, precision="fp32", out=str(tmp_path / "fp32"))))
 
 
@@ -78,7 +75,7 @@ def test_a_run_that_went_over_to_fp32_is_gone_on_with_in_fp32(request_for, beyon
     whole = finetune(replace(request, out=str(tmp_path / "whole")))
     stop = StopAfter(12)
     assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).steps == 2
-    resumed = finetune(request, resume=True)
+    resumed = resume(request.out)
     assert not any("began anew" in note for note in resumed.notes)
     assert_same_delta(resumed, whole)
 
@@ -94,7 +91,7 @@ def test_a_run_that_was_stopped_at_a_standstill_goes_over_when_it_is_gone_on_wit
         if event.get("phase") == "train":
             steps.append(event["step"])
 
-    resumed = finetune(request, resume=True, on_event=hear)
+    resumed = resume(request.out, on_event=hear)
     assert steps.index(10) < steps.index(1), "six more were tried in fp16"
     assert_same_delta(resumed, finetune(replace(request, precision="fp32", out=str(tmp_path / "fp32"))))
 
@@ -106,7 +103,7 @@ def test_a_run_in_which_nothing_could_move_is_no_success(request_for, broken, tm
         finetune(request)
     assert {path.name for path in (tmp_path / "run").iterdir()} <= {"request.json", "cache", "lock"}
     with pytest.raises(InputError, match="nothing was learned"):
-        finetune(request, resume=True)
+        resume(request.out)
 
 
 def test_how_many_steps_were_skipped_is_said(request_for):
@@ -116,7 +113,7 @@ def test_how_many_steps_were_skipped_is_said(request_for):
     run = Run.reopen(request.out)
     tensors, meta = run.load_checkpoint()
     run.save_checkpoint(tensors, {**meta, "scaler": {**meta["scaler"], "scale": 2.0**100}})
-    assert "Steps skipped because their gradients were not finite: 4 of 6." in finetune(request, resume=True).notes
+    assert "Steps skipped because their gradients were not finite: 4 of 6." in resume(request.out).notes
 
 
 @pytest.mark.parametrize("strategy", ["dgst", "static", "full"])
@@ -128,22 +125,23 @@ def test_a_step_that_does_not_fit_is_made_of_one_patch_from_the_beginning(reques
     stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     assert stopped.steps == 2
     assert [note for note in stopped.notes if "Memory ran out with 3 patches a step" in note]
-    assert_same_delta(finetune(request, resume=True), alone)
+    assert_same_delta(resume(request.out), alone)
     assert open_model(request.out).card.strategy["batch_size"] == 1
 
 
 def test_a_run_that_begins_anew_still_says_from_when_its_cases_are(request_for, room_for):
     request = request_for(batch_size=3)
     room_for(2)
-    file = Path(request.out) / REQUEST_FILE
+    before = []
 
     def hear(event):
         if event.get("phase") == "prepare":
-            os.utime(file, (1_000_000_000, 1_000_000_000))
+            before.append(read_record(request.out))
 
     finetune(request, on_event=hear)
-    assert json.loads(file.read_text())["fixed"]["batch_size"] == 1
-    assert file.stat().st_mtime == 1_000_000_000
+    after = read_record(request.out)
+    assert (before[0].fixed.batch_size, after.fixed.batch_size) == (3, 1)
+    assert before[0].begun == after.begun
 
 
 def test_where_one_patch_does_not_fit_either_a_sentence_says_what_to_do(request_for, room_for):
@@ -162,13 +160,13 @@ def test_once_there_is_a_checkpoint_batches_stay_as_they_are(request_for, room_f
     with pytest.raises(
         OutOfMemory, match=r"go on with the run, or begin a new run with batch size 1 \(--batch-size 1\)"
     ):
-        finetune(request, resume=True)
+        resume(request.out)
     room_for(2)
-    assert_same_delta(finetune(request, resume=True), whole)
+    assert_same_delta(resume(request.out), whole)
 
 
 def test_on_a_gpu_the_cpu_is_named(request_for, tmp_path):
-    run = Run(tmp_path, request_for(), {"device": "cuda", "precision": "bf16", "batch_size": 1})
+    run = run_in(tmp_path, request_for(), device="cuda", precision="bf16", batch_size=1)
     with pytest.raises(OutOfMemory, match="batch size 1 on the GPU.*or begin a new run on the device cpu"):
         remedy_for(torch.OutOfMemoryError(FULL_GPU), run)
 

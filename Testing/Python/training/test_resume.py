@@ -16,9 +16,9 @@ from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.events import Stopped
-from DGSTSegmentLib.training.finetune import finetune
-from DGSTSegmentLib.training.request import LOCK_FILE
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import LOCK_FILE
 
 from ..conftest import files_of_at_most
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
@@ -32,7 +32,7 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     assert stopped.stopped and stopped.steps == 2
     assert open_model(stopped.model).card.strategy["steps"] == 2
-    resumed = finetune(request, resume=True)
+    resumed = resume(request.out)
     assert not resumed.stopped and resumed.steps == 5
     assert_same_delta(whole, resumed)
 
@@ -45,7 +45,7 @@ def test_a_run_whose_folder_cannot_be_written_to_is_refused_in_one_sentence(requ
     lock.unlink(missing_ok=True)
     lock.mkdir()  # which nobody opens for writing, not even root
     with pytest.raises(InputError, match=r"run cannot be written to \(.+\); change its permissions"):
-        finetune(request, resume=True)
+        resume(request.out)
 
 
 def test_a_run_in_fp16_goes_on_with_the_scale_of_its_loss(request_for, tmp_path):
@@ -56,14 +56,14 @@ def test_a_run_in_fp16_goes_on_with_the_scale_of_its_loss(request_for, tmp_path)
     checkpoint = Run.reopen(request.out)
     tensors, meta = checkpoint.load_checkpoint()
     assert meta["scaler"]["scale"] == 2.0**16 and meta["scaler"]["_growth_tracker"] == 2
-    assert_same_delta(whole, finetune(request, resume=True))
+    assert_same_delta(whole, resume(request.out))
     scale = torch.amp.GradScaler("cpu").get_scale()
     small = {**meta, "scaler": {**meta["scaler"], "scale": scale * 2.0**100}}
     again = replace(request, out=str(tmp_path / "again"))
     stop = StopAfter(2)
     finetune(again, on_event=stop.on_event, should_stop=stop.should_stop)
     Run.reopen(again.out).save_checkpoint(tensors, small)
-    notes = finetune(again, resume=True).notes
+    notes = resume(again.out).notes
     assert any("gradients were not finite" in note for note in notes), "it goes on with the scale that was saved"
 
 
@@ -97,7 +97,7 @@ def test_a_run_does_not_go_on_upon_another_base(stopped_run):
     card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
     write_full(stopped_run.model, build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
     with pytest.raises(InputError, match="has other weights than when the run"):
-        finetune(stopped_run, resume=True)
+        resume(stopped_run.out)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA GPU")
@@ -107,11 +107,11 @@ def test_a_run_that_was_begun_on_a_gpu_does_not_go_on_without_one_and_says_what_
         begun.read_text().replace('"device": "cpu",\n    "precision"', '"device": "cuda",\n    "precision"')
     )
     with pytest.raises(InputError, match="was begun on a GPU, and now there is none to compute on"):
-        finetune(stopped_run, resume=True)
+        resume(stopped_run.out)
 
 
 def test_a_run_goes_on_with_the_threads_it_was_begun_with_and_leaves_the_process_its_own(request_for, tmp_path):
-    def threads_of(request, **options):
+    def threads_of(carry_out, request):
         heard = []
         stop = StopAfter(1)
 
@@ -119,45 +119,79 @@ def test_a_run_goes_on_with_the_threads_it_was_begun_with_and_leaves_the_process
             stop.on_event(event)
             heard.append(torch.get_num_threads())
 
-        finetune(request, on_event=listen, should_stop=stop.should_stop, **options)
+        carry_out(request, on_event=listen, should_stop=stop.should_stop)
         return set(heard[-2:])
 
     request = request_for(threads=2)
-    assert threads_of(request) == {2} and torch.get_num_threads() == 1
-    assert threads_of(request, resume=True) == {2} and torch.get_num_threads() == 1
-    assert threads_of(request_for(out=str(tmp_path / "next"))) == {1}
+    assert threads_of(finetune, request) == {2} and torch.get_num_threads() == 1
+    assert threads_of(resume, request.out) == {2} and torch.get_num_threads() == 1
+    assert threads_of(finetune, request_for(out=str(tmp_path / "next"))) == {1}
 
 
 def test_a_run_that_goes_on_says_which_scans_and_versions_have_changed(stopped_run):
     stop = StopAfter(1)
-    unchanged = finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop).notes
+    unchanged = resume(stopped_run.out, on_event=stop.on_event, should_stop=stop.should_stop).notes
     assert not any("begun" in note for note in unchanged)
     annotation = read_segmentation(stopped_run.cases[1].annotation)
     write_volume(annotation.with_array(annotation.array * (annotation.array == 1)), stopped_run.cases[1].annotation)
     begun = Path(stopped_run.out) / "request.json"
     begun.write_text(begun.read_text().replace(torch.__version__, "1.2.3").replace(__version__, "0.0.1"))
-    notes = finetune(stopped_run, resume=True).notes
+    notes = resume(stopped_run.out).notes
     assert any("ct1.nii.gz was changed" in note for note in notes) and any("torch 1.2.3" in note for note in notes)
     assert any("DGSTSegment 0.0.1" in note for note in notes)
     assert not any("ct0.nii.gz" in note for note in notes)
 
 
-@pytest.mark.parametrize("begun_by", ["this version", "an older one", "one that kept no fingerprints"])
 @pytest.mark.parametrize("part", ["image", "annotation"])
-def test_a_run_goes_on_though_a_scan_that_it_prepared_was_moved(stopped_run, tmp_path, begun_by, part):
+def test_a_run_goes_on_though_a_scan_that_it_prepared_was_moved(stopped_run, tmp_path, part):
     whole = finetune(replace(stopped_run, out=str(tmp_path / "whole")))
-    begun = Path(stopped_run.out) / "request.json"
-    stored = json.loads(begun.read_text())
-    kept = {"this version": stored["inputs"], "an older one": {"cases": stored["inputs"]["cases"]}}.get(begun_by)
-    if kept is None:
-        del stored["inputs"]
-    begun.write_text(json.dumps({**stored, **({} if kept is None else {"inputs": kept})}))
     moved = Path(getattr(stopped_run.cases[1], part))
     moved.rename(tmp_path / moved.name)
-    resumed = finetune(stopped_run, resume=True)
+    resumed = resume(stopped_run.out)
     assert_same_delta(whole, resumed)
     assert f"{moved} is gone: the run goes on with what it prepared from ct1.nii.gz before." in resumed.notes
     assert not [note for note in resumed.notes if "was changed after" in note]
+
+
+@pytest.mark.parametrize("part", ["request", "fixed", "inputs"])
+def test_a_run_whose_request_is_damaged_is_refused_in_one_sentence_that_names_its_file(stopped_run, part):
+    file = Path(stopped_run.out) / "request.json"
+    stored = json.loads(file.read_text())
+    needed = ("model", "cases", "out") if part == "request" else stored[part]
+    less = [{name: value for name, value in stored[part].items() if name != gone} for gone in needed]
+    damages = [{**stored, part: damage} for damage in [*less, 3]]
+    damages += [{name: value for name, value in stored.items() if name != gone} for gone in (part, "begun")]
+    for damaged in [*damages, {**stored, "begun": None}, []]:
+        file.write_text(json.dumps(damaged))
+        with pytest.raises(InputError, match=r"request\.json cannot be read \(.+\); move .+ away, and begin") as said:
+            resume(stopped_run.out)
+        assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stopped": true}', "3"])
+def test_a_result_that_is_damaged_is_told_in_one_sentence_that_names_its_file(stopped_run, text):
+    (Path(stopped_run.out) / "result.json").write_text(text)
+    with pytest.raises(InputError, match=r"result\.json is damaged \(.+\); move it away, and go on") as said:
+        resume(stopped_run.out)
+    assert "\n" not in str(said.value)
+
+
+def test_a_run_with_another_number_of_cases_than_it_was_begun_with_is_refused(stopped_run):
+    file = Path(stopped_run.out) / "request.json"
+    stored = json.loads(file.read_text())
+    stored["request"]["cases"].pop()
+    file.write_text(json.dumps(stored))
+    with pytest.raises(InputError, match="it asks for 1 cases and was begun with 2"):
+        resume(stopped_run.out)
+
+
+@pytest.mark.parametrize("gone", ["step", "skipped", "strategy"])
+def test_a_checkpoint_in_which_something_is_missing_is_refused_in_one_sentence(stopped_run, gone):
+    run = Run.reopen(stopped_run.out)
+    tensors, meta = run.load_checkpoint()
+    run.save_checkpoint(tensors, {name: value for name, value in meta.items() if name != gone})
+    with pytest.raises(InputError, match=rf"^The checkpoint in {run.folder} has no {gone}; begin a new run"):
+        resume(stopped_run.out)
 
 
 def test_what_was_noted_of_a_scan_is_said_though_it_was_moved(stopped_run, tmp_path):
@@ -168,7 +202,7 @@ def test_what_was_noted_of_a_scan_is_said_though_it_was_moved(stopped_run, tmp_p
     first = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     annotation.rename(tmp_path / annotation.name)
     noted = [note for note in first.notes if "taken as a scan without lymph nodes" in note]
-    assert len(noted) == 1 and set(noted) <= set(finetune(request, resume=True).notes)
+    assert len(noted) == 1 and set(noted) <= set(resume(request.out).notes)
 
 
 def test_a_scan_that_was_moved_before_it_was_prepared_is_missed(stopped_run, tmp_path):
@@ -176,7 +210,7 @@ def test_a_scan_that_was_moved_before_it_was_prepared_is_missed(stopped_run, tmp
     moved = Path(stopped_run.cases[1].image)
     moved.rename(tmp_path / moved.name)
     with pytest.raises(InputError, match="no file or folder .*ct1.nii.gz; check"):
-        finetune(stopped_run, resume=True)
+        resume(stopped_run.out)
 
 
 def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on_later(request_for, tmp_path):
@@ -184,7 +218,7 @@ def test_a_disk_that_is_full_when_cases_are_prepared_is_said_and_the_run_goes_on
     with files_of_at_most(30_000), pytest.raises(InputError, match="could not be written .*free some space, then go"):
         finetune(request)
     assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".partial-")]
-    assert_same_delta(finetune(request, resume=True), finetune(replace(request, out=str(tmp_path / "whole"))))
+    assert_same_delta(resume(request.out), finetune(replace(request, out=str(tmp_path / "whole"))))
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(stopped_run, monkeypatch):
@@ -192,16 +226,16 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_the_last_one_stands(sto
     before = checkpoint.read_bytes()
     stop = StopAfter(1)
     with files_of_at_most(1000), pytest.raises(InputError, match=r"checkpoint.safetensors could not be written"):
-        finetune(stopped_run, resume=True, on_event=stop.on_event, should_stop=stop.should_stop)
+        resume(stopped_run.out, on_event=stop.on_event, should_stop=stop.should_stop)
     assert checkpoint.read_bytes() == before
-    assert finetune(stopped_run, resume=True).steps == 4
+    assert resume(stopped_run.out).steps == 4
 
 
 def test_one_process_at_a_time_works_in_a_runs_folder(stopped_run):
     run = Run.reopen(stopped_run.out)
     with run.held(), pytest.raises(InputError, match="being worked on by another process"):
-        finetune(stopped_run, resume=True)
-    assert finetune(stopped_run, resume=True).steps == 4
+        resume(stopped_run.out)
+    assert resume(stopped_run.out).steps == 4
     assert not (Path(stopped_run.out) / "lock").exists()
 
 
@@ -213,7 +247,7 @@ def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_
 
 def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
     request = request_for()
-    assert finetune(request) == finetune(request, resume=True)
+    assert finetune(request) == resume(request.out)
 
 
 def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
@@ -227,7 +261,7 @@ def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, s
             should_stop=lambda: bool(preparing),
         )
     whole = finetune(replace(request, out=str(tmp_path / "whole")))
-    assert_same_delta(finetune(request, resume=True), whole)
+    assert_same_delta(resume(request.out), whole)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(request_for):
@@ -246,4 +280,4 @@ def test_a_folder_with_other_things_in_it_is_refused(request_for, tmp_path):
 
 def test_there_must_be_a_run_to_resume(request_for):
     with pytest.raises(InputError, match="holds no run to go on with"):
-        finetune(request_for(), resume=True)
+        resume(request_for().out)

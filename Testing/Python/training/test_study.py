@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,9 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.training.case import read_case
+from DGSTSegmentLib.training.inputs import Fixed, Inputs
+from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.run_files import FinetuneResult, RunRecord, read_record, write_record, write_result
 from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase, StudyRun
 
 from ..conftest import tiny_case
@@ -173,20 +175,33 @@ def test_the_current_model_moves_with_the_study(study, tmp_path):
     assert Study(moved).model == "starter"
 
 
+BEGUN = 1_000_000_000.25
+
+
+def record(folder):
+    """What a run on no case was begun with, long before its files were written."""
+    request = FinetuneRequest("starter", [], str(folder), name="Adapted model 1")
+    fixed = Fixed(1, "cpu", "fp32", 2, *["1.0"] * 5)
+    return RunRecord(request, fixed, Inputs(base="abc", cases=(), held_out=()), BEGUN)
+
+
+def result(stopped):
+    return FinetuneResult("model", 3, stopped, None, 0.5, {}, [])
+
+
 def test_going_on_with_a_kept_run_leaves_its_model_as_it_is(study):
     run = study.new_run_folder()
     (run / "cache").mkdir(parents=True)
     for name in ("card.json", "delta.safetensors", "checkpoint.safetensors", "cache/0.npy"):
         (run / name).write_text(name)
-    (run / "result.json").write_text('{"stopped": true}')
-    request = {"model": "starter", "cases": [], "out": str(run), "name": "Adapted model 1"}
-    (run / "request.json").write_text(json.dumps({"request": request, "fixed": {"threads": 1}}))
+    write_result(run, result(stopped=True))
+    write_record(run, record(run))
     before = {name: (run / name).read_bytes() for name in everything_in(run)}
-    fork = study.fork_run(StudyRun(run.name, run, None, resumable=True))
+    fork = study.fork_run(StudyRun(run.name, run, None, resumable=True, begun=BEGUN))
     assert everything_in(fork) == ["cache/0.npy", "checkpoint.safetensors", "request.json"]
-    stored = json.loads((fork / "request.json").read_text())
-    assert stored["fixed"] == {"threads": 1}
-    assert (stored["request"]["out"], stored["request"]["name"]) == (str(fork), "Adapted model 2")
+    stored = read_record(fork)
+    assert (stored.fixed, stored.begun) == (record(run).fixed, BEGUN)
+    assert (stored.request.out, stored.request.name) == (str(fork), "Adapted model 2")
     assert {name: (run / name).read_bytes() for name in everything_in(run)} == before
 
 
@@ -201,16 +216,27 @@ def test_a_study_keeps_its_id_wherever_it_is_moved(study, writers, tmp_path):
 
 def test_runs_tell_whether_they_can_go_on(study):
     cut_off, stopped, finished = (study.folder / "runs" / f"{n:04}" for n in (1, 2, 3))
-    for folder, result in ((cut_off, None), (stopped, {"stopped": True}), (finished, {"stopped": False})):
+    for folder, ended in ((cut_off, None), (stopped, result(stopped=True)), (finished, result(stopped=False))):
         folder.mkdir(parents=True)
-        (folder / "request.json").write_text("{}")
-        if result is not None:
-            (folder / "result.json").write_text(json.dumps(result))
+        write_record(folder, record(folder))
+        if ended is not None:
+            write_result(folder, ended)
     assert [run.resumable for run in study.runs()] == [True, True, False]
-    assert all(run.begun > 0 for run in study.runs())
+    assert [run.begun for run in study.runs()] == [BEGUN] * 3
     assert study.new_run_folder().name == "0004"
     study.remove_run("0003")
     assert study.new_run_folder().name == "0004"
+
+
+@pytest.mark.parametrize("file", ["request.json", "result.json"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3"])
+def test_a_damaged_file_of_a_run_is_said_with_what_to_do(study, file, text):
+    run = study.new_run_folder()
+    run.mkdir(parents=True)
+    write_record(run, record(run))
+    (run / file).write_text(text)
+    with pytest.raises(InputError, match=rf"^.*{file} (cannot be read|is damaged) \(.+\); move [^\n]+$"):
+        study.runs()
 
 
 def test_cases_of_one_name_are_told_apart_by_a_number(study, writers):

@@ -6,7 +6,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
 from DGSTSegmentLib.networks.foundation import open_model
-from DGSTSegmentLib.training.finetune import finetune
+from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.teacher import Teacher
 
 from .conftest import StopAfter, assert_same_delta
@@ -46,7 +46,7 @@ def test_a_run_with_unknown_voxels_resumes_to_the_very_delta_of_an_uninterrupted
     stop = StopAfter(2)
     request = request_for(cases=open_cases, steps=5)
     assert finetune(request, on_event=stop.on_event, should_stop=stop.should_stop).stopped
-    assert_same_delta(whole, finetune(request, resume=True))
+    assert_same_delta(whole, resume(request.out))
 
 
 @pytest.fixture
