@@ -148,8 +148,7 @@ def _chosen(node, ids: list[str] | None) -> list[Candidate]:
 
 
 def _isLabelmap(segmentation) -> bool:
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    return segmentation.GetSourceRepresentationName() == name
+    return segmentation.GetSourceRepresentationName() == bridge.labelmapName()
 
 
 def _filledShapes(segmentation) -> set[str]:
@@ -183,7 +182,7 @@ def _converted(node, ids: list[str], scan):
         copy.GetSegmentation().CopySegmentFromSegmentation(source, id_)
     copy.SetReferenceImageGeometryParameterFromVolumeNode(scan)
     copy.GetSegmentation().SetConversionParameter("Crop to reference image geometry", "0")
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    name = bridge.labelmapName()
     if ids and not copy.GetSegmentation().CreateRepresentation(name, True):
         if source.ContainsRepresentation(name):
             return node  # contours that this Slicer cannot convert, with the voxels that another one made of them

@@ -204,7 +204,7 @@ def _isInside(part: _StoredPart, geometry: Geometry) -> bool:
 
 def _layers(segmentation) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The labelmaps that segments share, and the ids of those in each."""
-    name = _labelmapName()
+    name = labelmapName()
     for layer in range(segmentation.GetNumberOfLayers(name)):
         yield segmentation.GetLayerDataObject(layer, name), segmentation.GetSegmentIDsForLayer(layer, name)
 
@@ -233,18 +233,19 @@ def paintedState(segmentationNode) -> tuple:
     """Changes with every brush stroke, which touches a segment's labelmap only, no segment and no segmentation."""
     segmentation = segmentationNode.GetSegmentation()
     segments = [(id_, segmentation.GetSegment(id_)) for id_ in segmentIds(segmentationNode)]
-    labelmaps = [(id_, segment.GetRepresentation(_labelmapName())) for id_, segment in segments]
+    labelmaps = [(id_, segment.GetRepresentation(labelmapName())) for id_, segment in segments]
     return tuple((id_, labelmap.GetMTime() if labelmap is not None else 0) for id_, labelmap in labelmaps)
 
 
-def _labelmapName() -> str:
+def labelmapName() -> str:
+    """How Slicer calls the representation of segments by voxels."""
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
     """Where any segment lies, read from the labelmaps that segments share, whose number hardly grows with theirs:
     merging them one by one takes seconds on a large scan. None where they lie on another grid than ``geometry``."""
-    segmentation, name = segmentationNode.GetSegmentation(), _labelmapName()
+    segmentation, name = segmentationNode.GetSegmentation(), labelmapName()
     if segmentationNode.GetParentTransformNode() is not None or not segmentation.ContainsRepresentation(name):
         return None
     union = np.zeros(geometry.shape, dtype=bool)

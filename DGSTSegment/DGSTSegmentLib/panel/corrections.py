@@ -19,7 +19,7 @@ def noteErased(scan) -> int:
     Raises:
         InputError: the scan or its annotation cannot be read where they lie.
     """
-    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    annotation, rejected = roles.markNodesOf(scan)
     noted = _noted(rejected)
     taken = _originsIn(annotation)
     for of in noted.keys() - taken:

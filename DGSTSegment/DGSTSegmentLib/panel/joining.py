@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import slicer
-import vtk
 
 from . import bridge, lymphnode, origin, roles
 from .corrections import ERASED_FROM
@@ -45,7 +44,7 @@ def marksOf(scan) -> Marks:
     Raises:
         InputError: a transform moves it, or its box is turned.
     """
-    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    annotation, rejected = roles.markNodesOf(scan)
     completeness = roles.completenessOf(annotation)
     region = roles.regionOf(annotation) if completeness == "region" else None
     bridge.refuseMoved(annotation, rejected, region)
@@ -54,7 +53,7 @@ def marksOf(scan) -> Marks:
 
 def holdsNothing(scan) -> bool:
     """Whether neither marks nor refusals nor a word on completeness would come between the scan and other marks."""
-    nodes = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+    nodes = roles.markNodesOf(scan)
     return not any(bridge.countMarked(node) for node in nodes) and roles.completenessOf(nodes[0]) == "marked"
 
 
@@ -104,7 +103,6 @@ def _describeAlike(target, id_: str, source, sourceId: str) -> None:
 def _keepOrigin(target, id_: str, source, sourceId: str) -> None:
     """The finding that a mark came of is known also of the mark that it became part of."""
     for tag in (origin.FROM, origin.SHAPE, ERASED_FROM):
-        value, there = vtk.mutable(""), vtk.mutable("")
-        ours, theirs = (node.GetSegmentation().GetSegment(of) for node, of in ((target, id_), (source, sourceId)))
-        if theirs.GetTag(tag, value) and str(value.get()) and not ours.GetTag(tag, there):
-            origin.write(target, id_, str(value.get()), tag)
+        of = origin.tagOf(source, sourceId, tag)
+        if of and not origin.tagOf(target, id_, tag):
+            origin.write(target, id_, of, tag)

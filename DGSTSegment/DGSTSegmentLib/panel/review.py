@@ -85,7 +85,7 @@ class Review:
         Returns the share of each finding that the annotation covers, 0 to 1, by number.
         """
         items, done = self.prediction.findings(), self._applied()
-        annotated, refused = (self._sharesIn(role, items) for role in (roles.ANNOTATION, roles.REJECTED))
+        annotated, refused = (self._sharesIn(node, items) for node in roles.markNodesOf(self.scan))
         for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
@@ -102,7 +102,7 @@ class Review:
         Raises:
             InputError: a transform moves one of them.
         """
-        bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        bridge.refuseMoved(*roles.markNodesOf(self.scan))
         removed, kept = self._takenBack()
         for item in kept:
             self.prediction.setState(item.number, ACCEPTED)
@@ -152,7 +152,7 @@ class Review:
 
     def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
         """Those that the annotation does not hold already, as where the finding of another model was accepted too."""
-        shares = self._sharesIn(roles.ANNOTATION, accepted)
+        shares = self._sharesIn(roles.nodeOf(self.scan, roles.ANNOTATION), accepted)
         held = [item for item in accepted if _isSettled(item, shares[item.number])]
         for item in held:
             self.prediction.setState(item.number, ANNOTATED)
@@ -199,9 +199,8 @@ class Review:
     def _placed(self, item: ReviewedFinding) -> PlacedMask:
         return PlacedMask(self.prediction.masksOf([item])[item.number], tuple(low for low, _ in item.finding.box))
 
-    def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
-        """Share of each finding that a segmentation of the scan covers."""
-        node = roles.nodeOf(self.scan, role)
+    def _sharesIn(self, node, items: list[ReviewedFinding]) -> dict[int, float]:
+        """Share of each finding that a segmentation of the scan covers; 0 of None."""
         marked = None if node is None else bridge.unionMask(node, self.scan)
         if marked is None or not marked.any():
             return dict.fromkeys((item.number for item in items), 0.0)
@@ -260,8 +259,7 @@ class Review:
         return id_
 
     def _remove(self, item: ReviewedFinding) -> None:
-        for role in (roles.ANNOTATION, roles.REJECTED):
-            node = roles.nodeOf(self.scan, role)
+        for node in roles.markNodesOf(self.scan):
             id_ = None if node is None else self._segmentFrom(node, item)
             if id_ is not None:
                 node.GetSegmentation().RemoveSegment(id_)

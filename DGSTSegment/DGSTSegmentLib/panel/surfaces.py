@@ -24,11 +24,8 @@ def makeSurfaces(segmentationNode, placed: Iterable[tuple[str, np.ndarray, Box]]
         placed: each segment's id, the bool voxels of its box, and where the box lies in a grid of ``geometry``.
         geometry: of the grid.
     """
-    names = slicer.vtkSegmentationConverter
-    labelmap, surface = (
-        names.GetSegmentationBinaryLabelmapRepresentationName(),
-        names.GetSegmentationClosedSurfaceRepresentationName(),
-    )
+    labelmap = bridge.labelmapName()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     alone = slicer.vtkSegmentation()
     alone.SetSourceRepresentationName(labelmap)
     for id_, mask, box in placed:
