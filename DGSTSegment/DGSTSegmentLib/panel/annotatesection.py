@@ -10,7 +10,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
-from .adoptdialog import takeSegments
+from .adoptdialog import askAndTake
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
@@ -134,7 +134,7 @@ class AnnotateSection:
             self.startPainting(lymphnode.addLymphNode(annotation))
 
     def onFromSegmentation(self) -> None:
-        if takeSegments(self.state.scan, self.logic.aboutToChangeAnnotation):
+        if askAndTake(self.state.scan, self.logic.aboutToChangeAnnotation):
             self.showScan()
             self.state.annotationChanged()
             self.state.stepChanged()

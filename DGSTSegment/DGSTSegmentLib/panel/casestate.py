@@ -33,7 +33,7 @@ def _box(annotation) -> tuple:
 
 
 def stateOf(scan) -> tuple:
-    """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
+    """Quick to tell, good for one scene: changes with marks, rejected findings, the completeness and the box."""
     annotation, rejected = roles.markNodesOf(scan)
     painted = [bridge.paintedState(node) for node in (annotation, rejected) if node is not None]
     return (*painted, roles.completenessOf(annotation), _box(annotation), imageState(scan))

@@ -37,7 +37,7 @@ def noteErased(scan) -> int:
     return len(_noted(rejected))
 
 
-def countRefused(rejected) -> int:
+def countRejected(rejected) -> int:
     """How many findings were rejected as a whole; 0 of None."""
     return bridge.countMarked(rejected) - len(_noted(rejected))
 

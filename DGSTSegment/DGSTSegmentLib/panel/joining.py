@@ -52,7 +52,7 @@ def marksOf(scan) -> Marks:
 
 
 def holdsNothing(scan) -> bool:
-    """Whether neither marks nor refusals nor a word on completeness would come between the scan and other marks."""
+    """Whether neither marks nor rejections nor a word on completeness would come between the scan and other marks."""
     nodes = roles.markNodesOf(scan)
     return not any(bridge.countMarked(node) for node in nodes) and roles.completenessOf(nodes[0]) == "marked"
 

@@ -18,8 +18,9 @@ from .overlay import drawInSlices
 from .surfaces import makeSurfaces
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
-ANNOTATED, REFUSED = "annotated", "refused"
-"""They need no decision: the annotation holds the finding already, or a finding at its place was rejected before."""
+ANNOTATED, REJECTED_BEFORE = "annotated", "refused"
+"""They need no decision: the annotation holds the finding already, or a finding at its place was rejected before, for
+which scenes say ``refused``."""
 _FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",
@@ -134,7 +135,7 @@ class Prediction:
         drawInSlices(display, outlineOnly, opacity)
         for item in self.findings():
             display.SetSegmentVisibility(item.segmentId, item.finding.short_axis_mm >= leastShortAxis)
-            faint = 0.4 if item.state in (REJECTED, REFUSED) else 1.0
+            faint = 0.4 if item.state in (REJECTED, REJECTED_BEFORE) else 1.0
             display.SetSegmentOpacity2DOutline(item.segmentId, faint)
             display.SetSegmentOpacity2DFill(item.segmentId, faint)
         display.EndModify(wasModifying)

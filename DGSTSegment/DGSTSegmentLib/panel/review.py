@@ -10,7 +10,7 @@ import slicer
 from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
 from .placed import HALF, PlacedMask
-from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, Prediction, ReviewedFinding, inBox
 from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
 from .sliceviews import bringIntoView
@@ -72,7 +72,7 @@ class Review:
     def pending(self) -> list[ReviewedFinding]:
         """Decisions that ``apply`` has not carried out, or that were undone since."""
         done = self._applied()
-        wanted = {ANNOTATED: UNDECIDED, REFUSED: UNDECIDED}
+        wanted = {ANNOTATED: UNDECIDED, REJECTED_BEFORE: UNDECIDED}
         return [
             item
             for item in self.prediction.findings()
@@ -85,11 +85,11 @@ class Review:
         Returns the share of each finding that the annotation covers, 0 to 1, by number.
         """
         items, done = self.prediction.findings(), self._applied()
-        annotated, refused = (self._sharesIn(node, items) for node in roles.markNodesOf(self.scan))
+        annotated, rejected = (self._sharesIn(node, items) for node in roles.markNodesOf(self.scan))
         for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
-            held = (ANNOTATED, annotated), (REFUSED, refused)
+            held = (ANNOTATED, annotated), (REJECTED_BEFORE, rejected)
             state = next((name for name, shares in held if _isSettled(item, shares[item.number])), UNDECIDED)
             if state != item.state:
                 self.prediction.setState(item.number, state)

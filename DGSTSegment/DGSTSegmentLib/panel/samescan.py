@@ -60,11 +60,11 @@ class SameScan:
         self.state.stepChanged()
 
     def onGoOn(self) -> None:
-        if joinCase(self._trainingSet, self.state.scan):
+        if joinAndTell(self._trainingSet, self.state.scan):
             self._onJoined()
 
 
-def joinCase(trainingSet: TrainingSet, scan) -> bool:
+def joinAndTell(trainingSet: TrainingSet, scan) -> bool:
     """Go on with the case of the very same scan, and say what came of it; whether that could be done."""
     joined = None
     with attempt(_("The marks were not put together.")):

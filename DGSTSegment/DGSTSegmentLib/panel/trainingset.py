@@ -83,9 +83,9 @@ class TrainingSet:
         """
         annotation, rejected = roles.markNodesOf(scan)
         completeness = roles.completenessOf(annotation)
-        marked, refused = bridge.countMarked(annotation), corrections.countRefused(rejected)
+        marked, rejections = bridge.countMarked(annotation), corrections.countRejected(rejected)
         name = scan.GetName()
-        if not marked and not refused and completeness == "marked":
+        if not marked and not rejections and completeness == "marked":
             problem = _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.")
             raise InputError(problem.format(scan=name))
         bridge.geometryOf(scan)
@@ -107,7 +107,7 @@ class TrainingSet:
             completeness=completeness,
             boxes=[] if box is None else [box],
             marked=marked,
-            rejected=refused,
+            rejected=rejections,
             corrected=corrections.noteErased(scan),
             image=image,
             window=windowOf(scan),
@@ -238,7 +238,7 @@ class TrainingSet:
         return case is not None and (scan.GetParentTransformNode() is not None or self._wasChangedHere(scan))
 
     def newScans(self) -> list:
-        """The open scans that hold marks or refusals and are not in the training set."""
+        """The open scans that hold marks or rejected findings and are not in the training set."""
         scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         return [
             scan
