@@ -17,9 +17,9 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..errors import InputError
 from ..imaging.finding import Box
-from ..imaging.geometry import Geometry
+from ..imaging.geometry import LPS_TO_RAS, Geometry
 from ..imaging.volume import Volume
-from ..views.slicer_data import LPS_TO_RAS, image_data, vtk_matrix
+from ..views.slicer_data import image_data, vtk_matrix
 
 _SAME_MM = 1e-3
 
@@ -308,4 +308,4 @@ def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box,
 
 def toRas(lps) -> list[float]:
     """A world point LPS mm as RAS mm, and the other way round."""
-    return [-float(lps[0]), -float(lps[1]), float(lps[2])]
+    return (LPS_TO_RAS[:3, :3] @ lps).tolist()
