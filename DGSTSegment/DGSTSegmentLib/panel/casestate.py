@@ -21,9 +21,9 @@ def digestOf(scan) -> str:
     place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
     digest = hashlib.sha256(repr((roles.completenessOf(annotation), _box(annotation), place)).encode())
     for node in (annotation, rejected):
-        for _id, mask, first in bridge.tightMasks(node, scan) if node is not None else ():
-            digest.update(repr((first, mask.shape)).encode())
-            digest.update(np.packbits(mask).tobytes())
+        for _id, placed in bridge.tightMasks(node, scan) if node is not None else ():
+            digest.update(repr((placed.first, placed.mask.shape)).encode())
+            digest.update(np.packbits(placed.mask).tobytes())
     return digest.hexdigest()
 
 

@@ -10,7 +10,6 @@ import slicer
 
 from . import bridge, lymphnode, origin, roles
 from .corrections import ERASED_FROM
-from .placed import PlacedMask
 from .region import boxOf, makeRegion
 
 _LEAST_FIRST = ("marked", "region", "all")
@@ -78,7 +77,7 @@ def _joinCompleteness(annotation, scan, marks: Marks) -> None:
 
 
 def _join(target, source, scan, add: Callable) -> Joined:
-    ours, theirs = ([(id_, PlacedMask(*at)) for id_, *at in bridge.tightMasks(node, scan)] for node in (target, source))
+    ours, theirs = (list(bridge.tightMasks(node, scan)) for node in (target, source))
     merged, geometry = 0, bridge.geometryOf(scan)
     for theirId, mark in theirs:
         same = next((n for n, (_, other) in enumerate(ours) if mark.isSameNode(other)), None)
@@ -90,7 +89,7 @@ def _join(target, source, scan, add: Callable) -> Joined:
             id_, mark = ours[same][0], mark.united(ours[same][1])
             ours[same] = id_, mark
         _keepOrigin(target, id_, source, theirId)
-        bridge.setSegmentMask(target, id_, mark.mask, mark.box, geometry)
+        bridge.setSegmentMask(target, id_, mark, geometry)
     return Joined(len(theirs) - merged, merged)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..imaging.finding import Finding
 from ..imaging.volume import Volume
 from . import bridge, origin, roles
 from .corrections import findingsOf
+from .placed import PlacedMask
 from .prediction import ACCEPTED
 
 CORRECTED, BY_HAND = "corrected", "by hand"
@@ -52,10 +51,10 @@ def lymphNodesOf(scan) -> list[LymphNode]:
     segmentation, before, now = annotation.GetSegmentation(), _measured.get(scan.GetID(), {}), {}
     nodes, sources = [], _Sources(scan, annotation)
     place = bridge.geometryOf(scan).ijk_to_world.tobytes()
-    for number, (id_, mask, first) in enumerate(bridge.tightMasks(annotation, scan), start=1):
-        shape = origin.shapeOf(mask, first)
+    for number, (id_, placed) in enumerate(bridge.tightMasks(annotation, scan), start=1):
+        shape = origin.shapeOf(placed)
         key = (id_, shape, place, scan.GetImageData().GetMTime())
-        now[key] = before.get(key) or _measure(scan, mask, first)
+        now[key] = before.get(key) or _measure(scan, placed)
         finding = replace(now[key], number=number, label=number)
         nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), sources.of(id_, shape)))
     _measured[scan.GetID()] = now
@@ -80,7 +79,7 @@ class _Sources:
         prediction, item = findingsOf(self._scan).get(name, (None, None))
         if prediction is None:
             return ""
-        return origin.shapeOf(prediction.masksOf([item])[item.number], [first for first, _end in item.finding.box])
+        return origin.shapeOf(prediction.masksOf([item])[item.number])
 
 
 def _allOrigins(annotation) -> Iterator[tuple[str, str]]:
@@ -90,11 +89,11 @@ def _allOrigins(annotation) -> Iterator[tuple[str, str]]:
             yield name, id_
 
 
-def _measure(scan, mask: np.ndarray, first: tuple[int, ...]) -> Finding:
+def _measure(scan, placed: PlacedMask) -> Finding:
     from ..imaging.findings import find  # needs scipy, which starting the module does not wait for
 
-    box = tuple(slice(low, low + n) for low, n in zip(first, mask.shape, strict=True))
     volume = bridge.volumeOf(scan)
-    geometry = volume.geometry.cropped(box)
-    (finding,) = find(Volume(mask, geometry), Volume(volume.array[box], geometry), instances="values").items
-    return replace(finding, box=tuple((part.start, part.stop) for part in box))
+    geometry = volume.geometry.cropped(placed.slices)
+    voxels = Volume(volume.array[placed.slices], geometry)
+    (finding,) = find(Volume(placed.mask, geometry), voxels, instances="values").items
+    return replace(finding, box=placed.box)
