@@ -7,6 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From world coordinates as in ITK's files to those of MRML and NIfTI; the way back is the same."""
+LPS_TO_RAS.setflags(write=False)
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .geometry import Geometry, shear_of
+from .geometry import LPS_TO_RAS, Geometry, shear_of
 from .nifti_header import NiftiHeader, read_nifti_header
 from .text_header import metaimage_header, nrrd_header
 
@@ -71,7 +71,7 @@ def _on_nifti(path: Path, header: NiftiHeader, geometry: Geometry) -> list[str]:
         return [_NO_DIRECTIONS]
     if header.qform_code <= 0 or header.sform_code <= 0:
         return []
-    taken = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.ijk_to_world
+    taken = LPS_TO_RAS @ geometry.ijk_to_world
     unit = np.diag([geometry.spacing[0] / np.linalg.norm(header.qform[:3, 0])] * 3 + [1.0])
     qform, sform = unit @ header.qform, unit @ header.sform
     apart = _furthest_apart(qform, sform, geometry.shape)

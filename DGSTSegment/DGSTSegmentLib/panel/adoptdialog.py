@@ -83,7 +83,7 @@ def _itemOf(candidate: Candidate):
     return item
 
 
-def takeSegments(scan, aboutToChange: Signal) -> bool:
+def askAndTake(scan, aboutToChange: Signal) -> bool:
     """Ask which segments become lymph nodes of the scan, and add them; whether any was."""
     dialog = adoption = adopted = None
     with attempt(_NOT_TAKEN):

@@ -11,11 +11,10 @@ import vtk
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..imaging.finding import Box
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
-from .prediction import inBox
+from .placed import PlacedMask
 from .signal import Signal
 
 
@@ -56,13 +55,11 @@ class Adopted:
         return not (self.cut or self.outside or self.overlapping or self.empty)
 
 
-@dataclass(frozen=True)
-class _Placed:
+@dataclass(frozen=True, eq=False)
+class _OnGrid(PlacedMask):
     """A segment on the scan's grid."""
 
     name: str
-    mask: np.ndarray
-    box: Box
     isCut: bool
 
 
@@ -76,7 +73,7 @@ def sourcesFor(scan) -> list:
 def candidatesIn(node) -> list[Candidate]:
     """The segments of a segmentation, in their order."""
     segmentation = node.GetSegmentation()
-    filled = set(bridge.storedParts(node)) if _isLabelmap(segmentation) else _filledShapes(segmentation)
+    filled = set(bridge.storedMasks(node)) if _isLabelmap(segmentation) else _filledShapes(segmentation)
     return [
         Candidate(id_, segmentation.GetSegment(id_).GetName(), id_ not in filled) for id_ in bridge.segmentIds(node)
     ]
@@ -108,7 +105,7 @@ class Adoption:
             self._placed += [placed] if placed is not None else []
             self._outside += [] if placed is not None else [names[id_]]
         marked = bridge.unionMask(annotation, scan) if annotation is not None else np.zeros(self._geometry.shape, bool)
-        self._overlapping = [one for one in self._placed if (inBox(marked, one.box) & one.mask).any()]
+        self._overlapping = [one for one in self._placed if (marked[one.slices] & one.mask).any()]
 
     @property
     def overlapping(self) -> list[str]:
@@ -132,10 +129,10 @@ class Adoption:
         cut, overlapping = [one.name for one in taken if one.isCut], [one.name for one in left]
         return Adopted([one.name for one in taken], cut, self._outside, overlapping, self._empty)
 
-    def _add(self, annotation, one: _Placed) -> None:
+    def _add(self, annotation, one: _OnGrid) -> None:
         id_ = lymphnode.addLymphNode(annotation)
         lymphnode.keepName(annotation, id_, one.name)
-        bridge.setSegmentMask(annotation, id_, one.mask, one.box, self._geometry)
+        bridge.setSegmentMask(annotation, id_, one, self._geometry)
 
 
 def _chosen(node, ids: list[str] | None) -> list[Candidate]:
@@ -148,8 +145,7 @@ def _chosen(node, ids: list[str] | None) -> list[Candidate]:
 
 
 def _isLabelmap(segmentation) -> bool:
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    return segmentation.GetSourceRepresentationName() == name
+    return segmentation.GetSourceRepresentationName() == bridge.labelmapName()
 
 
 def _filledShapes(segmentation) -> set[str]:
@@ -167,11 +163,11 @@ def _drawnIn(node, ids: list[str], scan) -> Iterator[tuple[str, Volume]]:
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, toWorld)
     isMoved = node.GetParentTransformNode() is not None
-    parts = bridge.storedParts(node if _isLabelmap(node.GetSegmentation()) else _converted(node, ids, scan))
-    for id_ in (id_ for id_ in ids if id_ in parts):
-        part = parts[id_]
-        place = bridge.placeOf(part.labelmap, part.first, part.mask.shape)
-        drawn = Volume(part.mask.astype(np.uint8), place)
+    stored = bridge.storedMasks(node if _isLabelmap(node.GetSegmentation()) else _converted(node, ids, scan))
+    for id_ in (id_ for id_ in ids if id_ in stored):
+        placed = stored[id_]
+        place = bridge.placeOf(placed.labelmap, placed.first, placed.mask.shape)
+        drawn = Volume(placed.mask.astype(np.uint8), place)
         yield id_, _moved(drawn, toWorld) if isMoved else drawn
 
 
@@ -183,7 +179,7 @@ def _converted(node, ids: list[str], scan):
         copy.GetSegmentation().CopySegmentFromSegmentation(source, id_)
     copy.SetReferenceImageGeometryParameterFromVolumeNode(scan)
     copy.GetSegmentation().SetConversionParameter("Crop to reference image geometry", "0")
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    name = bridge.labelmapName()
     if ids and not copy.GetSegmentation().CreateRepresentation(name, True):
         if source.ContainsRepresentation(name):
             return node  # contours that this Slicer cannot convert, with the voxels that another one made of them
@@ -199,7 +195,7 @@ def _moved(drawn: Volume, toWorld) -> Volume:
     return bridge.volumeOfImage(image)
 
 
-def _onGrid(drawn: Volume, name: str, geometry: Geometry) -> _Placed | None:
+def _onGrid(drawn: Volume, name: str, geometry: Geometry) -> _OnGrid | None:
     """A segment on the scan's grid; None where it lies outside."""
     from ..imaging.resample import fraction_marked_outside, onto_grid_of  # not every Slicer has SimpleITK
 
@@ -212,5 +208,4 @@ def _onGrid(drawn: Volume, name: str, geometry: Geometry) -> _Placed | None:
     part = geometry.cropped(tuple(slice(first, end) for first, end in zip(low, high, strict=True)))
     frame = Volume(np.zeros(part.shape, np.uint8), part)
     mask = onto_grid_of(drawn, frame, name)[0].array > 0
-    box = tuple((int(first), int(end)) for first, end in zip(low, high, strict=True))
-    return _Placed(name, mask, box, outside > 0) if mask.any() else None
+    return _OnGrid(mask, tuple(int(first) for first in low), name, outside > 0) if mask.any() else None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
 from . import bridge, lymphnode, roles
-from .adoptdialog import takeSegments
+from .adoptdialog import askAndTake
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
 from .keeping import howToSave
+from .later import Later
 from .overlay import drawInSlices
 from .region import makeRegion
 from .samescan import SameScan
@@ -38,7 +38,7 @@ class AnnotateSection:
         self.table = CaseTable(ui, state, self.onCaseOpened)
         self.sameScan = SameScan(ui, state, self.onJoined)
         self._observed: list[tuple] = []
-        self._waiting = False
+        self._answerPainting = Later(100, self._afterPainting)  # many events come in a row while the brush moves
         self.chosenFinding: Callable[[], int] = lambda: 0
         self._radios = {"marked": ui.markedRadio, "region": ui.regionRadio, "all": ui.allRadio}
         self._toolTips = [(widget, widget.toolTip) for widget in (*self._radios.values(), ui.placeBoxButton)]
@@ -134,7 +134,7 @@ class AnnotateSection:
             self.startPainting(lymphnode.addLymphNode(annotation))
 
     def onFromSegmentation(self) -> None:
-        if takeSegments(self.state.scan, self.logic.aboutToChangeAnnotation):
+        if askAndTake(self.state.scan, self.logic.aboutToChangeAnnotation):
             self.showScan()
             self.state.annotationChanged()
             self.state.stepChanged()
@@ -263,19 +263,12 @@ class AnnotateSection:
             slicer.vtkSegmentation.SegmentAdded,
             slicer.vtkSegmentation.SegmentRemoved,
         )
-        self._observed = [(segmentation, segmentation.AddObserver(event, self._onPainted)) for event in events]
+        self._observed = [(segmentation, segmentation.AddObserver(event, self._answerPainting)) for event in events]
         roi = roles.regionOf(annotation)
         if roi is not None:
-            self._observed.append((roi, roi.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onPainted)))
-
-    def _onPainted(self, *_event) -> None:
-        """Many come in a row while the brush moves: answer once, when Slicer has time."""
-        if not self._waiting:
-            self._waiting = True
-            qt.QTimer.singleShot(100, self._afterPainting)
+            self._observed.append((roi, roi.AddObserver(vtk.vtkCommand.ModifiedEvent, self._answerPainting)))
 
     def _afterPainting(self) -> None:
-        self._waiting = False
         if self.state.parameters is not None:
             self._refreshAddButton(self._noScan())
             self.state.annotationChanged()

@@ -17,9 +17,10 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..errors import InputError
 from ..imaging.finding import Box
-from ..imaging.geometry import Geometry
+from ..imaging.geometry import LPS_TO_RAS, Geometry
 from ..imaging.volume import Volume
-from ..views.slicer_data import LPS_TO_RAS, image_data, vtk_matrix
+from ..views.slicer_data import image_data, vtk_matrix
+from .placed import PlacedMask
 
 _SAME_MM = 1e-3
 
@@ -114,6 +115,11 @@ def orientedImage(array: np.ndarray, geometry: Geometry, box: Box | None = None)
     return image
 
 
+def imageOf(placed: PlacedMask, geometry: Geometry):
+    """1 where a mask on a grid of ``geometry`` holds, else 0; an image of the mask's box, outside the scene."""
+    return orientedImage(placed.mask.astype(np.uint8), geometry, placed.box)
+
+
 def volumeOfImage(image) -> Volume:
     """Voxels (the image's own memory) and place of what ``orientedImage`` makes."""
     array, first = _voxelsOf(image)
@@ -147,42 +153,30 @@ def segmentMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
     return numbersOf(segmentationNode, [segmentId], volumeNode) > 0
 
 
-def tightMasks(segmentationNode, volumeNode) -> Iterator[tuple[str, np.ndarray, tuple[int, ...]]]:
-    """Where each segment that holds a voxel lies: its id, the bool voxels of the smallest box around it on the volume's
-    grid, and that box's first voxel (k, j, i). Much faster than ``segmentMask`` where they are stored on that grid."""
+def tightMasks(segmentationNode, volumeNode) -> Iterator[tuple[str, PlacedMask]]:
+    """Where each segment that holds a voxel lies on the volume's grid, in the smallest box around it, by its id. Much
+    faster than ``segmentMask`` where they are stored on that grid."""
     geometry, isMoved = geometryOf(volumeNode), segmentationNode.GetParentTransformNode() is not None
-    stored = {} if isMoved else storedParts(segmentationNode)
-    for id_ in segmentIds(segmentationNode):
-        if id_ in stored and _isInside(stored[id_], geometry):
-            yield id_, stored[id_].mask, stored[id_].first
-        elif id_ in stored or isMoved:
-            mask = segmentMask(segmentationNode, id_, volumeNode)
-            if mask.any():
-                spans = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-                tight = mask[tuple(slice(span[0], span[-1] + 1) for span in spans)]
-                yield id_, tight, tuple(int(span[0]) for span in spans)
+    for id_, stored in storedMasks(segmentationNode).items():
+        if not isMoved and _isInside(stored, geometry):
+            yield id_, stored
+        elif (mask := segmentMask(segmentationNode, id_, volumeNode)).any():
+            yield id_, PlacedMask.of(mask).tight()
 
 
-@dataclass(frozen=True)
-class _StoredPart:
-    """A segment as it is stored.
-
-    Args:
-        labelmap: of the layer that it shares with others.
-        mask: bool, the voxels of the smallest box around it.
-        first: the box's first voxel (k, j, i) on the labelmap's grid.
-    """
+@dataclass(frozen=True, eq=False)
+class StoredMask(PlacedMask):
+    """Where a segment lies on the grid of the labelmap that it shares with others, in the smallest box around it."""
 
     labelmap: Any
-    mask: np.ndarray
-    first: tuple[int, ...]
 
 
-def storedParts(segmentationNode) -> dict[str, _StoredPart]:
-    """The segments that hold a voxel, by their ids. Each layer is gone through once, however many segments share it."""
+def storedMasks(segmentationNode) -> dict[str, StoredMask]:
+    """The segments that hold a voxel, by their ids and in their order. Each layer is gone through once, however many
+    segments share it."""
     from scipy import ndimage  # Slicer has it, but starting the module does not wait for it
 
-    segmentation, parts = segmentationNode.GetSegmentation(), {}
+    segmentation, masks = segmentationNode.GetSegmentation(), {}
     for labelmap, ids in _layers(segmentation):
         whole, first = _voxelsOf(labelmap)
         boxes = ndimage.find_objects(whole) if whole.size else []
@@ -191,20 +185,19 @@ def storedParts(segmentationNode) -> dict[str, _StoredPart]:
             box = boxes[value - 1] if value <= len(boxes) else None
             if box is not None:
                 start = tuple(low + part.start for low, part in zip(first, box, strict=True))
-                parts[id_] = _StoredPart(labelmap, whole[box] == value, start)
-    return parts
+                masks[id_] = StoredMask(whole[box] == value, start, labelmap)
+    return {id_: masks[id_] for id_ in segmentIds(segmentationNode) if id_ in masks}
 
 
-def _isInside(part: _StoredPart, geometry: Geometry) -> bool:
+def _isInside(stored: StoredMask, geometry: Geometry) -> bool:
     """Whether a segment is stored on the grid and does not reach over its end."""
-    ends = [first + n for first, n in zip(part.first, part.mask.shape, strict=True)]
-    reaches = min(part.first) < 0 or any(end > n for end, n in zip(ends, geometry.shape, strict=True))
-    return not reaches and _liesOn(part.labelmap, geometry)
+    reaches = any(low < 0 or end > n for (low, end), n in zip(stored.box, geometry.shape, strict=True))
+    return not reaches and _liesOn(stored.labelmap, geometry)
 
 
 def _layers(segmentation) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The labelmaps that segments share, and the ids of those in each."""
-    name = _labelmapName()
+    name = labelmapName()
     for layer in range(segmentation.GetNumberOfLayers(name)):
         yield segmentation.GetLayerDataObject(layer, name), segmentation.GetSegmentIDsForLayer(layer, name)
 
@@ -224,8 +217,7 @@ def unionMask(segmentationNode, volumeNode) -> np.ndarray:
     union = _unionOfLayers(segmentationNode, geometry)
     if union is not None:
         return union
-    stored = storedParts(segmentationNode)
-    filled = [id_ for id_ in segmentIds(segmentationNode) if id_ in stored]
+    filled = list(storedMasks(segmentationNode))
     return numbersOf(segmentationNode, filled, volumeNode) > 0 if filled else np.zeros(geometry.shape, dtype=bool)
 
 
@@ -233,18 +225,19 @@ def paintedState(segmentationNode) -> tuple:
     """Changes with every brush stroke, which touches a segment's labelmap only, no segment and no segmentation."""
     segmentation = segmentationNode.GetSegmentation()
     segments = [(id_, segmentation.GetSegment(id_)) for id_ in segmentIds(segmentationNode)]
-    labelmaps = [(id_, segment.GetRepresentation(_labelmapName())) for id_, segment in segments]
+    labelmaps = [(id_, segment.GetRepresentation(labelmapName())) for id_, segment in segments]
     return tuple((id_, labelmap.GetMTime() if labelmap is not None else 0) for id_, labelmap in labelmaps)
 
 
-def _labelmapName() -> str:
+def labelmapName() -> str:
+    """How Slicer calls the representation of segments by voxels."""
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def _unionOfLayers(segmentationNode, geometry: Geometry) -> np.ndarray | None:
     """Where any segment lies, read from the labelmaps that segments share, whose number hardly grows with theirs:
     merging them one by one takes seconds on a large scan. None where they lie on another grid than ``geometry``."""
-    segmentation, name = segmentationNode.GetSegmentation(), _labelmapName()
+    segmentation, name = segmentationNode.GetSegmentation(), labelmapName()
     if segmentationNode.GetParentTransformNode() is not None or not segmentation.ContainsRepresentation(name):
         return None
     union = np.zeros(geometry.shape, dtype=bool)
@@ -294,17 +287,16 @@ def numbersOf(segmentationNode, ids: list[str], volumeNode) -> np.ndarray:
 
 def countMarked(node) -> int:
     """How many segments hold a voxel; 0 of None."""
-    return 0 if node is None else len(storedParts(node))
+    return 0 if node is None else len(storedMasks(node))
 
 
-def setSegmentMask(segmentationNode, segmentId: str, mask: np.ndarray, box: Box, geometry: Geometry) -> None:
-    """Fill a segment with ``mask`` (bool, the voxels of ``box``), which lies in a grid of ``geometry``."""
-    image = orientedImage(np.asarray(mask, dtype=np.uint8), geometry, box)
+def setSegmentMask(segmentationNode, segmentId: str, placed: PlacedMask, geometry: Geometry) -> None:
+    """Fill a segment with a mask that lies on a grid of ``geometry``, in place of what it held."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE):
+    if not logic.SetBinaryLabelmapToSegment(imageOf(placed, geometry), segmentationNode, segmentId, logic.MODE_REPLACE):
         raise RuntimeError(f"Segment {segmentId} of {segmentationNode.GetName()} took no voxels.")
 
 
 def toRas(lps) -> list[float]:
     """A world point LPS mm as RAS mm, and the other way round."""
-    return [-float(lps[0]), -float(lps[1]), float(lps[2])]
+    return (LPS_TO_RAS[:3, :3] @ lps).tolist()

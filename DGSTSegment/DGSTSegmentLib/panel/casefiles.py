@@ -13,12 +13,12 @@ from slicer.i18n import tr as _
 
 from ..atomic import flush_to_disk
 from ..errors import InputError
-from ..imaging.geometry import Geometry
+from ..imaging.geometry import LPS_TO_RAS, Geometry
 from ..imaging.text_header import nrrd_header
 from . import bridge
 
-_TO_LPS = {"left-posterior-superior": (1.0, 1.0, 1.0), "right-anterior-superior": (-1.0, -1.0, 1.0)}
-"""Which of a file's axes point the other way, by the name of its space; versions of Slicer write one or the other."""
+_TO_LPS = {"left-posterior-superior": np.eye(4), "right-anterior-superior": LPS_TO_RAS}
+"""From a file's world coordinates, by the name of its space; versions of Slicer write one or the other."""
 _MOST_HEADER_BYTES = 1 << 24  # a segmentation's tells of each segment
 
 
@@ -78,7 +78,7 @@ def gridOf(path: Path) -> Geometry | None:
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = np.reshape(axes, (3, 3)).T, origin
     try:
-        return Geometry(tuple(sizes[::-1]), np.diag([*toLps, 1.0]) @ matrix)
+        return Geometry(tuple(sizes[::-1]), toLps @ matrix)
     except ValueError:
         return None
 

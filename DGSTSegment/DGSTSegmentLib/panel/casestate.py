@@ -17,13 +17,13 @@ _PIECE_BYTES = 1 << 24
 
 def digestOf(scan) -> str:
     """Names what ``save`` would write; the same in every scene that holds the same."""
-    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    annotation, rejected = roles.markNodesOf(scan)
     place = np.round(bridge.geometryOf(scan).ijk_to_world, 4).tolist()
     digest = hashlib.sha256(repr((roles.completenessOf(annotation), _box(annotation), place)).encode())
-    for node in (annotation, roles.nodeOf(scan, roles.REJECTED)):
-        for _id, mask, first in bridge.tightMasks(node, scan) if node is not None else ():
-            digest.update(repr((first, mask.shape)).encode())
-            digest.update(np.packbits(mask).tobytes())
+    for node in (annotation, rejected):
+        for _id, placed in bridge.tightMasks(node, scan) if node is not None else ():
+            digest.update(repr((placed.first, placed.mask.shape)).encode())
+            digest.update(np.packbits(placed.mask).tobytes())
     return digest.hexdigest()
 
 
@@ -33,9 +33,8 @@ def _box(annotation) -> tuple:
 
 
 def stateOf(scan) -> tuple:
-    """Quick to tell, good for one scene: changes with the annotation, the refusals, the completeness and the box."""
-    annotation = roles.nodeOf(scan, roles.ANNOTATION)
-    rejected = roles.nodeOf(scan, roles.REJECTED)
+    """Quick to tell, good for one scene: changes with marks, rejected findings, the completeness and the box."""
+    annotation, rejected = roles.markNodesOf(scan)
     painted = [bridge.paintedState(node) for node in (annotation, rejected) if node is not None]
     return (*painted, roles.completenessOf(annotation), _box(annotation), imageState(scan))
 

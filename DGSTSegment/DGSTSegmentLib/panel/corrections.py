@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import bridge, lymphnode, origin, roles
-from .prediction import Prediction, ReviewedFinding, inBox, predictionOf
+from .placed import PlacedMask
+from .prediction import Prediction, ReviewedFinding, predictionOf
 
 ERASED_FROM = "DGSTSegment.ErasedFrom"
 
@@ -19,7 +20,7 @@ def noteErased(scan) -> int:
     Raises:
         InputError: the scan or its annotation cannot be read where they lie.
     """
-    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    annotation, rejected = roles.markNodesOf(scan)
     noted = _noted(rejected)
     taken = _originsIn(annotation)
     for of in noted.keys() - taken:
@@ -27,17 +28,18 @@ def noteErased(scan) -> int:
     findings = {of: found for of, found in findingsOf(scan).items() if of in taken}
     marked = bridge.unionMask(annotation, scan) if findings else None
     for of, (prediction, item) in findings.items():
-        erased = prediction.masksOf([item])[item.number] & ~inBox(marked, item.finding.box)
-        if erased.any():
+        found = prediction.masksOf([item])[item.number]
+        erased = PlacedMask(found.mask & ~marked[found.slices], found.first)
+        if erased.mask.any():
             rejected = roles.rejectedOf(scan)
             id_ = noted.get(of) or _addErased(rejected, of)
-            bridge.setSegmentMask(rejected, id_, erased, item.finding.box, bridge.geometryOf(scan))
+            bridge.setSegmentMask(rejected, id_, erased, bridge.geometryOf(scan))
         elif of in noted:
             rejected.GetSegmentation().RemoveSegment(noted[of])
     return len(_noted(rejected))
 
 
-def countRefused(rejected) -> int:
+def countRejected(rejected) -> int:
     """How many findings were rejected as a whole; 0 of None."""
     return bridge.countMarked(rejected) - len(_noted(rejected))
 
@@ -53,7 +55,7 @@ def _originsIn(annotation) -> set[str]:
     """The findings that a segment with voxels came of."""
     if annotation is None:
         return set()
-    filled = bridge.storedParts(annotation)
+    filled = bridge.storedMasks(annotation)
     return {of for of, id_ in origin.read(annotation).items() if id_ in filled}
 
 

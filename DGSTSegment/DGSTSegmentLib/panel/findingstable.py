@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import lymphnode
-from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, ReviewedFinding
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, ReviewedFinding
 from .reviewed import LymphNode
 
 ENLARGED_SHORT_AXIS_MM = 10.0
@@ -27,7 +27,7 @@ HEADERS = (
 STATES = {
     UNDECIDED: "",
     ANNOTATED: _("annotated"),
-    REFUSED: _("rejected before"),
+    REJECTED_BEFORE: _("rejected before"),
     ACCEPTED: _("accepted"),
     REJECTED: _("rejected"),
 }

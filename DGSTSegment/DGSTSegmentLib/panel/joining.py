@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import slicer
-import vtk
 
 from . import bridge, lymphnode, origin, roles
 from .corrections import ERASED_FROM
-from .placed import PlacedMask
 from .region import boxOf, makeRegion
 
 _LEAST_FIRST = ("marked", "region", "all")
@@ -45,7 +43,7 @@ def marksOf(scan) -> Marks:
     Raises:
         InputError: a transform moves it, or its box is turned.
     """
-    annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+    annotation, rejected = roles.markNodesOf(scan)
     completeness = roles.completenessOf(annotation)
     region = roles.regionOf(annotation) if completeness == "region" else None
     bridge.refuseMoved(annotation, rejected, region)
@@ -53,8 +51,8 @@ def marksOf(scan) -> Marks:
 
 
 def holdsNothing(scan) -> bool:
-    """Whether neither marks nor refusals nor a word on completeness would come between the scan and other marks."""
-    nodes = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+    """Whether neither marks nor rejections nor a word on completeness would come between the scan and other marks."""
+    nodes = roles.markNodesOf(scan)
     return not any(bridge.countMarked(node) for node in nodes) and roles.completenessOf(nodes[0]) == "marked"
 
 
@@ -79,7 +77,7 @@ def _joinCompleteness(annotation, scan, marks: Marks) -> None:
 
 
 def _join(target, source, scan, add: Callable) -> Joined:
-    ours, theirs = ([(id_, PlacedMask(*at)) for id_, *at in bridge.tightMasks(node, scan)] for node in (target, source))
+    ours, theirs = (list(bridge.tightMasks(node, scan)) for node in (target, source))
     merged, geometry = 0, bridge.geometryOf(scan)
     for theirId, mark in theirs:
         same = next((n for n, (_, other) in enumerate(ours) if mark.isSameNode(other)), None)
@@ -91,7 +89,7 @@ def _join(target, source, scan, add: Callable) -> Joined:
             id_, mark = ours[same][0], mark.united(ours[same][1])
             ours[same] = id_, mark
         _keepOrigin(target, id_, source, theirId)
-        bridge.setSegmentMask(target, id_, mark.mask, mark.box, geometry)
+        bridge.setSegmentMask(target, id_, mark, geometry)
     return Joined(len(theirs) - merged, merged)
 
 
@@ -104,7 +102,6 @@ def _describeAlike(target, id_: str, source, sourceId: str) -> None:
 def _keepOrigin(target, id_: str, source, sourceId: str) -> None:
     """The finding that a mark came of is known also of the mark that it became part of."""
     for tag in (origin.FROM, origin.SHAPE, ERASED_FROM):
-        value, there = vtk.mutable(""), vtk.mutable("")
-        ours, theirs = (node.GetSegmentation().GetSegment(of) for node, of in ((target, id_), (source, sourceId)))
-        if theirs.GetTag(tag, value) and str(value.get()) and not ours.GetTag(tag, there):
-            origin.write(target, id_, str(value.get()), tag)
+        of = origin.tagOf(source, sourceId, tag)
+        if of and not origin.tagOf(target, id_, tag):
+            origin.write(target, id_, of, tag)

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .review import Applied, Review
-from .samescan import joinCase
+from .samescan import joinAndTell
 from .state import attempt, tell
 from .trainingset import TrainingSet
 
@@ -52,7 +52,7 @@ def _mayJoin(trainingSet: TrainingSet, scan) -> bool:
     if twin is None:
         return isRead
     asked = question.format(scan=scan.GetName(), name=twin.name)
-    return _agreed(asked, _("Put the marks together?")) and joinCase(trainingSet, scan)
+    return _agreed(asked, _("Put the marks together?")) and joinAndTell(trainingSet, scan)
 
 
 def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> bool:

@@ -127,10 +127,9 @@ class DGSTSegmentCore:
         numbers = self.engine.take(result["findings"]["instances"])
         if slicer.mrmlScene.GetNodeByID(scan.GetID() or "") is not scan:
             raise InputError(_("The scan was deleted while lymph nodes were looked for; the result was dropped."))
-        role = roles.AFTER if model.card.base else roles.BEFORE
-        old = roles.nodeOf(scan, role)
         token = uuid.uuid4().hex[:12]
-        items = result["findings"]["items"]
+        role, items = model.role, result["findings"]["items"]
+        old = roles.nodeOf(scan, role)
         with slicer.util.WaitCursor():
             prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
         if old is not None:

@@ -13,6 +13,7 @@ from ..networks.card import ModelCard
 from ..networks.catalogue import installed_models
 from ..networks.description import CARD_FILE, read_description
 from ..training.study import Study
+from . import roles
 from .settings import Settings
 from .signal import Signal
 
@@ -34,6 +35,11 @@ class ModelEntry:
     @property
     def title(self) -> str:
         return self.card.title
+
+    @property
+    def role(self) -> str:
+        """Of what it finds in a scan: ``before`` or ``after`` fine-tuning."""
+        return roles.AFTER if self.card.base else roles.BEFORE
 
     @property
     def removable(self) -> bool:

@@ -115,7 +115,7 @@ class NextStep:
         return None
 
     def _caseStep(self, scan, logic) -> Step | None:
-        nodes = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
+        nodes = roles.markNodesOf(scan)
         if not any(node is not None and node.GetSegmentation().GetNumberOfSegments() for node in nodes):
             if logic.trainingSet.cases() or self._review.review is not None:
                 return None

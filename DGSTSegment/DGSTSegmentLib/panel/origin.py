@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import vtk
 
 from . import bridge
+from .placed import PlacedMask
 
 FROM, SHAPE = "DGSTSegment.From", "DGSTSegment.ShapeFound"
 """Tags: the finding's name, and ``shapeOf`` it, which tells a lymph node that the user has worked on since."""
@@ -41,6 +41,6 @@ def tagOf(segmentationNode, segmentId: str, tag: str = FROM) -> str:
     return str(value.get()) if has else ""
 
 
-def shapeOf(mask: np.ndarray, first: Sequence[int]) -> str:
-    """Tells the voxels of a mask, whose first one is ``first`` (k, j, i) of the scan, from any others."""
-    return hashlib.sha256((np.argwhere(mask) + np.asarray(first)).astype("<i4").tobytes()).hexdigest()[:16]
+def shapeOf(placed: PlacedMask) -> str:
+    """Tells the voxels of a mask from any others of the scan."""
+    return hashlib.sha256((np.argwhere(placed.mask) + placed.first).astype("<i4").tobytes()).hexdigest()[:16]

@@ -14,14 +14,30 @@ HALF = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PlacedMask:
-    """A mask (bool, k j i) whose first voxel is ``first`` (k, j, i) of the scan."""
+    """A mask (bool, k j i) whose first voxel is ``first`` (k, j, i) of the grid that it lies on, mostly the scan's."""
 
     mask: np.ndarray
     first: tuple[int, ...]
 
+    @classmethod
+    def of(cls, whole: np.ndarray) -> PlacedMask:
+        """What holds for every voxel of the grid."""
+        return cls(np.asarray(whole, dtype=bool), (0, 0, 0))
+
     @property
     def box(self) -> Box:
         return tuple((low, low + n) for low, n in zip(self.first, self.mask.shape, strict=True))
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The part of the grid's arrays that it says something of."""
+        return tuple(slice(low, end) for low, end in self.box)
+
+    def tight(self) -> PlacedMask:
+        """The same in the smallest box; it holds a voxel."""
+        spans = [np.flatnonzero(self.mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+        inner = self.mask[tuple(slice(span[0], span[-1] + 1) for span in spans)]
+        return PlacedMask(inner, tuple(first + int(span[0]) for first, span in zip(self.first, spans, strict=True)))
 
     def shared(self, other: PlacedMask) -> int:
         """How many voxels both hold."""

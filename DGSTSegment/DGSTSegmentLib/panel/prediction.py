@@ -15,11 +15,13 @@ from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
 from .overlay import drawInSlices
+from .placed import PlacedMask
 from .surfaces import makeSurfaces
 
 UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
-ANNOTATED, REFUSED = "annotated", "refused"
-"""They need no decision: the annotation holds the finding already, or a finding at its place was rejected before."""
+ANNOTATED, REJECTED_BEFORE = "annotated", "refused"
+"""They need no decision: the annotation holds the finding already, or a finding at its place was rejected before, for
+which scenes say ``refused``."""
 _FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",
@@ -31,8 +33,8 @@ _FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
 
 
 _MOST_REMEMBERED = 8
-_masks: dict[str, tuple[tuple, dict[int, np.ndarray]]] = {}
-"""By a prediction's token: state of its segments, and the masks of its findings' boxes by number."""
+_masks: dict[str, tuple[tuple, dict[int, PlacedMask]]] = {}
+"""By a prediction's token: state of its segments, and where its findings lie by number."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,14 @@ class Prediction:
         self.node.SetAttribute(_STATES, json.dumps({**self._states(), str(number): state}))
         segment.SetColor(*lymphnode.COLORS[self.role if state == UNDECIDED else state])
 
-    def masksOf(self, items: list[ReviewedFinding]) -> dict[int, np.ndarray]:
-        """Bool, the voxels of each finding's box, by number: where it lies."""
+    def masksOf(self, items: list[ReviewedFinding]) -> dict[int, PlacedMask]:
+        """Where each finding lies in its box, by number."""
         state, masks = _masks.get(self.token, (None, {}))
         if state != bridge.paintedState(self.node):
             findings = self.findings()
             whole = bridge.numbersOf(self.node, [item.segmentId for item in findings], self.scan)
             boxes = {place: (item.number, item.finding.box) for place, item in enumerate(findings, start=1)}
-            masks = _remember(self, {number: inBox(whole, box) == place for place, (number, box) in boxes.items()})
+            masks = _remember(self, {number: _where(whole, place, box) for place, (number, box) in boxes.items()})
         return {item.number: masks[item.number] for item in items}
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
@@ -134,7 +136,7 @@ class Prediction:
         drawInSlices(display, outlineOnly, opacity)
         for item in self.findings():
             display.SetSegmentVisibility(item.segmentId, item.finding.short_axis_mm >= leastShortAxis)
-            faint = 0.4 if item.state in (REJECTED, REFUSED) else 1.0
+            faint = 0.4 if item.state in (REJECTED, REJECTED_BEFORE) else 1.0
             display.SetSegmentOpacity2DOutline(item.segmentId, faint)
             display.SetSegmentOpacity2DFill(item.segmentId, faint)
         display.EndModify(wasModifying)
@@ -171,23 +173,23 @@ def makePrediction(
     for number, id_ in segments.items():
         lymphnode.describe(node.GetSegmentation().GetSegment(id_), _("Finding {number}").format(number=number), role)
     described = json.dumps([{**item, "segment": segments[item["number"]]} for item in items])
-    masks = {finding.number: inBox(numbers.array, finding.box) == finding.number for finding in findings}
+    masks = {finding.number: _where(numbers.array, finding.number, finding.box) for finding in findings}
     keys, values = (_FINDINGS, _MODEL, _TITLE, _NOTES, _TOKEN), (described, model, title, json.dumps([*notes]), token)
     for key, value in zip(keys, values, strict=True):
         node.SetAttribute(key, value)
-    placed = [(segments[finding.number], masks[finding.number], finding.box) for finding in findings]
-    makeSurfaces(node, placed, numbers.geometry)
+    makeSurfaces(node, [(segments[number], placed) for number, placed in masks.items()], numbers.geometry)
     made = Prediction(node)
     _remember(made, masks)
     return made
 
 
-def inBox(array: np.ndarray, box: Box) -> np.ndarray:
-    """The part of an array [k, j, i] that lies in a finding's box."""
-    return array[tuple(slice(first, end) for first, end in box)]
+def _where(numbers: np.ndarray, number: int, box: Box) -> PlacedMask:
+    """Where an array on the scan's grid has a number in a finding's box."""
+    part = numbers[tuple(slice(first, end) for first, end in box)]
+    return PlacedMask(part == number, tuple(first for first, _end in box))
 
 
-def _remember(prediction: Prediction, masks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+def _remember(prediction: Prediction, masks: dict[int, PlacedMask]) -> dict[int, PlacedMask]:
     """Keep where the findings lie: merging their segments takes seconds on a large scan, at every look at them."""
     _masks.pop(prediction.token, None)
     _masks[prediction.token] = (bridge.paintedState(prediction.node), masks)

@@ -41,8 +41,7 @@ def boxOf(roi) -> list[float]:
         )
     bounds = [0.0] * 6
     roi.GetBounds(bounds)
-    x0, x1, y0, y1, z0, z1 = bounds
-    return [-x1, -y1, z0, -x0, -y0, z1]
+    return np.sort([bridge.toRas(bounds[::2]), bridge.toRas(bounds[1::2])], axis=0).ravel().tolist()
 
 
 def refuseEmpty(box: list[float], annotation, scan) -> None:

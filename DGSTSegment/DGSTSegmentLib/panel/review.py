@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from ..imaging.finding import Box
 from . import bridge, lymphnode, origin, roles
 from .placed import HALF, PlacedMask
-from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED, Prediction, ReviewedFinding, inBox
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, Prediction, ReviewedFinding
 from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
 from .sliceviews import bringIntoView
@@ -72,7 +71,7 @@ class Review:
     def pending(self) -> list[ReviewedFinding]:
         """Decisions that ``apply`` has not carried out, or that were undone since."""
         done = self._applied()
-        wanted = {ANNOTATED: UNDECIDED, REFUSED: UNDECIDED}
+        wanted = {ANNOTATED: UNDECIDED, REJECTED_BEFORE: UNDECIDED}
         return [
             item
             for item in self.prediction.findings()
@@ -85,11 +84,11 @@ class Review:
         Returns the share of each finding that the annotation covers, 0 to 1, by number.
         """
         items, done = self.prediction.findings(), self._applied()
-        annotated, refused = (self._sharesIn(role, items) for role in (roles.ANNOTATION, roles.REJECTED))
+        annotated, rejected = (self._sharesIn(node, items) for node in roles.markNodesOf(self.scan))
         for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
-            held = (ANNOTATED, annotated), (REFUSED, refused)
+            held = (ANNOTATED, annotated), (REJECTED_BEFORE, rejected)
             state = next((name for name, shares in held if _isSettled(item, shares[item.number])), UNDECIDED)
             if state != item.state:
                 self.prediction.setState(item.number, state)
@@ -102,7 +101,7 @@ class Review:
         Raises:
             InputError: a transform moves one of them.
         """
-        bridge.refuseMoved(*(roles.nodeOf(self.scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        bridge.refuseMoved(*roles.markNodesOf(self.scan))
         removed, kept = self._takenBack()
         for item in kept:
             self.prediction.setState(item.number, ACCEPTED)
@@ -152,7 +151,7 @@ class Review:
 
     def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
         """Those that the annotation does not hold already, as where the finding of another model was accepted too."""
-        shares = self._sharesIn(roles.ANNOTATION, accepted)
+        shares = self._sharesIn(roles.nodeOf(self.scan, roles.ANNOTATION), accepted)
         held = [item for item in accepted if _isSettled(item, shares[item.number])]
         for item in held:
             self.prediction.setState(item.number, ANNOTATED)
@@ -182,31 +181,29 @@ class Review:
             self._aboutToChange(annotation)
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self.prediction.masksOf([item])[number], annotation)
+            there = self._copy(item, self._placed(item), annotation)
         self.changed()
         return there
 
     def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
         """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
         found, most, best = self._placed(item), 0, None
-        for id_, other, first in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
-            placed = PlacedMask(other, first)
+        for id_, placed in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
             both = found.shared(placed)
             if both > most and found.isSameNode(placed):
                 most, best = both, id_
         return best
 
     def _placed(self, item: ReviewedFinding) -> PlacedMask:
-        return PlacedMask(self.prediction.masksOf([item])[item.number], tuple(low for low, _ in item.finding.box))
+        return self.prediction.masksOf([item])[item.number]
 
-    def _sharesIn(self, role: str, items: list[ReviewedFinding]) -> dict[int, float]:
-        """Share of each finding that a segmentation of the scan covers."""
-        node = roles.nodeOf(self.scan, role)
+    def _sharesIn(self, node, items: list[ReviewedFinding]) -> dict[int, float]:
+        """Share of each finding that a segmentation of the scan covers; 0 of None."""
         marked = None if node is None else bridge.unionMask(node, self.scan)
         if marked is None or not marked.any():
             return dict.fromkeys((item.number for item in items), 0.0)
         masks = self.prediction.masksOf(items)
-        return {item.number: _covered(masks[item.number], marked, item.finding.box) for item in items}
+        return {item.number: _covered(masks[item.number], marked) for item in items}
 
     def forgetRejection(self, number: int) -> None:
         """Take back what was rejected before at a finding's place, in this prediction or an earlier one: segments that
@@ -218,11 +215,7 @@ class Review:
         node = roles.nodeOf(self.scan, roles.REJECTED)
         bridge.refuseMoved(node)
         found = self._placed(self.prediction.finding(number))
-        taken = [
-            id_
-            for id_, rejected, first in bridge.tightMasks(node, self.scan)
-            if found.isSameNode(PlacedMask(rejected, first))
-        ]
+        taken = [id_ for id_, rejected in bridge.tightMasks(node, self.scan) if found.isSameNode(rejected)]
         for id_ in taken:
             node.GetSegmentation().RemoveSegment(id_)
         self.changed()
@@ -251,17 +244,15 @@ class Review:
     def _nameOf(self, item: ReviewedFinding) -> str:
         return origin.nameOf(self.prediction.token, item.number)
 
-    def _copy(self, item: ReviewedFinding, mask: np.ndarray, node, add=lymphnode.addLymphNode) -> str:
+    def _copy(self, item: ReviewedFinding, placed: PlacedMask, node, add=lymphnode.addLymphNode) -> str:
         id_ = add(node)
         origin.write(node, id_, self._nameOf(item))
-        shape = origin.shapeOf(mask, [first for first, _end in item.finding.box])
-        origin.write(node, id_, shape, origin.SHAPE)
-        bridge.setSegmentMask(node, id_, mask, item.finding.box, bridge.geometryOf(self.scan))
+        origin.write(node, id_, origin.shapeOf(placed), origin.SHAPE)
+        bridge.setSegmentMask(node, id_, placed, bridge.geometryOf(self.scan))
         return id_
 
     def _remove(self, item: ReviewedFinding) -> None:
-        for role in (roles.ANNOTATION, roles.REJECTED):
-            node = roles.nodeOf(self.scan, role)
+        for node in roles.markNodesOf(self.scan):
             id_ = None if node is None else self._segmentFrom(node, item)
             if id_ is not None:
                 node.GetSegmentation().RemoveSegment(id_)
@@ -284,6 +275,6 @@ def _isSettled(item: ReviewedFinding, share: float) -> bool:
     return share >= NEARLY_ALL or (share >= HALF and isLittle)
 
 
-def _covered(mask: np.ndarray, marked: np.ndarray, box: Box) -> float:
-    inside = inBox(marked, box)[mask]
+def _covered(placed: PlacedMask, marked: np.ndarray) -> float:
+    inside = marked[placed.slices][placed.mask]
     return float(inside.mean()) if inside.size else 0.0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..imaging.finding import Finding
 from ..imaging.volume import Volume
 from . import bridge, origin, roles
+from .placed import PlacedMask
 from .prediction import ACCEPTED
 
 CORRECTED, BY_HAND = "corrected", "by hand"
@@ -50,10 +49,10 @@ def lymphNodesOf(scan) -> list[LymphNode]:
     segmentation, before, now = annotation.GetSegmentation(), _measured.get(scan.GetID(), {}), {}
     nodes = []
     place = bridge.geometryOf(scan).ijk_to_world.tobytes()
-    for number, (id_, mask, first) in enumerate(bridge.tightMasks(annotation, scan), start=1):
-        shape = origin.shapeOf(mask, first)
+    for number, (id_, placed) in enumerate(bridge.tightMasks(annotation, scan), start=1):
+        shape = origin.shapeOf(placed)
         key = (id_, shape, place, scan.GetImageData().GetMTime())
-        now[key] = before.get(key) or _measure(scan, mask, first)
+        now[key] = before.get(key) or _measure(scan, placed)
         finding = replace(now[key], number=number, label=number)
         nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), _sourceOf(annotation, id_, shape)))
     _measured[scan.GetID()] = now
@@ -67,11 +66,11 @@ def _sourceOf(annotation, id_: str, shape: str) -> str:
     return ACCEPTED if origin.tagOf(annotation, id_, origin.SHAPE) == shape else CORRECTED
 
 
-def _measure(scan, mask: np.ndarray, first: tuple[int, ...]) -> Finding:
+def _measure(scan, placed: PlacedMask) -> Finding:
     from ..imaging.findings import find  # needs scipy, which starting the module does not wait for
 
-    box = tuple(slice(low, low + n) for low, n in zip(first, mask.shape, strict=True))
     volume = bridge.volumeOf(scan)
-    geometry = volume.geometry.cropped(box)
-    (finding,) = find(Volume(mask, geometry), Volume(volume.array[box], geometry), instances="values").items
-    return replace(finding, box=tuple((part.start, part.stop) for part in box))
+    geometry = volume.geometry.cropped(placed.slices)
+    voxels = Volume(volume.array[placed.slices], geometry)
+    (finding,) = find(Volume(placed.mask, geometry), voxels, instances="values").items
+    return replace(finding, box=placed.box)

@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from . import roles
 from .findingstable import FindingsTable
 from .keeping import howToSave, whatWasApplied
-from .prediction import ACCEPTED, ANNOTATED, REFUSED, REJECTED, UNDECIDED
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED
 from .review import Review
 from .reviewed import LymphNode
 from .saving import SaveMenus
@@ -239,7 +239,7 @@ class ReviewSection:
             if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
                 slicer.util.showStatusMessage(_STAYS[old].format(number=number), 5000)
                 return
-            if old == REFUSED and state == REJECTED:
+            if old == REJECTED_BEFORE and state == REJECTED:
                 self.review.forgetRejection(number)
                 self.reload()
                 self.state.stepChanged()

@@ -25,6 +25,11 @@ def nodeOf(scan, role: str):
     return None
 
 
+def markNodesOf(scan) -> tuple:
+    """The nodes of the scan's annotation and of its rejected findings; None for one that there is not."""
+    return nodeOf(scan, ANNOTATION), nodeOf(scan, REJECTED)
+
+
 def makeNode(scan, role: str, name: str):
     """A new, empty segmentation node in that role."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
@@ -99,8 +104,8 @@ def setRegion(annotation, roi) -> None:
 
 def giveUp(scan) -> None:
     """Take a scan's annotation, its box and its rejected findings out of the scene; another scan has them now."""
-    nodes = [nodeOf(scan, role) for role in (ANNOTATION, REJECTED)]
-    for node in [regionOf(node) for node in nodes if node is not None] + nodes:
+    nodes = markNodesOf(scan)
+    for node in [*(regionOf(node) for node in nodes if node is not None), *nodes]:
         if node is not None:
             slicer.mrmlScene.RemoveNode(node)
 

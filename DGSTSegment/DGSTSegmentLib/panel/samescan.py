@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ..training.study import StudyCase
+from .later import Later
 from .state import PanelState, attempt, tell
 from .trainingset import TrainingSet
 
@@ -27,7 +27,7 @@ class SameScan:
     def __init__(self, ui, state: PanelState, onJoined: Callable[[], None]):
         self.ui, self.state, self._trainingSet, self._onJoined = ui, state, state.logic.trainingSet, onJoined
         self.case: StudyCase | None = None
-        self._waiting = False
+        self._lookLater = Later(0, self._look)
         ui.sameScanWidget.hide()
         ui.goOnButton.setToolTip(_("Load the stored lymph nodes beside what is marked here, and go on marking."))
         ui.goOnButton.connect("clicked()", self.onGoOn)
@@ -45,13 +45,7 @@ class SameScan:
             text = _("Already in the training set, as {name} (lymph nodes: {count}).")
             self.ui.sameScanLabel.setText(text.format(name=self.case.name, count=self.case.marked))
 
-    def _lookLater(self) -> None:
-        if not self._waiting:
-            self._waiting = True
-            qt.QTimer.singleShot(0, self._look)
-
     def _look(self) -> None:
-        self._waiting = False
         scan, alike = self.state.scan, []
         if scan is None or self._trainingSet.digests.isKnown(scan):
             return
@@ -66,11 +60,11 @@ class SameScan:
         self.state.stepChanged()
 
     def onGoOn(self) -> None:
-        if joinCase(self._trainingSet, self.state.scan):
+        if joinAndTell(self._trainingSet, self.state.scan):
             self._onJoined()
 
 
-def joinCase(trainingSet: TrainingSet, scan) -> bool:
+def joinAndTell(trainingSet: TrainingSet, scan) -> bool:
     """Go on with the case of the very same scan, and say what came of it; whether that could be done."""
     joined = None
     with attempt(_("The marks were not put together.")):

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from . import export, roles
 from .keeping import mayGoOn
-from .prediction import ACCEPTED, REFUSED, REJECTED, UNDECIDED
+from .prediction import ACCEPTED, REJECTED, REJECTED_BEFORE, UNDECIDED
 from .report import writeReport, writeReviewedReport
 from .review import Review
 from .state import PanelState, allow, attempt, offer
@@ -141,8 +141,8 @@ class SaveMenus:
 
     def _saveFoundSegmentation(self, path: Path) -> None:
         numbers, review = self._shown(), self._section.review
-        refused = {item.number for item in review.prediction.findings() if item.state in (REJECTED, REFUSED)}
-        export.saveSegmentation(review.prediction, [number for number in numbers if number not in refused], path)
+        rejected = {item.number for item in review.prediction.findings() if item.state in (REJECTED, REJECTED_BEFORE)}
+        export.saveSegmentation(review.prediction, [number for number in numbers if number not in rejected], path)
 
     def _saveFoundTable(self, path: Path) -> None:
         numbers, section = self._shown(), self._section

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..engine.protocol import EngineError
-from . import dependencies, roles
+from . import dependencies
 from .endnow import EndNow
 from .keeping import mayGoOn
 from .models import ModelEntry
@@ -152,7 +152,7 @@ class ScanSection:
         scan = self.state.scan
         role = ""
         with attempt(_("Lymph nodes were not looked for.")):
-            role = roles.AFTER if self.logic.models.current.card.base else roles.BEFORE
+            role = self.logic.models.current.role
         if not role or not self._maySeek(scan, role) or not dependencies.ensure():
             return
         with attempt(_("Lymph nodes were not looked for.")):

@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 
 from . import bridge, dependencies, lymphnode, roles, sampledata
+from .placed import PlacedMask
 
 STEPS = 3
 
@@ -48,9 +49,8 @@ def _annotate(test, logic, scan) -> None:
     nodes = make_phantom("target", sampledata.SEED).nodes
     annotation = logic.annotation(scan)
     segmentId = lymphnode.addLymphNode(annotation)
-    whole = tuple((0, n) for n in nodes.array.shape)
     value = np.bincount(nodes.array[nodes.array > 0]).argmax()
-    bridge.setSegmentMask(annotation, segmentId, nodes.array == value, whole, nodes.geometry)
+    bridge.setSegmentMask(annotation, segmentId, PlacedMask.of(nodes.array == value), nodes.geometry)
     np.testing.assert_array_equal(bridge.segmentMask(annotation, segmentId, scan), nodes.array == value)
     case = logic.addToTrainingSet(scan)
     test.assertEqual(case.marked, 1)

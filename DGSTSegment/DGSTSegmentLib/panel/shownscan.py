@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
 from .brush import LymphNodeEditor
+from .later import Later
 from .sliceviews import bringIntoView, otherThan, sliceWidgets
 from .state import PanelState
 
@@ -26,7 +26,7 @@ class ShownScan:
     def __init__(self, ui, state: PanelState, editor: LymphNodeEditor):
         self.ui, self.state, self._editor = ui, state, editor
         self._observed: list[tuple] = []
-        self._waiting = False
+        self._lookLater = Later(0, self._look)  # all views change in a row when a CT is loaded
         ui.showScanButton.connect("clicked()", self.onShowScan)
         ui.workOnShownButton.connect("clicked()", self.onWorkOnShown)
         editor.effectChanged.connect(self.onEffect)
@@ -36,8 +36,8 @@ class ShownScan:
         """Hear of what the views of the layout show from now on."""
         self.letGo()
         nodes = [widget.mrmlSliceCompositeNode() for widget in sliceWidgets()]
-        self._observed = [(node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onViews)) for node in nodes]
-        self._onViews()
+        self._observed = [(node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._lookLater)) for node in nodes]
+        self._lookLater()
 
     def letGo(self) -> None:
         """Hear of nothing any more: the module is left, or the scene goes."""
@@ -76,14 +76,7 @@ class ShownScan:
             self._editor.putDown()
             slicer.util.showStatusMessage(_("The brush is put down.") + " " + text, 10000)
 
-    def _onViews(self, *_event) -> None:
-        """All views change in a row when a CT is loaded: answer once, when Slicer has time."""
-        if not self._waiting:
-            self._waiting = True
-            qt.QTimer.singleShot(0, self._lookAgain)
-
-    def _lookAgain(self) -> None:
-        self._waiting = False
+    def _look(self) -> None:
         if self.state.parameters is not None:  # else the module was left meanwhile, or the panel has ended
             self.refresh()
 

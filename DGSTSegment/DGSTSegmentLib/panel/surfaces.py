@@ -8,32 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import slicer
 
-from ..imaging.finding import Box
 from ..imaging.geometry import Geometry
 from . import bridge
+from .placed import PlacedMask
 
 
-def makeSurfaces(segmentationNode, placed: Iterable[tuple[str, np.ndarray, Box]], geometry: Geometry) -> None:
+def makeSurfaces(segmentationNode, masks: Iterable[tuple[str, PlacedMask]], geometry: Geometry) -> None:
     """Give segments the closed surfaces that Slicer would make of them.
 
     Args:
         segmentationNode: holds the segments.
-        placed: each segment's id, the bool voxels of its box, and where the box lies in a grid of ``geometry``.
-        geometry: of the grid.
+        masks: each segment's id, and where it lies.
+        geometry: of the grid that the masks lie on.
     """
-    names = slicer.vtkSegmentationConverter
-    labelmap, surface = (
-        names.GetSegmentationBinaryLabelmapRepresentationName(),
-        names.GetSegmentationClosedSurfaceRepresentationName(),
-    )
+    labelmap = bridge.labelmapName()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     alone = slicer.vtkSegmentation()
     alone.SetSourceRepresentationName(labelmap)
-    for id_, mask, box in placed:
+    for id_, placed in masks:
         segment = slicer.vtkSegment()
-        segment.AddRepresentation(labelmap, bridge.orientedImage(mask.astype(np.uint8), geometry, box))
+        segment.AddRepresentation(labelmap, bridge.imageOf(placed, geometry))
         alone.AddSegment(segment, id_)
     alone.CreateRepresentation(surface)
     segmentation = segmentationNode.GetSegmentation()

@@ -81,11 +81,11 @@ class TrainingSet:
         Raises:
             InputError: as ``save``.
         """
-        annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+        annotation, rejected = roles.markNodesOf(scan)
         completeness = roles.completenessOf(annotation)
-        marked, refused = bridge.countMarked(annotation), corrections.countRefused(rejected)
+        marked, rejections = bridge.countMarked(annotation), corrections.countRejected(rejected)
         name = scan.GetName()
-        if not marked and not refused and completeness == "marked":
+        if not marked and not rejections and completeness == "marked":
             problem = _("No lymph node is marked in {scan}; mark at least one, or say that you marked every one.")
             raise InputError(problem.format(scan=name))
         bridge.geometryOf(scan)
@@ -107,7 +107,7 @@ class TrainingSet:
             completeness=completeness,
             boxes=[] if box is None else [box],
             marked=marked,
-            rejected=refused,
+            rejected=rejections,
             corrected=corrections.noteErased(scan),
             image=image,
             window=windowOf(scan),
@@ -115,7 +115,7 @@ class TrainingSet:
 
     def _writers(self, scan, case: StudyCase) -> dict[str, FileWriter]:
         """What writes the files of a case; the image only where it is new or has changed."""
-        annotation, rejected = (roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED))
+        annotation, rejected = roles.markNodesOf(scan)
         writers: dict[str, FileWriter] = {ANNOTATION_FILE: lambda path: writeSegmentation(annotation, scan, path)}
         if case.has_background:
             writers[REJECTED_FILE] = lambda path: writeSegmentation(rejected, scan, path)
@@ -174,7 +174,7 @@ class TrainingSet:
         case = self.twinOf(scan)
         if case is None:
             raise InputError(_("No case of the training set holds {scan}.").format(scan=scan.GetName()))
-        bridge.refuseMoved(*(roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)))
+        bridge.refuseMoved(*roles.markNodesOf(scan))
         there, wasEmpty, made = roles.scanOfCase(self._studyKey, case.id), holdsNothing(scan), []
         try:
             marks = self._storedMarks(case, made) if there is None else marksOf(there)
@@ -238,13 +238,12 @@ class TrainingSet:
         return case is not None and (scan.GetParentTransformNode() is not None or self._wasChangedHere(scan))
 
     def newScans(self) -> list:
-        """The open scans that hold marks or refusals and are not in the training set."""
+        """The open scans that hold marks or rejected findings and are not in the training set."""
         scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         return [
             scan
             for scan in scans
-            if self.caseOf(scan) is None
-            and any(bridge.countMarked(roles.nodeOf(scan, role)) for role in (roles.ANNOTATION, roles.REJECTED))
+            if self.caseOf(scan) is None and any(bridge.countMarked(node) for node in roles.markNodesOf(scan))
         ]
 
     def forgetScene(self) -> None:
@@ -316,8 +315,8 @@ class TrainingSet:
             )
         if not mayReplace or not self._isImageOf(case, scan):
             raise InputError(problem.format(scan=scan.GetName()))
-        old = [roles.nodeOf(scan, role) for role in (roles.ANNOTATION, roles.REJECTED)]
-        old.append(roles.regionOf(old[0]) if old[0] is not None else None)
+        annotation, rejected = roles.markNodesOf(scan)
+        old = annotation, rejected, roles.regionOf(annotation) if annotation is not None else None
         with removedOnFailure() as made:
             self._loadMarks(case, scan, made, anew=True)
         for node in old:

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from . import roles
 from .annotatesection import AnnotateSection
 from .finetunesection import FinetuneSection
+from .later import Later
 from .logic import DGSTSegmentCore
 from .nextstep import NextStep
 from .parameters import DGSTSegmentParameters
@@ -41,7 +42,7 @@ class Panel:
         self.state = PanelState(logic)
         self._guiTag = self._observer = None
         self._scanId = self._scanBefore = ""
-        self._looking = self._measuring = False
+        self._lookLater, self._measureLater = Later(0, self._lookAgain), Later(OVERLAP_MSEC, self._measureOverlap)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.scan = ScanSection(self.ui, self.state)
         self.annotate = AnnotateSection(self.ui, self.state)
@@ -202,15 +203,12 @@ class Panel:
             self.annotate.showScan()
 
     def onNodeRemoved(self) -> None:
-        """The user may delete any node in other modules: look again, once, when Slicer has time."""
+        """The user may delete any node in other modules: look again."""
         scene = slicer.mrmlScene
-        if self.state.parameters is None or self._looking or scene.IsClosing() or scene.IsImporting():
-            return
-        self._looking = True
-        qt.QTimer.singleShot(0, self._lookAgain)
+        if self.state.parameters is not None and not scene.IsClosing() and not scene.IsImporting():
+            self._lookLater()
 
     def _lookAgain(self) -> None:
-        self._looking = False
         if self.state.parameters is None:
             return
         if self.review.review is not None and not self.review.review.prediction.isThere:
@@ -291,13 +289,10 @@ class Panel:
     def _onAnnotationChanged(self) -> None:
         self.review.refresh()
         self.nextStep.refresh()
-        if not self._measuring:
-            self._measuring = True
-            qt.QTimer.singleShot(OVERLAP_MSEC, self._measureOverlap)
+        self._measureLater()
 
     def _measureOverlap(self) -> None:
         """Some time after a stroke: measuring takes longer than one on a large scan."""
-        self._measuring = False
         if self.state.parameters is not None and self.review.review is not None and not self.ui.reviewSection.collapsed:
             self.review.reload()
 

@@ -1,4 +1,4 @@
-"""Volumes as VTK wants them. The one place where LPS becomes RAS."""
+"""Volumes as VTK wants them, and their surfaces where MRML has them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
 
+from ..imaging.geometry import LPS_TO_RAS
 from ..imaging.volume import Volume
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def image_data(array: np.ndarray) -> vtkImageData:

@@ -12,10 +12,11 @@ import numpy as np
 import slicer
 from vtkmodules.vtkCommonCore import vtkCollection
 
+from ..imaging.geometry import LPS_TO_RAS
 from ..imaging.volume import Volume
 from .panels import Panel
 from .picture import Overlay
-from .slicer_data import LPS_TO_RAS, image_data, surface, vtk_matrix
+from .slicer_data import image_data, surface, vtk_matrix
 from .slicer_views import SliceView, ThreeDView
 from .style import BONE, FILL_OPACITY, OPACITY_3D, OUTLINE_PIXELS, SKIN, Look
 

@@ -10,8 +10,9 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkRenderingCore import vtkActor2D, vtkImageMapper, vtkRenderer, vtkRenderWindow, vtkWindowToImageFilter
 from vtkmodules.vtkRenderingUI import vtkGenericRenderWindowInteractor
 
+from ..imaging.geometry import LPS_TO_RAS
 from .panels import Panel
-from .slicer_data import LPS_TO_RAS, vtk_matrix
+from .slicer_data import vtk_matrix
 from .style import BACKGROUND
 
 SLICE_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D",)

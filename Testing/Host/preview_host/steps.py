@@ -27,16 +27,16 @@ def annotate(host, widget) -> None:
     """After ``open_scan``: three of its lymph nodes are marked, and the brush is taken for one more."""
     from DGSTSegmentLib.imaging.phantoms import make_phantom
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
     from DGSTSegmentLib.panel.review import jumpTo
 
     scan = open_scan(host, widget)
     ui, nodes = widget.panel.ui, make_phantom("target", SEED).nodes
     annotation = widget.logic.annotation(scan)
     sizes = np.bincount(nodes.array[nodes.array > 0])
-    whole = tuple((0, n) for n in nodes.array.shape)
     for value in np.argsort(sizes)[::-1][:3]:
         segment = lymphnode.addLymphNode(annotation)
-        bridge.setSegmentMask(annotation, segment, nodes.array == value, whole, nodes.geometry)
+        bridge.setSegmentMask(annotation, segment, PlacedMask.of(nodes.array == value), nodes.geometry)
     ui.scanSection.collapsed = True
     ui.newNodeButton.click()
     assert roles.nodeOf(scan, roles.ANNOTATION) is annotation

@@ -142,11 +142,11 @@ def until(host, condition, seconds=PATIENCE_SECONDS):  # noqa: F811
 def mark(logic, scan, mask):
     """Mark the voxels of a bool array as a lymph node; returns the segment's id."""
     from DGSTSegmentLib.panel import bridge, lymphnode
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     annotation = logic.annotation(scan)
     id_ = lymphnode.addLymphNode(annotation)
-    box = tuple((0, n) for n in mask.shape)
-    bridge.setSegmentMask(annotation, id_, np.asarray(mask), box, bridge.geometryOf(scan))
+    bridge.setSegmentMask(annotation, id_, PlacedMask.of(mask), bridge.geometryOf(scan))
     return id_
 
 

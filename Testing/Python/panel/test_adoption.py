@@ -30,13 +30,14 @@ def segmentation(masks, geometry=GEOMETRY, name="Hand-made"):
     import slicer
 
     from DGSTSegmentLib.panel import bridge
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     for title, mask in masks.items():
         id_ = node.GetSegmentation().AddEmptySegment(title, title)
         if mask is not None:
-            bridge.setSegmentMask(node, id_, mask, tuple((0, n) for n in mask.shape), geometry)
+            bridge.setSegmentMask(node, id_, PlacedMask.of(mask), geometry)
     return node
 
 
@@ -158,6 +159,15 @@ def test_segments_that_overlap_marked_nodes_are_asked_about(ui, logic, ct, answe
     assert list(nodes_in(ct)) == names
     told = any("Not added, overlapping marked nodes: a." in text for text in answers.shown)
     assert told == (answer == "No")
+
+
+def test_segments_that_are_called_alike_are_told_apart(logic, ct):
+    mark(logic, ct, cuboid((4, 7), (5, 9), (6, 11)))
+    node = segmentation({"a": cuboid((6, 9), (5, 9), (6, 11)), "b": cuboid((10, 13), (5, 9), (6, 11))})
+    node.GetSegmentation().GetSegment("b").SetName("a")
+    adopted = logic.takeSegments(ct, node)
+    assert (adopted.added, adopted.overlapping) == (["a"], ["a"])
+    np.testing.assert_array_equal(nodes_in(ct)["a"], cuboid((10, 13), (5, 9), (6, 11)))
 
 
 def test_a_scene_without_another_segmentation_says_so(ui, logic, ct, refusal):

@@ -169,12 +169,12 @@ def test_an_annotation_deleted_elsewhere_leaves_an_editor_without_one(host, pane
 @pytest.mark.parametrize("refusals", [0, 1])
 def test_a_box_without_lymph_nodes_is_a_case_that_can_be_learned_from(ui, logic, scan, refusals):
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     ui.regionRadio.click()
-    box = tuple((0, n) for n in ball().shape)
     for _ in range(refusals):
         node = roles.makeNode(scan, roles.REJECTED, "no nodes")
-        bridge.setSegmentMask(node, lymphnode.addRejected(node), ball(), box, bridge.geometryOf(scan))
+        bridge.setSegmentMask(node, lymphnode.addRejected(node), PlacedMask.of(ball()), bridge.geometryOf(scan))
     ui.addCaseButton.click()
     (case,) = logic.trainingSet.cases()
     assert (case.marked, case.rejected, len(case.boxes)) == (0, refusals, 1)

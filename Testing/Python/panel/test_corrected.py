@@ -12,11 +12,12 @@ from .test_review import predicted_again
 def correct(review, number, change):
     """Takes a finding into the annotation and changes the mask of its lymph node there; returns what it is then."""
     from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     id_ = review.review.edit(number)
     annotation, scan = roles.nodeOf(review.review.scan, roles.ANNOTATION), review.review.scan
     mask = change(bridge.segmentMask(annotation, id_, scan))
-    bridge.setSegmentMask(annotation, id_, mask, tuple((0, n) for n in mask.shape), bridge.geometryOf(scan))
+    bridge.setSegmentMask(annotation, id_, PlacedMask.of(mask), bridge.geometryOf(scan))
     review.reload()
     return mask
 

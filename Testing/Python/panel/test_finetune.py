@@ -105,11 +105,12 @@ def test_marks_and_refusals_that_are_in_no_case_are_asked_about_too(host, panel,
     from preview_host import answers
 
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     new = open_scan(panel, host, tiny_case(2)[0], "New scan")
     node = roles.makeNode(new, roles.REJECTED, "No lymph nodes")
-    box = tuple((0, n) for n in tiny_case(2)[1].array.shape)
-    bridge.setSegmentMask(node, lymphnode.addLymphNode(node), tiny_case(2)[1].array > 0, box, bridge.geometryOf(new))
+    marked = PlacedMask.of(tiny_case(2)[1].array > 0)
+    bridge.setSegmentMask(node, lymphnode.addLymphNode(node), marked, bridge.geometryOf(new))
     before = len(logic.trainingSet.cases())
     assert panel.nextStep.step().button == "addCaseButton"
     answers.give("Yes")

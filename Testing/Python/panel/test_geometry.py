@@ -89,9 +89,9 @@ def test_each_labelmap_is_gone_through_once_however_many_nodes_are_marked_in_it(
     casestate.digestOf(scan)
     assert len(passes) <= 2 * layers < 2 * len(masks)
     found = {}
-    for id_, tight, first in bridge.tightMasks(annotation, scan):
+    for id_, placed in bridge.tightMasks(annotation, scan):
         found[id_] = np.zeros(SHAPE, bool)
-        found[id_][tuple(slice(low, low + n) for low, n in zip(first, tight.shape, strict=True))] = tight
+        found[id_][tuple(slice(low, end) for low, end in placed.box)] = placed.mask
     assert list(found) == ids[:10]
     for id_, mask in zip(ids, masks, strict=False):
         np.testing.assert_array_equal(found[id_], mask)

@@ -128,6 +128,7 @@ def test_a_node_that_both_models_found_is_annotated_once(review, logic):
 
 def test_taking_a_rejection_back_leaves_its_neighbours_rejected(host, panel, review, ui, logic):
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     number = review.table.chosen
     press(host, "x")
@@ -137,9 +138,7 @@ def test_taking_a_rejection_back_leaves_its_neighbours_rejected(host, panel, rev
     beside = np.zeros((40, 60, 60), bool)
     beside[20, 20:40, 15] = True
     assert beside[bridge.segmentMask(node, bridge.segmentIds(node)[0], again.scan)].any()
-    bridge.setSegmentMask(
-        node, lymphnode.addRejected(node), beside, ((0, 40), (0, 60), (0, 60)), bridge.geometryOf(again.scan)
-    )
+    bridge.setSegmentMask(node, lymphnode.addRejected(node), PlacedMask.of(beside), bridge.geometryOf(again.scan))
     logic.review(again.scan).forgetRejection(number)
     (left,) = bridge.segmentIds(node)
     assert bridge.segmentMask(node, left, again.scan).sum() >= 15

@@ -35,6 +35,19 @@ def test_shared_and_united_masks_are_those_of_the_whole_grid(module, seed):
     np.testing.assert_array_equal(on_grid(one.united(other), wholes[0].shape), wholes[0] | wholes[1])
 
 
+def test_a_whole_mask_fits_into_the_smallest_box_around_it(module):
+    from DGSTSegmentLib.panel.placed import PlacedMask
+
+    whole = np.zeros((9, 10, 11), bool)
+    whole[2, 3:5, 4] = whole[6, 4, 5:8] = True
+    tight, wanted = PlacedMask.of(whole).tight(), placed(whole)
+    assert PlacedMask.of(whole).box == ((0, 9), (0, 10), (0, 11))
+    assert tight.box == wanted.box == ((2, 7), (3, 5), (4, 8))
+    np.testing.assert_array_equal(tight.mask, wanted.mask)
+    np.testing.assert_array_equal(whole[tight.slices], tight.mask)
+    assert PlacedMask(whole[1:], (1, 0, 0)).tight().box == tight.box
+
+
 @pytest.mark.parametrize(("shift", "same"), [(0, True), (2, True), (3, False), (9, False)])
 def test_two_masks_are_one_node_from_half_of_the_smaller_one_on(module, shift, same):
     wholes = np.zeros((2, 4, 4, 16), bool)

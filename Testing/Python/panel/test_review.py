@@ -308,6 +308,7 @@ def test_edit_takes_the_finding_into_the_annotation_and_arms_the_brush(host, rev
 def trimmed(host, review):
     """The first finding taken into the annotation and cut in half there: its scan and where the erased half lay."""
     from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     press(host, "e")
     scan = review.review.scan
@@ -316,7 +317,7 @@ def trimmed(host, review):
     whole, geometry = bridge.segmentMask(annotation, id_, scan), bridge.geometryOf(scan)
     kept = whole.copy()
     kept[: np.argwhere(whole)[:, 0].min() + 2] = False
-    bridge.setSegmentMask(annotation, id_, kept, tuple((0, n) for n in whole.shape), geometry)
+    bridge.setSegmentMask(annotation, id_, PlacedMask.of(kept), geometry)
     return scan, whole & ~kept
 
 
@@ -344,13 +345,14 @@ def test_what_is_erased_of_a_finding_becomes_known_background(trimmed, logic):
 
 def test_what_is_painted_again_is_no_longer_erased(trimmed, logic):
     from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     scan, erased = trimmed
     saved_rejection(logic, scan)
     annotation = roles.nodeOf(scan, roles.ANNOTATION)
     (id_,) = bridge.segmentIds(annotation)
     whole = bridge.segmentMask(annotation, id_, scan) | erased
-    bridge.setSegmentMask(annotation, id_, whole, tuple((0, n) for n in whole.shape), bridge.geometryOf(scan))
+    bridge.setSegmentMask(annotation, id_, PlacedMask.of(whole), bridge.geometryOf(scan))
     assert saved_rejection(logic, scan) is None
     assert logic.study.cases()[0].corrected == 0
 
@@ -394,16 +396,19 @@ def test_the_overlap_with_the_annotation_is_told(host, review, ui):
 
 def test_where_a_finding_lies_follows_what_another_module_does_to_it(host, review, ui):
     from DGSTSegmentLib.panel import bridge
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     press(host, "a")
     ui.applyButton.click()
     prediction = review.review.prediction
     item = prediction.findings()[0]
-    mask = prediction.masksOf([item])[item.number].copy()
-    half = mask.shape[0] // 2
-    mask[half:] = False
-    bridge.setSegmentMask(prediction.node, item.segmentId, mask, item.finding.box, bridge.geometryOf(prediction.scan))
-    np.testing.assert_array_equal(prediction.masksOf([item])[item.number], mask)
+    found = prediction.masksOf([item])[item.number]
+    half = PlacedMask(found.mask.copy(), found.first)
+    half.mask[half.mask.shape[0] // 2 :] = False
+    bridge.setSegmentMask(prediction.node, item.segmentId, half, bridge.geometryOf(prediction.scan))
+    now = prediction.masksOf([item])[item.number]
+    np.testing.assert_array_equal(now.mask, half.mask)
+    assert now.box == item.finding.box
 
 
 def test_a_finding_of_which_a_whole_node_is_left_still_wants_a_decision(host, panel, ui, logic):

@@ -32,10 +32,10 @@ def put_away(logic, scan):
 def again(host, panel, logic, scan):
     """The scan of a case of yesterday in a new scene, under another name; nothing is marked in it."""
     from DGSTSegmentLib.panel import bridge, lymphnode, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     rejected = roles.rejectedOf(scan)
-    box = tuple((0, n) for n in ball().shape)
-    bridge.setSegmentMask(rejected, lymphnode.addRejected(rejected), beside(), box, bridge.geometryOf(scan))
+    bridge.setSegmentMask(rejected, lymphnode.addRejected(rejected), PlacedMask.of(beside()), bridge.geometryOf(scan))
     put_away(logic, scan)
     host.close_scene()
     return open_scan(panel, host, tiny_case(0)[0], "4: Thorax")

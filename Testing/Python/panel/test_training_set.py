@@ -70,10 +70,10 @@ def test_refusals_taken_back_stay_taken_back_when_the_case_is_opened(host, panel
     mark(logic, scan, ball())
     rejected = roles.makeNode(scan, roles.REJECTED, "no nodes")
     from DGSTSegmentLib.panel import bridge, lymphnode
+    from DGSTSegmentLib.panel.placed import PlacedMask
 
     id_ = lymphnode.addLymphNode(rejected)
-    box = tuple((0, n) for n in ball().shape)
-    bridge.setSegmentMask(rejected, id_, ~ball(), box, bridge.geometryOf(scan))
+    bridge.setSegmentMask(rejected, id_, PlacedMask.of(~ball()), bridge.geometryOf(scan))
     assert logic.addToTrainingSet(scan).rejected == 1
     rejected.GetSegmentation().RemoveAllSegments()
     case = logic.addToTrainingSet(scan)
