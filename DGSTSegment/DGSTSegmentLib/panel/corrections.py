@@ -25,7 +25,7 @@ def noteErased(scan) -> int:
     taken = _originsIn(annotation)
     for of in noted.keys() - taken:
         rejected.GetSegmentation().RemoveSegment(noted[of])
-    findings = {of: found for of, found in findingsOf(scan).items() if of in taken}
+    findings = {of: found for of, found in _findingsOf(scan).items() if of in taken}
     marked = bridge.unionMask(annotation, scan) if findings else None
     for of, (prediction, item) in findings.items():
         found = prediction.masksOf([item])[item.number]
@@ -59,7 +59,7 @@ def _originsIn(annotation) -> set[str]:
     return {of for of, id_ in origin.read(annotation).items() if id_ in filled}
 
 
-def findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:
+def _findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:
     """The findings of the scan's predictions, by their names in a tag, each with its prediction."""
     predictions = [predictionOf(scan, role) for role in (roles.BEFORE, roles.AFTER)]
     return {
