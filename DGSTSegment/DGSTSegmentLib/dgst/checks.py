@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -36,6 +37,36 @@ def check_gradients(members: Iterable[Member]) -> None:
                 f"The gradient of {member.name} is sparse, which has no rows to select from or to clip: make its layer "
                 "with sparse=False."
             )
+
+
+def check_alike(saved: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> None:
+    """Compare the groups of a saved optimizer with those of the one that is to go on from it.
+
+    Raises:
+        ValueError: they are of other rules or of other parameters.
+    """
+    counts, own_counts = ([len(group["params"]) for group in groups] for groups in (saved, here))
+    names, own_names = ([name for group in groups for name in group.get("param_names", ())] for groups in (saved, here))
+    differing = [
+        f", with {own} where it has {name}" for name, own in zip(names, own_names, strict=False) if name != own
+    ]
+    if counts != own_counts or differing:
+        raise ValueError(
+            f"The state is of {counts} selected and always-on parameters, this optimizer of {own_counts}"
+            f"{''.join(differing[:1])}: make it with the same head, always_on and among, on a network that no other "
+            "optimizer holds (see detach)."
+        )
+    rules, own_rules = (_rules_of(groups) for groups in (saved, here))
+    if rules != own_rules:
+        raise ValueError(
+            f"The state is of the rules {rules}, this optimizer of {own_rules}: make it with the same update and "
+            "always_on_rule."
+        )
+
+
+def _rules_of(groups: Sequence[Mapping[str, Any]]) -> str:
+    moving, always_on = groups
+    return f"{moving.get('update')} and {'adamw' if 'betas' in always_on else 'sgd'}"
 
 
 def check_max_norm(max_norm: float | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from . import moments
-from .checks import check_dtypes, check_gradients, check_max_norm
+from .checks import check_alike, check_dtypes, check_gradients, check_max_norm
 from .freezing import Frozen
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES
@@ -27,6 +27,7 @@ from .stepping import (
     in_own_order,
     norms_of,
     plain_optimizer,
+    store_alike,
 )
 
 _GROUPS = 2  # what is selected from, and what is always on
@@ -172,6 +173,8 @@ class DGST(torch.optim.Optimizer):
             _refuse_distributed()
         moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
         super().__init__([moving, *self._plain.param_groups], {})
+        for group, of_group in zip(self.param_groups, (self.rows, self.always_on), strict=True):
+            group["param_names"] = [member.name for member in of_group]  # saved, as torch's own optimizers do
         self.frozen = Frozen()
         self.frozen.add(member.parameter for member in parts.frozen)
         self._begin_state(update)
@@ -207,19 +210,15 @@ class DGST(torch.optim.Optimizer):
         """Go on from a ``state_dict`` of an optimizer made alike, on a network with the same parameters.
 
         Raises:
-            ValueError: the state is of another number of parameters.
+            ValueError: the state is of other rules or of other parameters; the optimizer is as it was.
         """
-        saved = [len(group["params"]) for group in state_dict["param_groups"]]
-        here = [len(group["params"]) for group in self.param_groups]
-        if saved != here:
-            raise ValueError(
-                f"The state is of {saved} selected and always-on parameters, this optimizer of {here}: make it with "
-                "the same head, always_on and among, on a network that no other optimizer holds (see detach)."
-            )
+        check_alike(state_dict["param_groups"], self.param_groups)
         pairs = zip(state_dict["param_groups"], self.param_groups, strict=True)
         # Whether torch's fused step can be taken depends on where and how the parameters are stored here.
         groups = [{**group, **({"fused": own["fused"]} if "fused" in own else {})} for group, own in pairs]
         super().load_state_dict({**state_dict, "param_groups": groups})
+        for parameter in self._always_on_parameters():
+            store_alike(self.state.get(parameter, {}), parameter)
         self._plain.__setstate__({"state": self.state, "param_groups": self.param_groups[1:]})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
