@@ -7,18 +7,23 @@ from typing import Any
 
 import torch
 
-from .partition import Member
+from .partition import Member, Partition
 
 _TRAINABLE = (torch.float32, torch.float64, torch.bfloat16)
 
 
-def check_dtypes(members: Iterable[Member]) -> None:
+def check_parameters(members: Iterable[Member]) -> None:
     """
     Raises:
-        ValueError: a parameter cannot hold a step: the squares and epsilons of fp16 are 0 or infinite, and complex
-            numbers have no order to select by.
+        ValueError: a parameter cannot hold a step: the squares and epsilons of fp16 are 0 or infinite, complex numbers
+            have no order to select by, and a piece of a sharded weight has not its rows.
     """
     for member in members:
+        if hasattr(member.parameter, "placements") or "_fsdp_wrapped_module" in member.name.split("."):
+            raise ValueError(
+                f"{member.name} is sharded over processes, so that no process sees its rows: train by "
+                "DistributedDataParallel, or on one device."
+            )
         if member.parameter.dtype not in _TRAINABLE:
             raise ValueError(
                 f"{member.name} is of {member.parameter.dtype}, but weights that move must be of float32, float64 or "
@@ -67,6 +72,20 @@ def check_alike(saved: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, 
 def _rules_of(groups: Sequence[Mapping[str, Any]]) -> str:
     moving, always_on = groups
     return f"{moving.get('update')} and {'adamw' if 'betas' in always_on else 'sgd'}"
+
+
+def check_moving(parts: Partition, among: Sequence[str] | None) -> None:
+    """
+    Raises:
+        ValueError: nothing may move, or modules to select among are named and have nothing to select from.
+    """
+    if not parts.rows and not parts.always_on:
+        raise ValueError(
+            "Nothing may move in this network: unfreeze what is to move, or name other modules, before making the "
+            "optimizer."
+        )
+    if among and not parts.rows:
+        raise ValueError(f"There are no rows to select from at or below {', '.join(among)} that may move.")
 
 
 def check_max_norm(max_norm: float | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from . import moments
-from .checks import check_alike, check_dtypes, check_gradients, check_max_norm
+from .checks import check_alike, check_gradients, check_max_norm, check_moving, check_parameters
 from .freezing import Frozen
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES
@@ -119,7 +120,7 @@ class DGST(torch.optim.Optimizer):
 
     Raises:
         TypeError: ``network`` is no module.
-        ValueError: an argument is out of range, or a parameter that would move is of fp16 or complex.
+        ValueError: an argument is out of range, or nothing would move, or what would is of fp16, complex or sharded.
         UnknownModule: a name in ``head``, ``always_on`` or ``among`` is not in the network.
         InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
 
@@ -156,13 +157,14 @@ class DGST(torch.optim.Optimizer):
     ):
         lr, rule, always_on_lr = with_defaults(update, lr, always_on_rule, always_on_lr)
         gamma = RULES[update].gamma if gamma is None else gamma
-        if gamma < 1:
-            raise ValueError(f"gamma must be at least 1, not {gamma}.")
+        if not isinstance(gamma, Integral) or gamma < 1:
+            raise ValueError(f"gamma must be a whole number of at least 1, not {gamma}.")
         check_max_norm(max_norm)
         if not isinstance(network, nn.Module):
             raise TypeError(f"DGST takes the network itself, a torch.nn.Module, not {type(network).__name__}.")
         parts = partition(network, head, always_on, among)
-        check_dtypes([*parts.rows, *parts.always_on])
+        check_moving(parts, among)
+        check_parameters([*parts.rows, *parts.always_on])
         self.rows, self.always_on = parts.rows, parts.always_on
         self.max_norm, self.in_backward = max_norm, in_backward
         self.selector = selector or LargestGradients()

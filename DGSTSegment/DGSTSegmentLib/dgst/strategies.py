@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_dtypes, check_gradients, check_max_norm
+from .checks import check_gradients, check_max_norm, check_parameters
 from .freezing import Frozen
 from .lora import attach_lora, detach_lora, merge_lora, merged_state
 from .optimizer import DGST
@@ -108,7 +108,7 @@ class DenseStrategy(Strategy):
         self._moving = [parameter for parameter in moving if parameter.requires_grad]
         moves = set(self._moving)
         self._members = [member for member in members(network) if member.parameter in moves]
-        check_dtypes(self._members)
+        check_parameters(self._members)
         optimizer = plain_optimizer(parameters=self._moving, **options)
         self.frozen = Frozen()
         self.frozen.add(parameter for parameter in network.parameters() if parameter not in moves)
@@ -216,7 +216,7 @@ def make_strategy(
 
     Raises:
         ValueError: an argument is out of range, the strategy has nothing to move in this network, or what it would
-            move is of fp16 or complex. The network is left as it was.
+            move is of fp16, complex or sharded. The network is left as it was.
         UnknownModule: the network has no such head or decoder.
     """
     if name not in STRATEGIES:
