@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -10,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from . import moments
 from .checks import check_alike, check_gradients, check_max_norm, check_moving, check_parameters
 from .freezing import Frozen
+from .in_backward import InBackward
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES
 from .rules import row_rms, with_defaults
@@ -34,12 +33,8 @@ from .stepping import (
 _GROUPS = 2  # what is selected from, and what is always on
 
 
-class InBackwardRefused(RuntimeError):
-    """In-backward selection was asked for what it cannot do."""
-
-
 @dataclass(frozen=True)
-class _Selected:
+class Selected:
     """What a step needs of one parameter's gradient.
 
     Args:
@@ -52,8 +47,8 @@ class _Selected:
     values: Tensor
     norm: Tensor
 
-    def times(self, factor: float) -> _Selected:
-        return _Selected(self.places, self.values * factor, self.norm * factor)
+    def times(self, factor: float) -> Selected:
+        return Selected(self.places, self.values * factor, self.norm * factor)
 
 
 class DGST(torch.optim.Optimizer):
@@ -169,21 +164,16 @@ class DGST(torch.optim.Optimizer):
         self.max_norm, self.in_backward = max_norm, in_backward
         self.selector = selector or LargestGradients()
         self.report: StepReport | None = None
-        self._selected: dict[str, _Selected] = {}
         self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
-        if in_backward:
-            _refuse_distributed()
         moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
         super().__init__([moving, *self._plain.param_groups], {})
         for group, of_group in zip(self.param_groups, (self.rows, self.always_on), strict=True):
             group["param_names"] = [member.name for member in of_group]  # saved, as torch's own optimizers do
+        self._early = InBackward(self, self.rows if in_backward else ())
         self.frozen = Frozen()
         self.frozen.add(member.parameter for member in parts.frozen)
         self._begin_state(update)
         self._silent = SilentBiases(network)
-        self._hooks: list[RemovableHandle] = []
-        if in_backward:
-            self._select_in_backward()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
@@ -196,11 +186,12 @@ class DGST(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._refuse_hidden_scaling()
+        early = self._early.take()
         self._silent.stop()
         self.frozen.add(self._silent.found())
         check_gradients([*self.rows, *self.always_on])
-        selected = self._take_selected()
+        found = {**early, **self.select_from([m for m in self.rows if m.parameter.grad is not None])}
+        selected = [(member, found[member.name]) for member in self.rows if member.name in found]
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
         self.report = StepReport(norm)
         if not self.report.skipped:
@@ -241,31 +232,23 @@ class DGST(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was selected from them during backward."""
         super().zero_grad(set_to_none)
-        self._selected.clear()
+        self._early.clear()
 
     def detach(self) -> None:
         """Leave the network to others: nothing watches its passes, takes its gradients or is frozen any more."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        self._early.stop()
         self._silent.stop()
-        self._selected.clear()
         self.frozen.release()
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
-        if self._selected and scaler.is_enabled() and self.param_groups[0]["update"] == "adam":
-            raise InBackwardRefused(
-                "In-backward selection by the running mean of gradients cannot undo a loss scale that changes: train "
-                "in bf16 or fp32, or make the optimizer with in_backward=False or another update."
-            )
-        if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
-            self._show_overflow()
-        scaler.unscale_(self)
-        if self._selected:
-            scale = scaler.get_scale()
-            factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
-            self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
+        self._early.unscale_(scaler)
+
+    def select_from(self, members: Sequence[Member]) -> dict[str, Selected]:
+        """What a step needs, by parameter, of the gradients of ``members``, each of which has one."""
+        norms = norms_of(member.parameter for member in members)
+        having = zip(members, norms, self._remembered(norms), strict=True)
+        return {member.name: self._select(member, norm, remembers) for member, norm, remembers in having}
 
     def _begin_state(self, update: str) -> None:
         for member in self.rows:
@@ -277,7 +260,7 @@ class DGST(torch.optim.Optimizer):
     def _always_on_parameters(self) -> Iterator[nn.Parameter]:
         return (member.parameter for member in self.always_on)
 
-    def _select(self, member: Member, norm: Tensor, remembers: bool) -> _Selected:
+    def _select(self, member: Member, norm: Tensor, remembers: bool) -> Selected:
         """From the gradient of this norm, or from the running means once they have taken it in."""
         moving = self.param_groups[0]
         rows = member.layout.to_rows(member.parameter.grad)
@@ -286,7 +269,7 @@ class DGST(torch.optim.Optimizer):
             rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
         values = moments.direction(self.state[member.parameter], columns) if remembers else rows.gather(1, columns)
-        return _Selected(member.layout.flat_indices(columns), values, norm)
+        return Selected(member.layout.flat_indices(columns), values, norm)
 
     def _refuse_converted(self, member: Member) -> None:
         now = member.parameter
@@ -297,15 +280,6 @@ class DGST(torch.optim.Optimizer):
                     "optimizer was made: convert and move the network first, then make the optimizer."
                 )
 
-    def _take_selected(self) -> list[tuple[Member, _Selected]]:
-        """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
-        taken, self._selected = self._selected, {}
-        here = [member for member in self.rows if member.parameter.grad is not None]
-        norms = norms_of(member.parameter for member in here)
-        for member, norm, remembers in zip(here, norms, self._remembered(norms), strict=True):
-            taken[member.name] = self._select(member, norm, remembers)
-        return [(member, taken[member.name]) for member in self.rows if member.name in taken]
-
     def _remembered(self, norms: list[Tensor]) -> list[bool]:
         """Whether the running means take in the gradients of these norms, as they do where there are any and the norm
         is finite (else the step is skipped). A GPU is waited for once, not once a norm."""
@@ -313,7 +287,7 @@ class DGST(torch.optim.Optimizer):
             return [False] * len(norms)
         return torch.stack([torch.isfinite(norm).to(norms[0].device) for norm in norms]).tolist()
 
-    def _update(self, selected: list[tuple[Member, _Selected]], factor: float) -> None:
+    def _update(self, selected: list[tuple[Member, Selected]], factor: float) -> None:
         moving = self.param_groups[0]
         for member, chosen in selected:
             if moving["update"] == "sgd":
@@ -329,42 +303,10 @@ class DGST(torch.optim.Optimizer):
         self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
         self._plain.step()
 
-    def _select_in_backward(self) -> None:
-        def hook_of(member: Member) -> Callable[[nn.Parameter], None]:
-            def select_and_free(parameter: nn.Parameter) -> None:
-                _refuse_distributed()
-                if member.name in self._selected:
-                    raise InBackwardRefused(
-                        "In-backward selection cannot accumulate gradients: step and clear the gradients after every "
-                        "backward pass, or make the optimizer with in_backward=False."
-                    )
-                check_gradients([member])
-                (norm,) = norms_of([parameter])
-                (remembers,) = self._remembered([norm])
-                self._selected[member.name] = self._select(member, norm, remembers)
-                parameter.grad = None
-
-            return select_and_free
-
-        self._hooks = [m.parameter.register_post_accumulate_grad_hook(hook_of(m)) for m in self.rows]
-
     @property
     def _step_supports_amp_scaling(self) -> bool:
         """Read by ``GradScaler.step``: it then tells of itself (sets ``found_inf``) instead of unscaling on its own."""
         return self.in_backward
-
-    def _refuse_hidden_scaling(self) -> None:
-        if self.in_backward and hasattr(self, "found_inf"):
-            del self.found_inf, self.grad_scale
-            raise InBackwardRefused(
-                "GradScaler.step cannot unscale gradients that were freed during backward: call unscale_(scaler), "
-                "step() and scaler.update()."
-            )
-
-    def _show_overflow(self) -> None:
-        """Leave an infinite gradient where a GradScaler finds it, for one that was freed: it has to lower its scale."""
-        smallest = min((member.parameter for member in self.rows), key=torch.Tensor.numel)
-        smallest.grad = torch.full_like(smallest, float("inf"))
 
 
 def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
@@ -373,12 +315,3 @@ def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
     flat[places] = flat[places] - change
     if flat.data_ptr() != parameter.data_ptr():
         parameter.copy_(flat.view_as(parameter))
-
-
-def _refuse_distributed() -> None:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise InBackwardRefused(
-            "In-backward selection cannot average gradients across ranks: train on one device, or make the optimizer "
-            "with in_backward=False."
-        )

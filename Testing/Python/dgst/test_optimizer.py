@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import subprocess
 import sys
 
@@ -259,6 +260,15 @@ def test_selecting_in_backward_refuses_to_accumulate():
     loss_of(network, 2).backward()
     dgst.step()
     assert not dgst.report.skipped
+
+
+def test_an_optimizer_that_is_gone_takes_no_gradients():
+    network = small_network()
+    DGST(network, head=["3"], in_backward=True)
+    gc.collect()
+    for batch in range(2):
+        loss_of(network, batch).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("in_backward", [False, True])
