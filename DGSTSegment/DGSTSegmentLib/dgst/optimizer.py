@@ -82,10 +82,16 @@ class DGST(torch.optim.Optimizer):
     200. So ``update="sgd"`` brings ``sgd`` here too (the paper's recipe whole) and ours bring ``adamw``;
     each can be chosen by ``always_on_rule``.
 
-    Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
-    that all ranks select alike. What is frozen then still gets gradients, which are dropped. Mixed
-    precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``unscale_(scaler)``, ``step()``,
-    ``scaler.update()``. Schedulers of torch work; ``OneCycleLR`` and ``CyclicLR`` need ``cycle_momentum=False``.
+    Everything that it does not move is frozen, and stays so when the optimizer is gone: unfreeze what is to move before
+    making it, and call ``detach()`` before another optimizer takes over.
+
+    Distributed data parallel: make it of the network inside. Gradients are averaged over the ranks during backward,
+    hence before the selection, so that all ranks select alike. What is frozen then still gets gradients, which are
+    dropped. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``scaler.step(optimizer)``
+    as usual (``report`` does not hear of a step that it skips), or ``unscale_(scaler)`` and ``step()``, the only way
+    ``in_backward``; then ``scaler.update()``. There are two groups of parameters, what is selected from and what is
+    always on, each with its learning rate. Schedulers of torch work; ``OneCycleLR`` and ``CyclicLR`` need a rate for
+    each group (``max_lr=[0.004, 0.0005]``) and ``cycle_momentum=False``.
 
     Running statistics of norms are the network's own affair: batch norms in training mode update theirs, as ever. Call
     ``eval()`` on them to keep the foundation model's; the strategies of ``make_strategy`` have them keep it.
@@ -95,12 +101,13 @@ class DGST(torch.optim.Optimizer):
             step and frozen there, until ``detach`` (see ``SilentBiases``).
         lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
             ``sgd`` is meant for 12,500).
-        gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
+        gamma: entries of a row that may move at a step, at least 1; None takes the rule's own. Rows no longer than
+            gamma move whole, as those of depthwise convolutions and of small tables of biases do.
         update: ``adam``, ``rms`` or ``sgd``.
         head: names of the modules that make the output.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
             what then has no rows is frozen.
-        among: names of the modules whose rows are selected from, gamma being 0 everywhere else; None for all.
+        among: names of the modules whose rows are selected from; all other rows are frozen. None for all.
             (``dgst finetune`` selects by ``adam`` in the encoder's first two stages only, which its lr was chosen for.)
         always_on_rule: ``adamw`` or ``sgd``; None follows ``update``.
         always_on_lr: None takes 5e-4 for ``adamw`` and 1e-3 for ``sgd``.
@@ -111,7 +118,7 @@ class DGST(torch.optim.Optimizer):
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
             Neither accumulates gradients over several backward passes nor averages them across ranks; with
             ``adam`` not under a GradScaler either, whose changing scale would distort the running means.
-        selector: how entries are chosen; the largest gradients by default.
+        selector: how entries are chosen; the largest gradients by default. It has no part in ``state_dict``.
 
     Raises:
         TypeError: ``network`` is no module.

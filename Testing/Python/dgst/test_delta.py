@@ -13,8 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, compute_delta, fingerprint, make_strategy
-from DGSTSegmentLib.dgst.delta import NotADelta
+from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, NotADelta, compute_delta, fingerprint, make_strategy
 
 from ..conftest import files_of_at_most
 

@@ -283,6 +283,18 @@ def test_a_scaled_loss_gives_the_step_of_the_plain_one(in_backward):
     assert same(plain, scaled)
 
 
+def test_the_usual_step_of_a_gradient_scaler_gives_the_step_of_the_plain_one():
+    plain, scaled = small_network(), small_network()
+    for network, scaler in ((plain, torch.amp.GradScaler("cpu", enabled=False)), (scaled, torch.amp.GradScaler("cpu"))):
+        optimizer = DGST(network, head=["3"])
+        for step in range(2):
+            optimizer.zero_grad()
+            scaler.scale(loss_of(network, step)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert same(plain, scaled)
+
+
 @pytest.mark.parametrize("in_backward", [False, True])
 def test_an_overflow_of_the_scaled_loss_skips_the_step_and_lowers_the_scale(in_backward):
     network = small_network()
