@@ -109,7 +109,8 @@ class Strategy(ABC):
             self.optimizer.state.pop(parameter, None)
         for parameter, key, value in loaded:
             self.optimizer.state[parameter][key] = value
-        # Known already, so that the first backward pass runs the very kernels that it would have run.
+        # Known already, so that the first backward pass runs the very kernels that it would have run. Those that this
+        # run has found itself stay frozen: they are watched no more.
         self.frozen.add(silent)
 
     def plain_state(self) -> dict[str, Tensor]:
