@@ -11,7 +11,12 @@ from .registry import RULES, STRATEGIES, RuleInfo, StrategyInfo
 
 _HOME = {
     "DGST": "optimizer",
-    "StepReport": "optimizer",
+    "StepReport": "stepping",
+    "InBackwardRefused": "in_backward",
+    "UnknownModule": "partition",
+    "Selector": "selectors",
+    "LargestGradients": "selectors",
+    "RandomEntries": "selectors",
     "Strategy": "strategy",
     "make_strategy": "strategies",
     "top_entries": "selection",
@@ -20,6 +25,7 @@ _HOME = {
     "merge_lora": "lora",
     "Delta": "delta",
     "BaseMismatch": "delta",
+    "NotADelta": "delta",
     "compute_delta": "delta",
     "fingerprint": "identity",
 }

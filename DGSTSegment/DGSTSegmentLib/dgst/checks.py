@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 
-from .partition import Member
+from .partition import Member, Partition
 
 _TRAINABLE = (torch.float32, torch.float64, torch.bfloat16)
 
 
-def check_dtypes(members: Iterable[Member]) -> None:
+def check_parameters(members: Iterable[Member]) -> None:
     """
     Raises:
-        ValueError: a parameter cannot hold a step: the squares and epsilons of fp16 are 0 or infinite, and complex
-            numbers have no order to select by.
+        ValueError: a parameter cannot hold a step: the squares and epsilons of fp16 are 0 or infinite, complex numbers
+            have no order to select by, and a piece of a sharded weight has not its rows.
     """
     for member in members:
+        if hasattr(member.parameter, "placements") or "_fsdp_wrapped_module" in member.name.split("."):
+            raise ValueError(
+                f"{member.name} is sharded over processes, so that no process sees its rows: train by "
+                "DistributedDataParallel, or on one device."
+            )
         if member.parameter.dtype not in _TRAINABLE:
             raise ValueError(
                 f"{member.name} is of {member.parameter.dtype}, but weights that move must be of float32, float64 or "
@@ -36,6 +42,50 @@ def check_gradients(members: Iterable[Member]) -> None:
                 f"The gradient of {member.name} is sparse, which has no rows to select from or to clip: make its layer "
                 "with sparse=False."
             )
+
+
+def check_alike(saved: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> None:
+    """Compare the groups of a saved optimizer with those of the one that is to go on from it.
+
+    Raises:
+        ValueError: they are of other rules or of other parameters.
+    """
+    counts, own_counts = ([len(group["params"]) for group in groups] for groups in (saved, here))
+    names, own_names = ([name for group in groups for name in group.get("param_names", ())] for groups in (saved, here))
+    differing = [
+        f", with {own} where it has {name}" for name, own in zip(names, own_names, strict=False) if name != own
+    ]
+    if counts != own_counts or differing:
+        raise ValueError(
+            f"The state is of {counts} selected and always-on parameters, this optimizer of {own_counts}"
+            f"{''.join(differing[:1])}: make it with the same head, always_on and among, on a network that no other "
+            "optimizer holds (see detach)."
+        )
+    rules, own_rules = (_rules_of(groups) for groups in (saved, here))
+    if rules != own_rules:
+        raise ValueError(
+            f"The state is of the rules {rules}, this optimizer of {own_rules}: make it with the same update and "
+            "always_on_rule."
+        )
+
+
+def _rules_of(groups: Sequence[Mapping[str, Any]]) -> str:
+    moving, always_on = groups
+    return f"{moving.get('update')} and {'adamw' if 'betas' in always_on else 'sgd'}"
+
+
+def check_moving(parts: Partition, among: Sequence[str] | None) -> None:
+    """
+    Raises:
+        ValueError: nothing may move, or modules to select among are named and have nothing to select from.
+    """
+    if not parts.rows and not parts.always_on:
+        raise ValueError(
+            "Nothing may move in this network: unfreeze what is to move, or name other modules, before making the "
+            "optimizer."
+        )
+    if among and not parts.rows:
+        raise ValueError(f"There are no rows to select from at or below {', '.join(among)} that may move.")
 
 
 def check_max_norm(max_norm: float | None) -> None:

@@ -169,13 +169,13 @@ def compute_delta(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tens
     """Every element of ``new_state`` that differs in any bit from ``base_state``.
 
     Args:
-        base_state: the base's state dict as training began with it.
+        base_state: a copy of the base's state dict as training began with it; ``state_dict()`` itself changes along.
         new_state: the state dict with the same names, shapes and dtypes; adapters merged. Names that share memory in
             it (nnU-Net's doubled modules, tied weights) are kept once.
         base: fingerprint of the base as stored, when it was converted on opening; that of ``base_state`` when None.
 
     Raises:
-        ValueError: the states differ in names, shapes or dtypes.
+        ValueError: the states differ in names, shapes or dtypes, are the very same memory, or hold what is no tensor.
     """
     base_state, new_state = dict(base_state), dict(new_state)  # holds tensors that are made when asked for
     _check_alike(base_state, new_state)
@@ -192,11 +192,22 @@ def compute_delta(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tens
 def _check_alike(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tensor]) -> None:
     odd = sorted(base_state.keys() ^ new_state.keys())
     if odd:
-        raise ValueError(f"Base and new state differ in names, first in {odd[0]!r}: merge adapters before comparing.")
+        raise ValueError(
+            f"Base and new state differ in names, first in {odd[0]!r}: merge adapters, and take the states of the "
+            "unwrapped network."
+        )
     for name, old in base_state.items():
         new = new_state[name]
+        if not (isinstance(old, Tensor) and isinstance(new, Tensor)):
+            raise ValueError(f"{name} is no tensor but {type(new).__name__}: leave it out of both states.")
         if old.shape != new.shape or old.dtype != new.dtype:
             raise ValueError(f"{name} is {new.dtype}{list(new.shape)}, in the base {old.dtype}{list(old.shape)}.")
+    weights = [name for name, new in new_state.items() if new.is_floating_point() and new.numel()]
+    if weights and all(storage_key(base_state[name]) == storage_key(new_state[name]) for name in weights):
+        raise ValueError(
+            "Base and new state are the same memory, since a state dict changes along with its network: keep a copy of "
+            "the base before training, {name: value.clone() for name, value in network.state_dict().items()}."
+        )
 
 
 def _groups(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tensor]) -> list[tuple[str, ...]]:

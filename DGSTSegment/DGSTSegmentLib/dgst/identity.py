@@ -16,12 +16,17 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
     Two states have the same one exactly when they are bit-identical, name by name; neither the order of names, the
     device nor which names share memory counts.
+
+    Raises:
+        ValueError: the state holds what is no tensor, as an extra state is.
     """
     state = dict(state)  # holds tensors that are made when asked for: memory given back could be another's
     whole = hashlib.sha256()
     known: dict[tuple, str] = {}
     for name in sorted(state):
         tensor = state[name]
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} is no tensor but {type(tensor).__name__}: leave it out of the state.")
         place = storage_key(tensor)
         if place not in known:
             known[place] = hashlib.sha256(_bytes_of(tensor)).hexdigest()

@@ -44,8 +44,9 @@ def attach_lora(network: nn.Module, rank: int = 8, seed: int = 0) -> list[nn.Par
     """Adapt every Conv, ConvTranspose and Linear of ``network`` in place (Hu et al. 2021), heads included.
 
     The weight itself is parametrized, not the module replaced, so that every path that reaches the module takes part:
-    nnU-Net holds each convolution twice. Modules that share one weight share its correction. Layers whose weight has
-    a parametrization already, such as weight norm, stay without a correction.
+    nnU-Net holds each convolution twice. Modules that share one weight share its correction. A weight that has a
+    parametrization already, such as weight norm, or that something else uses as well, such as an embedding tied to the
+    output layer, stays without a correction: merged, it would change there too.
 
     Returns:
         The new parameters; all others are left as they are.
@@ -56,10 +57,13 @@ def attach_lora(network: nn.Module, rank: int = 8, seed: int = 0) -> list[nn.Par
     if rank < 1:
         raise ValueError(f"rank must be at least 1, not {rank}.")
     corrections: dict[int, LowRank] = {}
+    used_elsewhere = _used_elsewhere(network)
     for name, module in list(network.named_modules()):
         if not isinstance(module, _ADAPTED) or parametrize.is_parametrized(module, "weight"):
             continue
         weight = module.weight
+        if id(weight) in used_elsewhere:
+            continue
         if id(weight) not in corrections:
             layout = RowLayout.of(module, weight)
             corrections[id(weight)] = LowRank(weight.detach(), layout, rank, seeded_generator(seed, name))
@@ -100,6 +104,16 @@ def merged_state(network: nn.Module) -> dict[str, Tensor]:
 def adapted_modules(network: nn.Module) -> list[nn.Module]:
     """The modules that ``attach_lora`` adapted."""
     return [module for module in network.modules() if _is_adapted(module)]
+
+
+def _used_elsewhere(network: nn.Module) -> set[int]:
+    """The parameters that are something else than the weight of a layer to adapt, if also that."""
+    return {
+        id(parameter)
+        for module in network.modules()
+        for key, parameter in module._parameters.items()
+        if key != "weight" or not isinstance(module, _ADAPTED)
+    }
 
 
 def _is_adapted(module: nn.Module) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from . import moments
-from .checks import check_dtypes, check_gradients, check_max_norm
+from .checks import check_alike, check_gradients, check_max_norm, check_moving, check_parameters
 from .freezing import Frozen
+from .in_backward import InBackward
 from .partition import Member, partition
 from .registry import DEFAULT_RULE, RULES
 from .rules import row_rms, with_defaults
@@ -27,17 +27,14 @@ from .stepping import (
     in_own_order,
     norms_of,
     plain_optimizer,
+    store_alike,
 )
 
 _GROUPS = 2  # what is selected from, and what is always on
 
 
-class InBackwardRefused(RuntimeError):
-    """In-backward selection was asked for what it cannot do."""
-
-
 @dataclass(frozen=True)
-class _Selected:
+class Selected:
     """What a step needs of one parameter's gradient.
 
     Args:
@@ -50,8 +47,8 @@ class _Selected:
     values: Tensor
     norm: Tensor
 
-    def times(self, factor: float) -> _Selected:
-        return _Selected(self.places, self.values * factor, self.norm * factor)
+    def times(self, factor: float) -> Selected:
+        return Selected(self.places, self.values * factor, self.norm * factor)
 
 
 class DGST(torch.optim.Optimizer):
@@ -85,10 +82,16 @@ class DGST(torch.optim.Optimizer):
     200. So ``update="sgd"`` brings ``sgd`` here too (the paper's recipe whole) and ours bring ``adamw``;
     each can be chosen by ``always_on_rule``.
 
-    Distributed data parallel: gradients are averaged over the ranks during backward, hence before the selection, so
-    that all ranks select alike. What is frozen then still gets gradients, which are dropped. Mixed
-    precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``unscale_(scaler)``, ``step()``,
-    ``scaler.update()``. Schedulers of torch work; ``OneCycleLR`` and ``CyclicLR`` need ``cycle_momentum=False``.
+    Everything that it does not move is frozen, and stays so when the optimizer is gone: unfreeze what is to move before
+    making it, and call ``detach()`` before another optimizer takes over.
+
+    Distributed data parallel: make it of the network inside. Gradients are averaged over the ranks during backward,
+    hence before the selection, so that all ranks select alike. What is frozen then still gets gradients, which are
+    dropped. Mixed precision: ``torch.autocast`` needs nothing; with a ``GradScaler`` call ``scaler.step(optimizer)``
+    as usual (``report`` does not hear of a step that it skips), or ``unscale_(scaler)`` and ``step()``, the only way
+    ``in_backward``; then ``scaler.update()``. There are two groups of parameters, what is selected from and what is
+    always on, each with its learning rate. Schedulers of torch work; ``OneCycleLR`` and ``CyclicLR`` need a rate for
+    each group (``max_lr=[0.004, 0.0005]``) and ``cycle_momentum=False``.
 
     Running statistics of norms are the network's own affair: batch norms in training mode update theirs, as ever. Call
     ``eval()`` on them to keep the foundation model's; the strategies of ``make_strategy`` have them keep it.
@@ -98,12 +101,13 @@ class DGST(torch.optim.Optimizer):
             step and frozen there, until ``detach`` (see ``SilentBiases``).
         lr: for the selected weights; None takes the registry's for the rule: some hundred steps (the paper's 1e-3 for
             ``sgd`` is meant for 12,500).
-        gamma: entries of a row that may move at a step, at least 1; None takes the rule's own.
+        gamma: entries of a row that may move at a step, at least 1; None takes the rule's own. Rows no longer than
+            gamma move whole, as those of depthwise convolutions and of small tables of biases do.
         update: ``adam``, ``rms`` or ``sgd``.
         head: names of the modules that make the output.
         always_on: names of the modules and parameters that are always on, in place of norms, biases and head;
             what then has no rows is frozen.
-        among: names of the modules whose rows are selected from, gamma being 0 everywhere else; None for all.
+        among: names of the modules whose rows are selected from; all other rows are frozen. None for all.
             (``dgst finetune`` selects by ``adam`` in the encoder's first two stages only, which its lr was chosen for.)
         always_on_rule: ``adamw`` or ``sgd``; None follows ``update``.
         always_on_lr: None takes 5e-4 for ``adamw`` and 1e-3 for ``sgd``.
@@ -114,11 +118,11 @@ class DGST(torch.optim.Optimizer):
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
             Neither accumulates gradients over several backward passes nor averages them across ranks; with
             ``adam`` not under a GradScaler either, whose changing scale would distort the running means.
-        selector: how entries are chosen; the largest gradients by default.
+        selector: how entries are chosen; the largest gradients by default. It has no part in ``state_dict``.
 
     Raises:
         TypeError: ``network`` is no module.
-        ValueError: an argument is out of range, or a parameter that would move is of fp16 or complex.
+        ValueError: an argument is out of range, or nothing would move, or what would is of fp16, complex or sharded.
         UnknownModule: a name in ``head``, ``always_on`` or ``among`` is not in the network.
         InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
 
@@ -155,30 +159,28 @@ class DGST(torch.optim.Optimizer):
     ):
         lr, rule, always_on_lr = with_defaults(update, lr, always_on_rule, always_on_lr)
         gamma = RULES[update].gamma if gamma is None else gamma
-        if gamma < 1:
-            raise ValueError(f"gamma must be at least 1, not {gamma}.")
+        if not isinstance(gamma, Integral) or gamma < 1:
+            raise ValueError(f"gamma must be a whole number of at least 1, not {gamma}.")
         check_max_norm(max_norm)
         if not isinstance(network, nn.Module):
             raise TypeError(f"DGST takes the network itself, a torch.nn.Module, not {type(network).__name__}.")
         parts = partition(network, head, always_on, among)
-        check_dtypes([*parts.rows, *parts.always_on])
+        check_moving(parts, among)
+        check_parameters([*parts.rows, *parts.always_on])
         self.rows, self.always_on = parts.rows, parts.always_on
         self.max_norm, self.in_backward = max_norm, in_backward
         self.selector = selector or LargestGradients()
         self.report: StepReport | None = None
-        self._selected: dict[str, _Selected] = {}
         self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
-        if in_backward:
-            _refuse_distributed()
         moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
         super().__init__([moving, *self._plain.param_groups], {})
+        for group, of_group in zip(self.param_groups, (self.rows, self.always_on), strict=True):
+            group["param_names"] = [member.name for member in of_group]  # saved, as torch's own optimizers do
+        self._early = InBackward(self, self.rows if in_backward else ())
         self.frozen = Frozen()
         self.frozen.add(member.parameter for member in parts.frozen)
         self._begin_state(update)
         self._silent = SilentBiases(network)
-        self._hooks: list[RemovableHandle] = []
-        if in_backward:
-            self._select_in_backward()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
@@ -191,11 +193,12 @@ class DGST(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._refuse_hidden_scaling()
+        early = self._early.take()
         self._silent.stop()
         self.frozen.add(self._silent.found())
         check_gradients([*self.rows, *self.always_on])
-        selected = self._take_selected()
+        found = {**early, **self.select_from([m for m in self.rows if m.parameter.grad is not None])}
+        selected = [(member, found[member.name]) for member in self.rows if member.name in found]
         norm = global_norm([chosen.norm for _, chosen in selected] + norms_of(self._always_on_parameters()))
         self.report = StepReport(norm)
         if not self.report.skipped:
@@ -207,19 +210,15 @@ class DGST(torch.optim.Optimizer):
         """Go on from a ``state_dict`` of an optimizer made alike, on a network with the same parameters.
 
         Raises:
-            ValueError: the state is of another number of parameters.
+            ValueError: the state is of other rules or of other parameters; the optimizer is as it was.
         """
-        saved = [len(group["params"]) for group in state_dict["param_groups"]]
-        here = [len(group["params"]) for group in self.param_groups]
-        if saved != here:
-            raise ValueError(
-                f"The state is of {saved} selected and always-on parameters, this optimizer of {here}: make it with "
-                "the same head, always_on and among, on a network that no other optimizer holds (see detach)."
-            )
+        check_alike(state_dict["param_groups"], self.param_groups)
         pairs = zip(state_dict["param_groups"], self.param_groups, strict=True)
         # Whether torch's fused step can be taken depends on where and how the parameters are stored here.
         groups = [{**group, **({"fused": own["fused"]} if "fused" in own else {})} for group, own in pairs]
         super().load_state_dict({**state_dict, "param_groups": groups})
+        for parameter in self._always_on_parameters():
+            store_alike(self.state.get(parameter, {}), parameter)
         self._plain.__setstate__({"state": self.state, "param_groups": self.param_groups[1:]})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -240,31 +239,23 @@ class DGST(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients, and what was selected from them during backward."""
         super().zero_grad(set_to_none)
-        self._selected.clear()
+        self._early.clear()
 
     def detach(self) -> None:
         """Leave the network to others: nothing watches its passes, takes its gradients or is frozen any more."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        self._early.stop()
         self._silent.stop()
-        self._selected.clear()
         self.frozen.release()
 
     def unscale_(self, scaler: torch.amp.GradScaler) -> None:
         """Undo the loss scaling of all gradients, those that were freed during backward included."""
-        if self._selected and scaler.is_enabled() and self.param_groups[0]["update"] == "adam":
-            raise InBackwardRefused(
-                "In-backward selection by the running mean of gradients cannot undo a loss scale that changes: train "
-                "in bf16 or fp32, or make the optimizer with in_backward=False or another update."
-            )
-        if any(not torch.isfinite(chosen.norm) for chosen in self._selected.values()):
-            self._show_overflow()
-        scaler.unscale_(self)
-        if self._selected:
-            scale = scaler.get_scale()
-            factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
-            self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
+        self._early.unscale_(scaler)
+
+    def select_from(self, members: Sequence[Member]) -> dict[str, Selected]:
+        """What a step needs, by parameter, of the gradients of ``members``, each of which has one."""
+        norms = norms_of(member.parameter for member in members)
+        having = zip(members, norms, self._remembered(norms), strict=True)
+        return {member.name: self._select(member, norm, remembers) for member, norm, remembers in having}
 
     def _begin_state(self, update: str) -> None:
         for member in self.rows:
@@ -276,7 +267,7 @@ class DGST(torch.optim.Optimizer):
     def _always_on_parameters(self) -> Iterator[nn.Parameter]:
         return (member.parameter for member in self.always_on)
 
-    def _select(self, member: Member, norm: Tensor, remembers: bool) -> _Selected:
+    def _select(self, member: Member, norm: Tensor, remembers: bool) -> Selected:
         """From the gradient of this norm, or from the running means once they have taken it in."""
         moving = self.param_groups[0]
         rows = member.layout.to_rows(member.parameter.grad)
@@ -285,7 +276,7 @@ class DGST(torch.optim.Optimizer):
             rows = moments.take_in(self.state[member.parameter], rows)
         columns = self.selector.select(member.name, rows, moving["steps"], moving["gamma"])
         values = moments.direction(self.state[member.parameter], columns) if remembers else rows.gather(1, columns)
-        return _Selected(member.layout.flat_indices(columns), values, norm)
+        return Selected(member.layout.flat_indices(columns), values, norm)
 
     def _refuse_converted(self, member: Member) -> None:
         now = member.parameter
@@ -296,15 +287,6 @@ class DGST(torch.optim.Optimizer):
                     "optimizer was made: convert and move the network first, then make the optimizer."
                 )
 
-    def _take_selected(self) -> list[tuple[Member, _Selected]]:
-        """What was selected in backward, and from the gradients that are still there; in the parameters' order."""
-        taken, self._selected = self._selected, {}
-        here = [member for member in self.rows if member.parameter.grad is not None]
-        norms = norms_of(member.parameter for member in here)
-        for member, norm, remembers in zip(here, norms, self._remembered(norms), strict=True):
-            taken[member.name] = self._select(member, norm, remembers)
-        return [(member, taken[member.name]) for member in self.rows if member.name in taken]
-
     def _remembered(self, norms: list[Tensor]) -> list[bool]:
         """Whether the running means take in the gradients of these norms, as they do where there are any and the norm
         is finite (else the step is skipped). A GPU is waited for once, not once a norm."""
@@ -312,7 +294,7 @@ class DGST(torch.optim.Optimizer):
             return [False] * len(norms)
         return torch.stack([torch.isfinite(norm).to(norms[0].device) for norm in norms]).tolist()
 
-    def _update(self, selected: list[tuple[Member, _Selected]], factor: float) -> None:
+    def _update(self, selected: list[tuple[Member, Selected]], factor: float) -> None:
         moving = self.param_groups[0]
         for member, chosen in selected:
             if moving["update"] == "sgd":
@@ -328,42 +310,10 @@ class DGST(torch.optim.Optimizer):
         self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
         self._plain.step()
 
-    def _select_in_backward(self) -> None:
-        def hook_of(member: Member) -> Callable[[nn.Parameter], None]:
-            def select_and_free(parameter: nn.Parameter) -> None:
-                _refuse_distributed()
-                if member.name in self._selected:
-                    raise InBackwardRefused(
-                        "In-backward selection cannot accumulate gradients: step and clear the gradients after every "
-                        "backward pass, or make the optimizer with in_backward=False."
-                    )
-                check_gradients([member])
-                (norm,) = norms_of([parameter])
-                (remembers,) = self._remembered([norm])
-                self._selected[member.name] = self._select(member, norm, remembers)
-                parameter.grad = None
-
-            return select_and_free
-
-        self._hooks = [m.parameter.register_post_accumulate_grad_hook(hook_of(m)) for m in self.rows]
-
     @property
     def _step_supports_amp_scaling(self) -> bool:
         """Read by ``GradScaler.step``: it then tells of itself (sets ``found_inf``) instead of unscaling on its own."""
         return self.in_backward
-
-    def _refuse_hidden_scaling(self) -> None:
-        if self.in_backward and hasattr(self, "found_inf"):
-            del self.found_inf, self.grad_scale
-            raise InBackwardRefused(
-                "GradScaler.step cannot unscale gradients that were freed during backward: call unscale_(scaler), "
-                "step() and scaler.update()."
-            )
-
-    def _show_overflow(self) -> None:
-        """Leave an infinite gradient where a GradScaler finds it, for one that was freed: it has to lower its scale."""
-        smallest = min((member.parameter for member in self.rows), key=torch.Tensor.numel)
-        smallest.grad = torch.full_like(smallest, float("inf"))
 
 
 def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
@@ -372,12 +322,3 @@ def _subtract(parameter: nn.Parameter, places: Tensor, change: Tensor) -> None:
     flat[places] = flat[places] - change
     if flat.data_ptr() != parameter.data_ptr():
         parameter.copy_(flat.view_as(parameter))
-
-
-def _refuse_distributed() -> None:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise InBackwardRefused(
-            "In-backward selection cannot average gradients across ranks: train on one device, or make the optimizer "
-            "with in_backward=False."
-        )

@@ -12,6 +12,8 @@ from torch.nn.utils import parametrize
 
 from .rows import RowLayout
 
+_WRAPPERS = (["_orig_mod"], ["module"])
+"""What networks are called in those that ``torch.compile`` and DistributedDataParallel make of them."""
 _NORM_TYPES = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
@@ -132,4 +134,7 @@ def _check_known(names: Sequence[str], paths: list[str]) -> None:
     for name in names:
         if not any(path == name or path.startswith(f"{name}.") for path in paths):
             tops = sorted({path.split(".")[0] for path in paths})
-            raise UnknownModule(f"The network has no parameter at or below {name!r}; it has {', '.join(tops)}.")
+            raise UnknownModule(
+                f"The network has no parameter at or below {name!r}; it has {', '.join(tops)}."
+                + " Pass the unwrapped network." * (tops in _WRAPPERS)
+            )

@@ -7,6 +7,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -28,7 +29,8 @@ class RowLayout:
     def of(cls, module: nn.Module, parameter: Tensor) -> RowLayout:
         """The layout of ``parameter`` (two or more dimensions), which belongs to ``module``; the module's type decides.
 
-        It may be what a parametrization (weight norm, say) computes the module's weight from.
+        It may be what a parametrization (weight norm, say) computes the module's weight from. A table of another
+        module is one of rows whatever it is broadcast along before them: positions of shape [1, 197, 768] are 197 rows.
 
         Raises:
             ValueError: the parameter has fewer than two dimensions, hence no rows.
@@ -38,7 +40,8 @@ class RowLayout:
         if isinstance(module, _TRANSPOSED) and tuple(parameter.shape) == _weight_shape(module):
             inputs, outputs = parameter.shape[:2]
             return cls(module.groups, inputs // module.groups, outputs, prod(parameter.shape[2:]))
-        return cls(1, 1, parameter.shape[0], prod(parameter.shape[1:]))
+        first = 0 if isinstance(module, (_ConvNd, nn.Linear)) else _first_axis_of_rows(parameter.shape)
+        return cls(1, 1, parameter.shape[first], prod(parameter.shape[first + 1 :]))
 
     @property
     def rows(self) -> int:
@@ -75,6 +78,11 @@ class RowLayout:
         group, output = row // self.outputs, row % self.outputs
         entry, position = columns // self.size, columns % self.size
         return ((group * self.inputs + entry) * self.outputs + output) * self.size + position
+
+
+def _first_axis_of_rows(shape: torch.Size) -> int:
+    """The first along which there is more than one, but for the last two."""
+    return next((axis for axis, size in enumerate(shape[:-2]) if size > 1), len(shape) - 2)
 
 
 def _weight_shape(module: nn.Module) -> tuple[int, ...]:

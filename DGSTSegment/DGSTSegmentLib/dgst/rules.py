@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ def with_defaults(
     """Learning rate, rule for what is always on and its learning rate, for the rule ``update`` where they are None.
 
     Raises:
-        ValueError: no rule has this name, or a learning rate is negative.
+        ValueError: no rule has this name, or a learning rate is negative or not finite.
     """
     if update not in RULES:
         raise ValueError(f"update must be one of {', '.join(RULES)}, not {update!r}.")
@@ -28,8 +30,10 @@ def with_defaults(
         raise ValueError(f"always_on_rule must be one of {', '.join(OPTIMIZERS)}, not {rule!r}.")
     lr = STRATEGIES["dgst"].lrs[update] if lr is None else lr
     always_on_lr = _ALWAYS_ON_LR[rule] if always_on_lr is None else always_on_lr
-    if lr < 0 or always_on_lr < 0:
-        raise ValueError(f"A learning rate must not be negative, as {lr} or {always_on_lr} is.")
+    if not (0 <= lr < inf and 0 <= always_on_lr < inf):
+        raise ValueError(
+            f"A learning rate must be finite and must not be negative, as one of {lr} and {always_on_lr} is."
+        )
     return lr, rule, always_on_lr
 
 

@@ -12,17 +12,24 @@ from .selection import random_entries, top_entries
 
 
 class Selector(Protocol):
-    """Chooses entries of the rows of one parameter."""
+    """Chooses entries of the rows of one parameter at a time; ``DGST`` takes any."""
 
-    def select(self, name: str, gradient: Tensor, step: int, gamma: int) -> Tensor:
-        """Columns [R, min(gamma, K)] for parameter ``name`` with gradient rows ``gradient`` [R, K] at ``step``."""
+    def select(self, name: str, scores: Tensor, step: int, gamma: int) -> Tensor:
+        """Columns [R, n] that may move, n at most ``gamma``, each at most once in a row.
+
+        Args:
+            name: of the parameter.
+            scores: its rows [R, K] of gradients, under the rule ``adam`` of their running means; not to be changed.
+            step: how many steps were made before.
+            gamma: entries of a row that may move.
+        """
 
 
 class LargestGradients:
     """The paper's P_S: the largest |g| of each row at this very step."""
 
-    def select(self, name: str, gradient: Tensor, step: int, gamma: int) -> Tensor:
-        return top_entries(gradient, gamma)
+    def select(self, name: str, scores: Tensor, step: int, gamma: int) -> Tensor:
+        return top_entries(scores, gamma)
 
 
 class RandomEntries:
@@ -31,9 +38,9 @@ class RandomEntries:
     def __init__(self, seed: int):
         self.seed = seed
 
-    def select(self, name: str, gradient: Tensor, step: int, gamma: int) -> Tensor:
+    def select(self, name: str, scores: Tensor, step: int, gamma: int) -> Tensor:
         generator = seeded_generator(self.seed, step, name)
-        return random_entries(*gradient.shape, gamma, generator).to(gradient.device)
+        return random_entries(*scores.shape, gamma, generator).to(scores.device)
 
 
 class FixedEntries:
@@ -44,7 +51,12 @@ class FixedEntries:
     """
 
     def __init__(self, batches: int = 5):
-        self.batches_left = batches
+        self._batches = batches
+        self.begin()
+
+    def begin(self) -> None:
+        """Observe from the first batch on, whatever was chosen before."""
+        self.batches_left = self._batches
         self.columns: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
 
@@ -60,7 +72,7 @@ class FixedEntries:
         """Take this choice, columns [R, n] by parameter, for good."""
         self.columns, self._sums, self.batches_left = columns, {}, 0
 
-    def select(self, name: str, gradient: Tensor, step: int, gamma: int) -> Tensor:
+    def select(self, name: str, scores: Tensor, step: int, gamma: int) -> Tensor:
         """A parameter that had no gradient in any observed batch has no entry chosen.
 
         Raises:
@@ -68,7 +80,7 @@ class FixedEntries:
         """
         if self.batches_left > 0:
             raise RuntimeError(f"{self.batches_left} more batches have to be observed before the first step.")
-        return self.columns.get(name, torch.empty(gradient.shape[0], 0, dtype=torch.int64, device=gradient.device))
+        return self.columns.get(name, torch.empty(scores.shape[0], 0, dtype=torch.int64, device=scores.device))
 
 
 def seeded_generator(*key: int | str) -> torch.Generator:

@@ -60,6 +60,10 @@ class SilentBiases:
             elif isinstance(module, _NORMS):
                 self._hooks.append(module.register_forward_pre_hook(self._follow))
 
+    def __reduce__(self) -> tuple:
+        """A copy of the network takes its hooks along, and with them one that watches nothing."""
+        return type(self), (nn.Module(),)
+
     def stop(self) -> None:
         """Watch no further passes."""
         for hook in self._hooks:

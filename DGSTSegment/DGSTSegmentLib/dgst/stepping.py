@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,16 @@ def in_own_order(parameters: Iterable[nn.Parameter]) -> None:
     for parameter in parameters:
         if parameter.grad is not None and parameter.is_contiguous():
             parameter.grad = parameter.grad.contiguous()
+
+
+def store_alike(state: dict[str, Any], parameter: nn.Parameter) -> None:
+    """Store each tensor of an optimizer's ``state`` of ``parameter`` as that is stored, as a step makes it.
+
+    Loading keeps the order in which the state was saved, but torch's fused step pairs the two by their memory.
+    """
+    for key, value in state.items():
+        if isinstance(value, Tensor) and key != "step" and value.shape == parameter.shape:
+            state[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def plain_optimizer(

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_dtypes, check_gradients, check_max_norm
+from .checks import check_gradients, check_max_norm, check_parameters
 from .freezing import Frozen
 from .lora import attach_lora, detach_lora, merge_lora, merged_state
 from .optimizer import DGST
 from .partition import members, names_below
 from .registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
-from .selectors import FixedEntries, LargestGradients, RandomEntries
+from .selectors import FixedEntries, LargestGradients, RandomEntries, Selector
 from .silent import SilentBiases
 from .stepping import (
     StepReport,
@@ -29,30 +29,12 @@ from .strategy import Strategy, copy_of
 
 
 class SparseStrategy(Strategy):
-    """dgst, random and static: the same always-on set, rule and schedule; only the selection differs."""
+    """dgst and random: the same always-on set, rule and schedule; only the selection differs."""
 
-    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, selector, **options):
+    def __init__(self, info: StrategyInfo, network: nn.Module, settings: dict, selector: Selector, **options):
         super().__init__(info, network, settings)
         self.selector = selector
         self._take_optimizer(DGST(network, selector=selector, **options))
-
-    @property
-    def warm_up_batches(self) -> int:
-        return self.selector.batches_left if isinstance(self.selector, FixedEntries) else 0
-
-    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        self._unscale(scaler)
-        if isinstance(self.selector, FixedEntries):
-            self._note_gradients()
-        self._end_of_batch(scaler)
-
-    def _note_gradients(self) -> None:
-        check_gradients([*self.optimizer.rows, *self.optimizer.always_on])
-        with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
-        counting = [member.parameter for member in (*with_gradient, *self.optimizer.always_on)]
-        if math.isfinite(global_norm(norms_of(counting))):
-            rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
-            self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
 
     def _unscale(self, scaler: torch.amp.GradScaler | None) -> None:
         if scaler is not None:
@@ -72,21 +54,51 @@ class SparseStrategy(Strategy):
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         tensors, meta = super().state()
-        if isinstance(self.selector, FixedEntries):
-            tensors.update({f"{name}/selected": copy_of(columns) for name, columns in self.selector.columns.items()})
         return tensors, {**meta, "steps": self.optimizer.param_groups[0]["steps"]}
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
-        selected = {path: value for path, value in tensors.items() if path.endswith("/selected")}
         for member in self.optimizer.rows:
             for key in self.optimizer.state.get(member.parameter, {}):
                 if f"{member.name}/{key}" not in tensors:
                     raise ValueError(f"The saved state lacks {member.name}/{key}: it is of another run, or incomplete.")
+        super().load_state(tensors, meta)
+        self.optimizer.param_groups[0]["steps"] = meta["steps"]
+
+
+class StaticStrategy(SparseStrategy):
+    """static: as dgst, but the entries are chosen once, from batches observed before the first step."""
+
+    def __init__(self, *arguments, in_backward: bool = False, **options):
+        if in_backward:
+            raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
+        super().__init__(*arguments, **options)
+
+    @property
+    def warm_up_batches(self) -> int:
+        return self.selector.batches_left
+
+    def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        self._unscale(scaler)
+        check_gradients([*self.optimizer.rows, *self.optimizer.always_on])
+        with_gradient = [member for member in self.optimizer.rows if member.parameter.grad is not None]
+        counting = [member.parameter for member in (*with_gradient, *self.optimizer.always_on)]
+        if math.isfinite(global_norm(norms_of(counting))):
+            rows = {m.name: m.layout.to_rows(m.parameter.grad) for m in with_gradient}
+            self.selector.observe(rows, self.optimizer.param_groups[0]["gamma"])
+        self._end_of_batch(scaler)
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        tensors, meta = super().state()
+        return {**tensors, **{f"{name}/selected": copy_of(c) for name, c in self.selector.columns.items()}}, meta
+
+    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
+        selected = {path: value for path, value in tensors.items() if path.endswith("/selected")}
         columns = self._columns({path.rpartition("/")[0]: value for path, value in selected.items()})
         super().load_state({path: value for path, value in tensors.items() if path not in selected}, meta)
         if columns:
             self.selector.fix(columns)
-        self.optimizer.param_groups[0]["steps"] = meta["steps"]
+        else:
+            self.selector.begin()
 
     def _columns(self, selected: dict[str, Tensor]) -> dict[str, Tensor]:
         rows = {member.name: member for member in self.optimizer.rows}
@@ -108,7 +120,7 @@ class DenseStrategy(Strategy):
         self._moving = [parameter for parameter in moving if parameter.requires_grad]
         moves = set(self._moving)
         self._members = [member for member in members(network) if member.parameter in moves]
-        check_dtypes(self._members)
+        check_parameters(self._members)
         optimizer = plain_optimizer(parameters=self._moving, **options)
         self.frozen = Frozen()
         self.frozen.add(parameter for parameter in network.parameters() if parameter not in moves)
@@ -216,7 +228,7 @@ def make_strategy(
 
     Raises:
         ValueError: an argument is out of range, the strategy has nothing to move in this network, or what it would
-            move is of fp16 or complex. The network is left as it was.
+            move is of fp16, complex or sharded. The network is left as it was.
         UnknownModule: the network has no such head or decoder.
     """
     if name not in STRATEGIES:
@@ -231,16 +243,19 @@ def make_strategy(
     modules = {"head": list(head), "decoder": list(decoder), "always_on": always_on_names}
     settings = {**options, "modules": modules}
     if info.uses_gamma:
-        if in_backward and name == "static":
-            raise ValueError("static sums whole gradients before it chooses, so it cannot free them during backward.")
         sparse = {"gamma": gamma, "seed": seed, "always_on_rule": always_on_rule, "always_on_lr": always_on_lr}
         if among is not None:
             sparse["among"] = list(among)
-        return SparseStrategy(
+        kind, selector = {
+            "dgst": (SparseStrategy, LargestGradients()),
+            "random": (SparseStrategy, RandomEntries(seed)),
+            "static": (StaticStrategy, FixedEntries()),
+        }[name]
+        return kind(
             info,
             network,
             {**settings, **sparse},
-            selector={"dgst": LargestGradients, "random": lambda: RandomEntries(seed), "static": FixedEntries}[name](),
+            selector=selector,
             lr=lr,
             gamma=gamma,
             update=update,

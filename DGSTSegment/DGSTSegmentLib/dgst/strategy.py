@@ -93,7 +93,7 @@ class Strategy(ABC):
         return tensors, {"strategy": self.info.name, "settings": self.settings, "silent": silent}
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
-        """Go on from a ``state``, on a network that has the weights it had then.
+        """Go on from a ``state``, on a network that has the weights it had then; what came after it is forgotten.
 
         Raises:
             ValueError: the state is of another strategy, other settings or another network.
@@ -105,9 +105,12 @@ class Strategy(ABC):
         parameters = dict(self._named_parameters())
         loaded = [self._fitted(path, value, parameters) for path, value in tensors.items()]
         silent = self._to_freeze(meta["silent"], parameters)
+        for parameter in parameters.values():
+            self.optimizer.state.pop(parameter, None)
         for parameter, key, value in loaded:
             self.optimizer.state[parameter][key] = value
-        # Known already, so that the first backward pass runs the very kernels that it would have run.
+        # Known already, so that the first backward pass runs the very kernels that it would have run. Those that this
+        # run has found itself stay frozen: they are watched no more.
         self.frozen.add(silent)
 
     def plain_state(self) -> dict[str, Tensor]:

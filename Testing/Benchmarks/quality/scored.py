@@ -39,10 +39,10 @@ class ScoredEntries:
         self.seen: Seen | None = None
         self.columns: dict[str, Tensor] = {}
 
-    def select(self, name: str, gradient: Tensor, step: int, gamma: int) -> Tensor:
+    def select(self, name: str, scores: Tensor, step: int, gamma: int) -> Tensor:
         """Columns [R, n]; the optimizer's own ``gamma`` does not count."""
         if step % self.hold == 0 or name not in self.columns:
-            count = self.gamma.at(step, gradient.shape[1])
+            count = self.gamma.at(step, scores.shape[1])
             self.columns[name] = top_entries(self.score(self.seen).contiguous(), count)
         return self.columns[name]
 

@@ -308,7 +308,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(unet):
         ({"name": "head", "head": []}, "moves nothing in this network"),
         ({"name": "dgst", "head": ["decoder.segmentation"]}, "no parameter at or below 'decoder.segmentation'"),
         ({"name": "dgst", "head": "decoder"}, "as a list"),
-        ({"name": "dgst", "gamma": 0}, "gamma must be at least 1"),
+        ({"name": "dgst", "gamma": 0}, "gamma must be a whole number of at least 1"),
         ({"name": "dgst", "update": "adagrad"}, "update must be one of adam, rms, sgd"),
         ({"name": "dgst", "lr": -1.0}, "must not be negative"),
         ({"name": "dgst", "always_on_rule": "lion"}, "always_on_rule must be one of"),

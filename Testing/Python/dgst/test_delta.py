@@ -13,8 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, compute_delta, fingerprint, make_strategy
-from DGSTSegmentLib.dgst.delta import NotADelta
+from DGSTSegmentLib.dgst import STRATEGIES, BaseMismatch, Delta, NotADelta, compute_delta, fingerprint, make_strategy
 
 from ..conftest import files_of_at_most
 
@@ -142,6 +141,32 @@ def test_states_that_do_not_compare_are_refused():
         compute_delta(base, {"w": torch.zeros(2)})
     with pytest.raises(ValueError, match="w is torch.float16"):
         compute_delta(base, {"w": torch.zeros(3).half()})
+
+
+def test_a_base_that_is_not_a_copy_is_refused():
+    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    base = network.state_dict()
+    nn.init.ones_(network[0].weight)
+    with pytest.raises(ValueError, match="keep a copy of the base before training"):
+        compute_delta(base, network.state_dict())
+    base["0.weight"] = base["0.weight"].clone().zero_()
+    assert set(compute_delta(base, network.state_dict()).changes) == {"0.weight"}
+
+
+class WithMore(nn.Linear):
+    def get_extra_state(self) -> dict:
+        return {"calls": 3}
+
+    def set_extra_state(self, state: dict) -> None:
+        pass
+
+
+def test_what_is_no_tensor_is_refused_by_name():
+    network = WithMore(3, 2)
+    with pytest.raises(ValueError, match="_extra_state is no tensor but dict"):
+        compute_delta(copy.deepcopy(network.state_dict()), network.state_dict())
+    with pytest.raises(ValueError, match="_extra_state is no tensor but dict"):
+        fingerprint(network.state_dict())
 
 
 def test_the_fingerprint_tells_name_dtype_shape_and_value_apart():

@@ -108,3 +108,30 @@ def test_the_start_follows_from_the_seed(seeds, unet):
     starts = [make_strategy("lora", unet.fresh(), head=unet.head, seed=seed).state()[0] for seed in seeds]
     alike = all(torch.equal(value, starts[1][key]) for key, value in starts[0].items())
     assert alike == (seeds[0] == seeds[1])
+
+
+class Words(nn.Module):
+    """A model of words, whose output layer has the embedding's weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.middle, self.output = nn.Embedding(6, 4), nn.Linear(4, 4), nn.Linear(4, 6, bias=False)
+        self.output.weight = self.embedding.weight
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        return self.output(self.middle(self.embedding(words)).tanh())
+
+
+def test_a_weight_that_an_embedding_uses_as_well_stays_so_that_the_merged_network_computes_what_was_trained():
+    torch.manual_seed(0)
+    network, words = Words(), torch.arange(6)
+    before = network.embedding.weight.detach().clone()
+    strategy = make_strategy("lora", network, head=["output"], lr=0.05)
+    for _ in range(3):
+        nn.functional.cross_entropy(network(words), words.flip(0)).backward()
+        strategy.step()
+    trained, promised = network(words).detach(), copy.deepcopy(strategy.plain_state())
+    strategy.finish()
+    torch.testing.assert_close(network(words), trained)
+    assert all(torch.equal(promised[key], value) for key, value in network.state_dict().items())
+    assert network.output.weight is network.embedding.weight and torch.equal(network.embedding.weight, before)

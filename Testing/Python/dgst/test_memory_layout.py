@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from DGSTSegmentLib.dgst import make_strategy
+from DGSTSegmentLib.dgst import DGST, make_strategy
 
 
 def network(channels_last: bool) -> nn.Module:
@@ -37,6 +39,27 @@ def test_a_resumed_run_on_weights_stored_channels_last_ends_with_the_identical_b
     resumed.load_state(*interrupted.state())
     train(resumed, range(2, 4))
     assert same(straight.network, resumed.network)
+
+
+def step_of_the_head(optimizer: DGST, network: nn.Module, step: int) -> None:
+    gradient = torch.randn(2, 6, 3, 3, generator=torch.Generator().manual_seed(step))
+    network[2].weight.grad = torch.empty_like(network[2].weight).copy_(gradient)
+    optimizer.step()
+
+
+@pytest.mark.parametrize("rule", ["adamw", "sgd"])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_state_saved_from_weights_in_another_order_is_gone_on_from(channels_last, rule):
+    straight, other = network(channels_last), network(not channels_last)
+    optimizer = DGST(straight, head=["2"], always_on_rule=rule)
+    for step in range(3):
+        step_of_the_head(optimizer, straight, step)
+    other.load_state_dict(straight.state_dict())
+    resumed = DGST(other, head=["2"], always_on_rule=rule)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for made, own in ((straight, optimizer), (other, resumed)):
+        step_of_the_head(own, made, 3)
+    torch.testing.assert_close(other[2].weight, straight[2].weight, rtol=0, atol=1e-6)
 
 
 def step_with(gradient: Tensor, channels_last: bool, name: str) -> nn.Module:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
+import gc
 import subprocess
 import sys
+from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from DGSTSegmentLib.dgst import DGST, make_strategy, optimizer
+from DGSTSegmentLib.dgst import DGST, Delta, make_strategy, optimizer
 
 from .conftest import snapshot
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 def small_network() -> nn.Module:
@@ -34,6 +40,18 @@ def test_the_example_in_its_documentation_runs():
     finder = doctest.DocTestFinder(recurse=False)
     for example in finder.find(DGST, "DGST", module=optimizer):
         assert doctest.DocTestRunner().run(example).failed == 0 and example.examples
+
+
+def test_the_loop_in_the_readme_runs_and_its_delta_brings_the_base_to_what_was_trained(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(), nn.Flatten())
+    network = nn.Sequential(OrderedDict(body=body, classifier=nn.Linear(144, 3)))
+    other, batches = copy.deepcopy(network), [(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 1]))] * 2
+    section = README.read_text("utf-8").split("## As an optimizer")[1]
+    monkeypatch.chdir(tmp_path)
+    exec(section.split("```python")[1].split("```")[0], {"network": network, "batches": batches})
+    Delta.load("delta.safetensors").apply_(other)
+    assert same(network, other) and all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_the_papers_rule_subtracts_the_clipped_gradient_times_lr():
@@ -261,6 +279,15 @@ def test_selecting_in_backward_refuses_to_accumulate():
     assert not dgst.report.skipped
 
 
+def test_an_optimizer_that_is_gone_takes_no_gradients():
+    network = small_network()
+    DGST(network, head=["3"], in_backward=True)
+    gc.collect()
+    for batch in range(2):
+        loss_of(network, batch).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
 @pytest.mark.parametrize("in_backward", [False, True])
 def test_a_scaled_loss_gives_the_step_of_the_plain_one(in_backward):
     plain, scaled = small_network(), small_network()
@@ -270,6 +297,18 @@ def test_a_scaled_loss_gives_the_step_of_the_plain_one(in_backward):
             loss = loss_of(network, step)
             (loss if scaler is None else scaler.scale(loss)).backward()
             strategy.step(scaler=scaler)
+    assert same(plain, scaled)
+
+
+def test_the_usual_step_of_a_gradient_scaler_gives_the_step_of_the_plain_one():
+    plain, scaled = small_network(), small_network()
+    for network, scaler in ((plain, torch.amp.GradScaler("cpu", enabled=False)), (scaled, torch.amp.GradScaler("cpu"))):
+        optimizer = DGST(network, head=["3"])
+        for step in range(2):
+            optimizer.zero_grad()
+            scaler.scale(loss_of(network, step)).backward()
+            scaler.step(optimizer)
+            scaler.update()
     assert same(plain, scaled)
 
 

@@ -34,6 +34,45 @@ def test_weights_that_cannot_hold_a_step_are_refused_where_they_would_move(dtype
     DGST(made, head=["3"])
 
 
+def test_a_sharded_weight_is_refused():
+    whole = nn.Module()
+    whole._fsdp_wrapped_module = network()
+    with pytest.raises(ValueError, match="_fsdp_wrapped_module.0.weight is sharded over processes"):
+        DGST(whole)
+    made = network()
+    made[3].weight.placements = ("Shard(0)",)  # as a DTensor's
+    with pytest.raises(ValueError, match="3.weight is sharded over processes"):
+        make_strategy("full", made, head=["3"])
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "module"])
+def test_a_wrapped_network_that_lacks_a_name_is_asked_for_unwrapped(wrapper):
+    wrapped = nn.Module()
+    wrapped.add_module(wrapper, network())
+    with pytest.raises(ValueError, match="Pass the unwrapped network"):
+        DGST(wrapped, head=["3"])
+
+
+@pytest.mark.parametrize("gamma", [0, 1.5, float("nan")])
+def test_a_gamma_that_is_no_count_is_refused(gamma):
+    with pytest.raises(ValueError, match="gamma must be a whole number of at least 1"):
+        DGST(network(), gamma=gamma)
+
+
+@pytest.mark.parametrize("lr", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("of", ["lr", "always_on_lr"])
+def test_a_learning_rate_that_is_no_size_is_refused(of, lr):
+    with pytest.raises(ValueError, match="learning rate must be finite and must not be negative"):
+        DGST(network(), **{of: lr})
+
+
+def test_a_network_in_which_nothing_may_move_is_refused():
+    with pytest.raises(ValueError, match="Nothing may move in this network"):
+        DGST(network().requires_grad_(False))
+    with pytest.raises(ValueError, match="no rows to select from at or below 1 that may move"):
+        DGST(network(), among=["1"])
+
+
 @pytest.mark.parametrize("name", ["dgst", "full"])
 def test_sparse_gradients_are_refused_with_the_parameters_name(name):
     made = nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Linear(3, 2))
@@ -50,7 +89,8 @@ def test_sparse_gradients_are_refused_while_they_are_selected_from_or_observed()
     with pytest.raises(ValueError, match="gradient of 0.weight is sparse"):
         static.observe()
     static.finish()
-    DGST(made, in_backward=True).zero_grad()
+    optimizer = DGST(made, in_backward=True)
+    optimizer.zero_grad()
     with pytest.raises(ValueError, match="gradient of 0.weight is sparse"):
         made(torch.tensor([1, 2])).sum().backward()
 

@@ -74,6 +74,29 @@ def test_tables_and_projections_of_any_module_have_rows_along_their_first_axis()
         RowLayout.of(attention, attention.in_proj_bias)
 
 
+@pytest.mark.parametrize(
+    ("shape", "rows", "length"),
+    [
+        ((1, 5, 4), 5, 4),
+        ((1, 1, 4), 1, 4),
+        ((1, 1, 3, 1, 4), 3, 4),
+        ((1, 4), 1, 4),
+        ((3, 1, 1), 3, 1),
+        ((2, 1, 4), 2, 4),
+    ],
+)
+def test_a_table_that_is_broadcast_has_its_rows_behind_the_axes_for_that(shape, rows, length):
+    table = torch.randn(shape)
+    layout = RowLayout.of(nn.Module(), table)
+    assert (layout.rows, layout.length) == (rows, length)
+    columns = torch.arange(length).expand(rows, -1)
+    assert torch.equal(table.reshape(-1)[layout.flat_indices(columns)], layout.to_rows(table))
+
+
+def test_a_convolution_with_one_output_is_one_row():
+    assert RowLayout.of(nn.Conv2d(4, 1, 3), nn.Conv2d(4, 1, 3).weight).rows == 1
+
+
 def test_types_decide_what_is_a_row_whatever_the_names_say():
     class Misnamed(nn.Module):
         def __init__(self):

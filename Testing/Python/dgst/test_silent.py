@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from DGSTSegmentLib.dgst import DGST
+from DGSTSegmentLib.dgst import DGST, make_strategy
 
 
 class Then(nn.Module):
@@ -149,3 +151,19 @@ def test_a_network_that_an_optimizer_has_left_is_as_it_found_it(among):
     assert {name: parameter.requires_grad for name, parameter in network.named_parameters()} == before
     again = DGST(network, among=among)
     again.load_state_dict(optimizer.state_dict())
+
+
+def test_a_copy_of_the_network_is_not_watched_and_its_norms_learn_their_statistics():
+    torch.manual_seed(0)
+    network = Then(conv(), nn.Sequential(nn.BatchNorm2d(4), conv(4)))
+    strategy = make_strategy("dgst", network, head=["rest.1"])
+    copied = copy.deepcopy(network)
+    before = network.rest[0].running_mean.clone()
+    for made in (network, copied):
+        made(torch.randn(IMAGE)).square().sum().backward()
+    strategy.step()
+    assert torch.equal(network.rest[0].running_mean, before) and not torch.equal(copied.rest[0].running_mean, before)
+    assert network.rest[0].training and copied.rest[0].training
+    strategy.finish()
+    copied.eval()(torch.randn(IMAGE))
+    assert not copied.rest[0].training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -91,3 +93,58 @@ def test_a_state_of_a_network_that_another_optimizer_holds_is_refused_in_a_sente
     step(made, first)
     with pytest.raises(ValueError, match="no other optimizer holds"):
         DGST(made).load_state_dict(first.state_dict())
+
+
+def three_layers(**options) -> DGST:
+    torch.manual_seed(0)
+    made = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+    optimizer = DGST(made, **{"head": ["2"], **options})
+    made(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"update": "rms"}, "of the rules adam and adamw, this optimizer of rms and adamw"),
+        ({"update": "sgd", "always_on_rule": "adamw"}, "of the rules adam and adamw, this optimizer of sgd and adamw"),
+        ({"always_on_rule": "sgd"}, "this optimizer of adam and sgd: make it with the same update"),
+        ({"head": ["0"]}, "with 1.weight where it has 0.weight: make it with the same head"),
+    ],
+)
+def test_a_state_of_other_rules_or_of_a_head_elsewhere_is_refused_and_changes_nothing(options, sentence):
+    state, optimizer = three_layers().state_dict(), three_layers(**options)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=sentence):
+        optimizer.load_state_dict(state)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    torch.testing.assert_close(after["state"], before["state"], rtol=0, atol=0)
+
+
+def test_a_state_without_names_is_taken_by_its_counts():
+    state, optimizer = three_layers().state_dict(), three_layers()
+    for group in state["param_groups"]:
+        del group["param_names"]
+    optimizer.load_state_dict(state)
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["0.weight", "1.weight"]
+
+
+@pytest.mark.parametrize("name", ["dgst", "static", "full", "lora"])
+def test_going_back_to_an_earlier_state_forgets_what_came_after_it(name):
+    made = network()
+    strategy = make_strategy(name, made, head=["3"])
+    began, weights = strategy.state(), copy.deepcopy(strategy.network.state_dict())
+
+    def trained() -> dict[str, torch.Tensor]:
+        for batch in range(strategy.warm_up_batches + 2):
+            noise = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(batch))
+            made(noise).square().mean().backward()
+            strategy.observe() if strategy.warm_up_batches else strategy.step()
+        return copy.deepcopy(strategy.plain_state())
+
+    straight = trained()
+    made.load_state_dict(weights)
+    strategy.load_state(*began)
+    torch.testing.assert_close(trained(), straight, rtol=0, atol=0)
