@@ -21,10 +21,13 @@ from DGSTSegmentLib.networks.model import FoundationModel
 from DGSTSegmentLib.networks.plan import Plan
 from DGSTSegmentLib.training.case import Case
 from DGSTSegmentLib.training.events import Reporter
+from DGSTSegmentLib.training.inputs import Inputs
+from DGSTSegmentLib.training.material import fixed_by
 from DGSTSegmentLib.training.patches import PreparedCase
 from DGSTSegmentLib.training.preparation import prepare_case
 from DGSTSegmentLib.training.request import FinetuneRequest
 from DGSTSegmentLib.training.run import Run
+from DGSTSegmentLib.training.run_files import RunRecord
 from DGSTSegmentLib.training.trainer import Trainer
 
 from .circumstances import training_code
@@ -85,6 +88,10 @@ class _Unsaved(Run):
         return None
 
 
+def _unsaved(request: FinetuneRequest) -> _Unsaved:
+    return _Unsaved(Path(), RunRecord(request, fixed_by(request, note=print), Inputs("", (), ()), time.time()))
+
+
 def training_case(scan: Scan, completeness: str, marked_nodes: int) -> Case:
     """A case as an annotator leaves it: with every node (``all``) or a few of them (``marked``), always the same."""
     ct, nodes = scan.read()
@@ -131,10 +138,8 @@ def tune(
     with PeakMemory(torch.device(computing.device)) as memory:
         made = entrant.make(entrant.law, network, head=model.head, decoder=model.decoder, seed=seed, **options)
         strategy = Averaged(watch.over(made), steps) if entrant.variants else watch.over(made)
-        request = FinetuneRequest(
-            model.card.name, [], "", strategy=entrant.law, steps=steps, batch_size=batch_size, seed=seed, **loss
-        )
-        run = _Unsaved(Path(), request, {"device": computing.device, "precision": computing.precision})
+        asked = {"steps": steps, "batch_size": batch_size, "seed": seed, **vars(computing), **loss}
+        run = _unsaved(FinetuneRequest(model.card.name, [], "", strategy=entrant.law, **asked))
         foundation = model.network() if any(case.leaves_open for case in cases) else None
         trainer = Trainer(run, strategy, list(cases), model.plan, Reporter(), foundation)
         with ThreadPoolExecutor(1) as prefetcher:
