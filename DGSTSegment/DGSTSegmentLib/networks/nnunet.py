@@ -59,7 +59,7 @@ def open_nnunet(
         location=location,
         fold=next(iter(states)) or None if len(states) == 1 else None,
         checkpoint=next(iter(results.checkpoints.values())).name,
-        left_out=results.left_out,
+        remarks=results.notes,
         mirrored_axes=_mirrored_axes(next(iter(checkpoints.values()))),
     )
 
