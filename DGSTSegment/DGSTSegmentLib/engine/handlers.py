@@ -41,15 +41,17 @@ class Context:
 
 
 def describe(fields: Fields, context: Context) -> Fields:
-    """The model's card, its title, how it wants to see scans, notes on it, and what this machine has to run it on."""
+    """The model's card, its title, whose weights they are, how it wants to see scans, notes on it, and what this
+    machine has to run it on."""
     from .machine import devices
 
     context.phase("opening the model")
-    model = context.model.get(fields["model"], fields.get("base"), fields.get("fold"))
+    model = context.model.get(fields["model"], *(fields.get(part) for part in ("base", "fold", "checkpoint")))
     return {
         "card": model.card.to_json(),
         "title": model.card.title,
         "location": str(model.location),
+        "origin": model.origin,
         "orientation": model.plan.orientation,
         "notes": list(model.notes),
         "devices": devices(),
@@ -70,7 +72,7 @@ def predict(fields: Fields, context: Context) -> Fields:
     for path in (request.out, request.probability, request.findings):
         if path is not None and Path(path).suffix != ".npy":
             check_writable(volume.geometry, path)
-    model = context.model.get(request.model, request.base, request.fold, request.orientation)
+    model = context.model.get(request.model, request.base, request.fold, request.checkpoint, request.orientation)
     notes = [*notes_on_ct(volume), *model.notes]
     for note in notes:
         context.on_event({"event": "note", "message": note})
@@ -87,6 +89,10 @@ def predict(fields: Fields, context: Context) -> Fields:
     return {
         "stopped": False,
         "model": model.card.title,
+        "origin": model.origin,
+        "orientation": model.plan.orientation,
+        "device": result.device,
+        "precision": result.precision,
         "out": _leave(result.segmentation, request.out, names),
         "probability": None if request.probability is None else _leave(result.probability, request.probability),
         "findings": None if request.findings is None else _findings(result, volume, request.findings),

@@ -19,7 +19,12 @@ class OpenedModel:
         self._model: Any = None
 
     def get(
-        self, spec: str, base: str | None = None, fold: int | str | None = None, orientation: str | None = None
+        self,
+        spec: str,
+        base: str | None = None,
+        fold: int | str | None = None,
+        checkpoint: str | None = None,
+        orientation: str | None = None,
     ) -> FoundationModel:
         """The model of ``spec``.
 
@@ -28,11 +33,11 @@ class OpenedModel:
         """
         from ..networks.foundation import open_model
 
-        key = (spec, base, fold, orientation)
+        key = (spec, base, fold, checkpoint, orientation)
         if self._model is not None and self._key == (*key, _stamp(self._model)):
             return self._model
         self._key = self._model = None  # frees the old one first
-        model = open_model(spec, fold=fold, base=base, orientation=orientation)
+        model = open_model(spec, fold=fold, checkpoint=checkpoint, base=base, orientation=orientation)
         self._key, self._model = (*key, _stamp(model)), model
         return model
 

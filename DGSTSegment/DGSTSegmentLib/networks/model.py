@@ -66,6 +66,17 @@ class FoundationModel:
         return self.card.fingerprint
 
     @property
+    def origin(self) -> dict[str, Any]:
+        """Which weights these are, as plain values: fingerprint, folds and checkpoint of nnU-Net's, and those of the
+        base of a fine-tuned model."""
+        return {
+            "fingerprint": self.fingerprint,
+            "folds": list(self.card.folds) or ([] if self.fold is None else [self.fold]),
+            "checkpoint": self.checkpoint,
+            "base": None if self.base is None else self.base.origin,
+        }
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for whoever reads its answers, on what is not as usual with it."""
         structures = [name for name, value in self.labels.items() if value]
