@@ -17,7 +17,9 @@ from .protocol import Request
 from .session import read_array, write_array
 
 if TYPE_CHECKING:
+    from ..networks.model import FoundationModel
     from ..training.predict import Prediction
+    from ..training.request import PredictRequest
 
 Fields = dict[str, Any]
 
@@ -73,7 +75,7 @@ def predict(fields: Fields, context: Context) -> Fields:
         if path is not None and Path(path).suffix != ".npy":
             check_writable(volume.geometry, path)
     model = context.model.get(request.model, request.base, request.fold, request.checkpoint, request.orientation)
-    notes = [*notes_on_ct(volume), *model.notes]
+    notes = [*notes_on_ct(volume), *model.notes, *([] if reference else _note_on_orientation(request, model, volume))]
     for note in notes:
         context.on_event({"event": "note", "message": note})
     result = prediction.predict(
@@ -131,6 +133,14 @@ def answer(request: Request, context: Context) -> Fields:
         return HANDLERS[request.name](dict(request.fields), context)
     except Stopped:
         return {"stopped": True}
+
+
+def _note_on_orientation(request: PredictRequest, model: FoundationModel, volume: Volume) -> list[str]:
+    """For who can choose the orientation and has not."""
+    from ..networks.nnunet import note_on_orientation
+
+    note = None if request.orientation else note_on_orientation(model, volume.geometry)
+    return [note] if note else []
 
 
 def _findings(result: Prediction, ct: Volume, path: str) -> Fields:
