@@ -59,7 +59,7 @@ class Predictor:
         self.reporter = reporter or Reporter()
         self._notes: list[str] = []
         self.device = choose_device(device, self._note)
-        self.means = Means.most(self.device, choose_precision(precision, self.device))
+        self.means = Means.most(self.device, choose_precision(precision, self.device, self._note))
 
     def scores(self, prepared: Prepared) -> np.ndarray:
         """Logits float32 [c, k, j, i] in the model's grid.
