@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from DGSTSegmentLib.engine.models import OpenedModel
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta
 
@@ -65,6 +66,17 @@ def test_another_checkpoint_is_another_model(two_folds):
     shutil.copy(two_folds / "fold_1" / "checkpoint_final.pth", two_folds / "fold_0" / "checkpoint_best.pth")
     final, best = (opened.get(spec, fold=0, checkpoint=checkpoint) for checkpoint in ("final", "best"))
     assert final.fingerprint != best.fingerprint == opened.get(spec, fold=1).fingerprint
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_is_a_model_once_it_is_finished(models, finished):
+    (models[1] / "request.json").write_text("{}")
+    if finished:
+        assert OpenedModel().get(str(models[1])).card.base
+        return
+    (models[1] / "card.json").unlink()
+    with pytest.raises(InputError, match=r"tuned is an unfinished run.*; go on with it first \(--resume\)"):
+        OpenedModel().get(str(models[1]))
 
 
 def test_another_orientation_is_another_plan(models):
