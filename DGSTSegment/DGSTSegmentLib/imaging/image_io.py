@@ -168,6 +168,11 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
         )
 
 
+def is_named_as_volume(path: Path) -> bool:
+    """Whether a file of that name is one that :func:`read_image` takes."""
+    return _ending(path, tuple(_IMAGE_IO)) is not None
+
+
 def _ending(path: Path, endings: tuple[str, ...]) -> str | None:
     return next((ending for ending in endings if path.name.lower().endswith(ending)), None)
 
