@@ -54,6 +54,35 @@ def tiny_model(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def two_folds(tmp_path):
+    """Two untrained networks as nnU-Net leaves the folds of an ensemble."""
+    import torch
+
+    from DGSTSegmentLib.networks.architectures import build, plain_unet
+
+    architecture = plain_unet([4, 8], convolutions=1)
+    configuration = {
+        "spacing": [3, 2, 2],
+        "patch_size": TINY_PATCH,
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "architecture": {"network_class_name": architecture["class"], "arch_kwargs": architecture["arguments"]},
+    }
+    intensities = {"percentile_00_5": -160, "percentile_99_5": 240, "mean": 40, "std": 80}
+    plans = {
+        "configurations": {"3d_fullres": configuration},
+        "foreground_intensity_properties_per_channel": {"0": intensities},
+    }
+    arguments = {"plans": plans, "dataset_json": {"labels": {"background": 0, "lymph node": 1}}}
+    folder = tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    for fold in range(2):
+        (folder / f"fold_{fold}").mkdir(parents=True)
+        content = {"network_weights": build(architecture).state_dict(), "init_args": arguments}
+        torch.save(content, folder / f"fold_{fold}" / "checkpoint_final.pth")
+    return folder
+
+
 def tiny_case(seed: int) -> tuple[Volume, Volume]:
     """A CT (HU, int16) of fat in air with three bright balls, and the segmentation (uint8) of two of them."""
     rng = np.random.default_rng(seed)

@@ -11,8 +11,11 @@ from typing import NoReturn
 from ..errors import InputError
 from ..networks.archive import archive_of
 from ..networks.catalogue import STARTER
+from ..networks.nnunet_folder import CHECKPOINTS
 from ..networks.plan import ORIENTATIONS
 from ..training.request import DEVICES, PRECISIONS
+
+MODEL_HELP = "starter, a model folder, a checkpoint of nnU-Net's (.pth) or a zip"
 
 user_path = os.path.expanduser
 """Type of an option that is a path: shells leave the ``~`` of ``--out=~/run`` as it is."""
@@ -49,9 +52,7 @@ def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--
 
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    parser.add_argument(
-        "--model", type=user_path, metavar="MODEL", required=required, help="starter, a model folder or a zip"
-    )
+    parser.add_argument("--model", type=user_path, metavar="MODEL", required=required, help=MODEL_HELP)
     add_model_part(parser)
 
 
@@ -59,7 +60,19 @@ def add_model_part(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", type=user_path, metavar="MODEL", help="where the base of a fine-tuned model is, if it was moved"
     )
-    parser.add_argument("--fold", help="one fold of an nnU-Net model (a number, or all)")
+    parser.add_argument(
+        "--fold",
+        help="one fold of an nnU-Net model by its number, or the fold called all (fold_all); default: the "
+        "ensemble of the numbered folds",
+    )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        choices=tuple(CHECKPOINTS),
+        help="which checkpoint of an nnU-Net model (default: final, or best where there is no final one)",
+    )
 
 
 def add_orientation(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..networks.plan import ORIENTATIONS
-from .arguments import add_model_part, add_output, given, model_spec, user_path
+from .arguments import MODEL_HELP, add_checkpoint, add_model_part, add_output, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json
 
@@ -15,13 +15,15 @@ HELP = "Say what a model is, what it was trained on, and what this machine has t
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=user_path, metavar="MODEL", help="starter, a model folder or a zip")
+    parser.add_argument("model", type=user_path, metavar="MODEL", help=MODEL_HELP)
     add_model_part(parser)
+    add_checkpoint(parser)
     add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    result = ask("describe", {"model": model_spec(options.model), **given(options, "base", "fold")}, options.verbose)
+    part = given(options, "base", "fold", "checkpoint")
+    result = ask("describe", {"model": model_spec(options.model), **part}, options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -30,17 +32,18 @@ def run(options: argparse.Namespace) -> None:
 
 def lines_of(result: dict[str, Any]) -> list[str]:
     """What the engine answered, for people."""
-    card = result["card"]
+    card, origin = result["card"], result["origin"]
     rows = {
         "labels": ", ".join(f"{name} = {value}" for name, value in (card.get("labels") or {}).items()),
         "trained on": card.get("trained_on"),
         "network": card.get("architecture"),
-        "folds": ", ".join(card.get("folds") or ()),
+        "folds": ", ".join(origin["folds"]),
+        "checkpoint": origin["checkpoint"],
         "voxel spacing": _numbers(card.get("spacing_kji"), "mm (k, j, i)"),
         "sees at once": _numbers(card.get("patch_size_kji"), "voxels (k, j, i)"),
         "orientation": _orientation(result["orientation"]),
         "created": card.get("created"),
-        "base": (card.get("base") or {}).get("name"),
+        "base": _base(card.get("base"), origin["base"]),
         "strategy": (card.get("strategy") or {}).get("name"),
         "measured": measured_line(card.get("measured")),
         "fingerprint": (card.get("fingerprint") or "")[:16],
@@ -54,6 +57,14 @@ def lines_of(result: dict[str, Any]) -> list[str]:
 
 def _orientation(name: str) -> str:
     return f"{name} ({ORIENTATIONS[name]})"
+
+
+def _base(recorded: dict[str, Any] | None, origin: dict[str, Any] | None) -> str:
+    """Its name, and which fold and checkpoint of it."""
+    if not recorded:
+        return ""
+    parts = [f"fold {fold}" for fold in (origin or {}).get("folds") or ()]
+    return ", ".join(filter(None, [recorded.get("name"), *parts, (origin or {}).get("checkpoint")]))
 
 
 def _numbers(values: list[float] | None, unit: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .arguments import add_instances, add_json, existing, user_path
-from .outputs import file_path, print_json
+from .outputs import print_json, table_path
 
 if TYPE_CHECKING:
     from ..imaging.finding import Finding
@@ -23,28 +23,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probability", type=user_path, metavar="P", help="probability from dgst predict, for the confidence"
     )
-    parser.add_argument("--out", type=user_path, metavar="CSV", required=True, help="table to write, a row a finding")
+    parser.add_argument(
+        "--out", type=user_path, metavar="CSV", required=True, help="table to write (.csv, .tsv or .txt)"
+    )
     add_instances(parser, "segmentation")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..imaging.files import read_ct, read_segmentation, read_volume
+    from ..imaging.files import notes_on_ct, read_segments, read_volume
     from ..imaging.finding import write_csv
     from ..imaging.findings import find, note_on_scattered_values
 
     inputs = [options.segmentation, options.image, options.probability]
-    out = file_path(options.out, *inputs)
-    segmentation = read_segmentation(existing(options.segmentation))
-    ct = read_ct(existing(options.image)) if options.image else None
+    out = table_path(options.out, *inputs)
+    read = read_segments(existing(options.segmentation))
+    segmentation, notes = read.volume, [f"{options.segmentation}: {note}" for note in read.notes]
+    ct = read_volume(existing(options.image)) if options.image else None
+    notes += [f"{options.image}: {note}" for note in (notes_on_ct(ct) if ct else ())]
     probability = read_volume(existing(options.probability)) if options.probability else None
-    ct, probability = _on_grid(ct, segmentation, options), _on_grid(probability, segmentation, options)
+    ct, probability = (_on_grid(volume, segmentation, options, notes) for volume in (ct, probability))
     found = find(segmentation, ct, probability, options.instances)
     write_csv(found.items, out)
     if options.instances == "auto" and (note := note_on_scattered_values(segmentation)):
-        print(f"{options.segmentation} {note}, add --instances components.", file=sys.stderr)
+        notes.append(f"{options.segmentation} {note}, add --instances components.")
+    for note in dict.fromkeys(notes):
+        print(note, file=sys.stderr)
     if options.json:
-        print_json({"out": out, "findings": [item.to_json() for item in found.items]})
+        print_json({"out": out, "findings": [item.to_json() for item in found.items], "notes": [*dict.fromkeys(notes)]})
     else:
         print("\n".join([*map(line_of, found.items), f"{len(found.items)} findings in {out}"]))
 
@@ -60,8 +66,11 @@ def line_of(item: Finding) -> str:
     return "  ".join(filter(None, words))
 
 
-def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Namespace) -> Volume | None:
-    """The image on the segmentation's grid, which sizes are measured on.
+def _on_grid(
+    volume: Volume | None, segmentation: Volume, options: argparse.Namespace, notes: list[str]
+) -> Volume | None:
+    """The image on the segmentation's grid, which sizes are measured on; that it had to be brought there goes to
+    ``notes``.
 
     Raises:
         InputError: they do not overlap.
@@ -73,7 +82,5 @@ def _on_grid(volume: Volume | None, segmentation: Volume, options: argparse.Name
     _, note = onto_grid_of(segmentation, volume, options.segmentation)
     if note is None:
         return volume
-    print(
-        f"{options.segmentation} lies on another grid than the image; the image was resampled to it.", file=sys.stderr
-    )
+    notes.append(f"{options.segmentation} lies on another grid than the image; the image was resampled to it.")
     return resample_to(volume, segmentation.geometry)

@@ -53,6 +53,9 @@ def make_parser() -> OneSentenceParser:
         prog="dgst",
         description="Adapt a CT lymph-node segmentation model to a few marked scans, and see what it finds. "
         "Research software, not a medical device.",
+        epilog="Environment: DGST_MODELS names folders (separated as in PATH) of models in our own format, "
+        "among which the base of a fine-tuned model is looked for; DGST_CACHE names the folder that zips are unpacked "
+        "into.",
     )
     parser.add_argument("--version", action="version", version=f"dgst {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -11,6 +11,7 @@ from ..atomic import holds_nothing
 from ..errors import InputError
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
+TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 
 
 def print_json(value: Any) -> None:
@@ -31,6 +32,19 @@ def volume_path(path: str, *inputs: str | None) -> str:
     target = file_path(path, *inputs)
     if not target.lower().endswith(VOLUME_ENDINGS):
         raise InputError(f"{path} is a link to {target}, which has no ending of a volume; give another name.")
+    return target
+
+
+def table_path(path: str, *inputs: str | None) -> str:
+    """As ``volume_path``, for a table.
+
+    Raises:
+        InputError: its ending is not a table's, or as ``file_path``.
+    """
+    target = file_path(path, *inputs)
+    for name in (path, target):
+        if not name.lower().endswith(TABLE_ENDINGS):
+            raise InputError(f"{name} has no ending of a table; name it {', '.join(TABLE_ENDINGS[:-1])} or .txt.")
     return target
 
 

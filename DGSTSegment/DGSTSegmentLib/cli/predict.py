@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_computing, add_model, add_orientation, add_output, existing, given, model_spec, user_path
+from .arguments import (
+    add_checkpoint,
+    add_computing,
+    add_model,
+    add_orientation,
+    add_output,
+    existing,
+    given,
+    model_spec,
+    user_path,
+)
 from .engine import ask
 from .outputs import print_json, volume_path
 
@@ -14,6 +24,7 @@ HELP = "Segment a CT, without test-time mirroring; the segmentation lies voxel f
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_checkpoint(parser)
     parser.add_argument(
         "--image", type=user_path, metavar="CT", required=True, help="CT file, or folder of a DICOM series"
     )
@@ -33,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         "model": model_spec(options.model),
         "image": existing(options.image),
         "out": volume_path(options.out, options.image),
-        **given(options, "base", "fold", "device", "precision", "orientation"),
+        **given(options, "base", "fold", "checkpoint", "device", "precision", "orientation"),
     }
     if options.probability:
         fields["probability"] = volume_path(options.probability, options.image, options.out)

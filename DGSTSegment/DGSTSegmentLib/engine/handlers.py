@@ -17,7 +17,9 @@ from .protocol import Request
 from .session import read_array, write_array
 
 if TYPE_CHECKING:
+    from ..networks.model import FoundationModel
     from ..training.predict import Prediction
+    from ..training.request import PredictRequest
 
 Fields = dict[str, Any]
 
@@ -41,15 +43,17 @@ class Context:
 
 
 def describe(fields: Fields, context: Context) -> Fields:
-    """The model's card, its title, how it wants to see scans, notes on it, and what this machine has to run it on."""
+    """The model's card, its title, whose weights they are, how it wants to see scans, notes on it, and what this
+    machine has to run it on."""
     from .machine import devices
 
     context.phase("opening the model")
-    model = context.model.get(fields["model"], fields.get("base"), fields.get("fold"))
+    model = context.model.get(fields["model"], *(fields.get(part) for part in ("base", "fold", "checkpoint")))
     return {
         "card": model.card.to_json(),
         "title": model.card.title,
         "location": str(model.location),
+        "origin": model.origin,
         "orientation": model.plan.orientation,
         "notes": list(model.notes),
         "devices": devices(),
@@ -70,8 +74,8 @@ def predict(fields: Fields, context: Context) -> Fields:
     for path in (request.out, request.probability, request.findings):
         if path is not None and Path(path).suffix != ".npy":
             check_writable(volume.geometry, path)
-    model = context.model.get(request.model, request.base, request.fold, request.orientation)
-    notes = [*notes_on_ct(volume), *model.notes]
+    model = context.model.get(request.model, request.base, request.fold, request.checkpoint, request.orientation)
+    notes = [*notes_on_ct(volume), *model.notes, *([] if reference else _note_on_orientation(request, model, volume))]
     for note in notes:
         context.on_event({"event": "note", "message": note})
     result = prediction.predict(
@@ -87,6 +91,10 @@ def predict(fields: Fields, context: Context) -> Fields:
     return {
         "stopped": False,
         "model": model.card.title,
+        "origin": model.origin,
+        "orientation": model.plan.orientation,
+        "device": result.device,
+        "precision": result.precision,
         "out": _leave(result.segmentation, request.out, names),
         "probability": None if request.probability is None else _leave(result.probability, request.probability),
         "findings": None if request.findings is None else _findings(result, volume, request.findings),
@@ -125,6 +133,14 @@ def answer(request: Request, context: Context) -> Fields:
         return HANDLERS[request.name](dict(request.fields), context)
     except Stopped:
         return {"stopped": True}
+
+
+def _note_on_orientation(request: PredictRequest, model: FoundationModel, volume: Volume) -> list[str]:
+    """For who can choose the orientation and has not."""
+    from ..networks.nnunet import note_on_orientation
+
+    note = None if request.orientation else note_on_orientation(model, volume.geometry)
+    return [note] if note else []
 
 
 def _findings(result: Prediction, ct: Volume, path: str) -> Fields:

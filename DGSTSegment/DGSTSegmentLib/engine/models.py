@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..networks.archive import MODEL_FILES, archive_of
+from ..networks.description import CARD_FILE
+from ..training.run_files import REQUEST_FILE
 
 if TYPE_CHECKING:
     from ..networks.model import FoundationModel
@@ -19,22 +22,33 @@ class OpenedModel:
         self._model: Any = None
 
     def get(
-        self, spec: str, base: str | None = None, fold: int | str | None = None, orientation: str | None = None
+        self,
+        spec: str,
+        base: str | None = None,
+        fold: int | str | None = None,
+        checkpoint: str | None = None,
+        orientation: str | None = None,
     ) -> FoundationModel:
         """The model of ``spec``.
 
         Raises:
-            InputError: it cannot be opened.
+            InputError: it cannot be opened, or is a run that is not finished.
         """
         from ..networks.foundation import open_model
 
-        key = (spec, base, fold, orientation)
+        key = (spec, base, fold, checkpoint, orientation)
         if self._model is not None and self._key == (*key, _stamp(self._model)):
             return self._model
         self._key = self._model = None  # frees the old one first
-        model = open_model(spec, fold=fold, base=base, orientation=orientation)
+        _refuse_unfinished_run(Path(spec).expanduser())
+        model = open_model(spec, fold=fold, checkpoint=checkpoint, base=base, orientation=orientation)
         self._key, self._model = (*key, _stamp(model)), model
         return model
+
+
+def _refuse_unfinished_run(folder: Path) -> None:
+    if (folder / REQUEST_FILE).is_file() and not (folder / CARD_FILE).is_file():
+        raise InputError(f"{folder} is an unfinished run, which is no model yet; go on with it first (--resume).")
 
 
 def _stamp(model: FoundationModel) -> tuple:

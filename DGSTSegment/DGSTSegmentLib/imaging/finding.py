@@ -100,11 +100,14 @@ class Finding:
 def write_csv(findings: Iterable[Finding], path: str | os.PathLike) -> None:
     """Write one row a finding; the header names units (mL, mm, HU), world coordinates are LPS. Empty where unknown.
 
+    Cells are separated by commas, in a ``.tsv`` by tabs.
+
     Raises:
         InputError: the file could not be written.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    separator = "\t" if os.fspath(path).lower().endswith(".tsv") else ","
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     writer.writerows(csv_cells(item) for item in findings)
     write_text(path, text.getvalue())

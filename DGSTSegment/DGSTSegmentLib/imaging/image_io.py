@@ -62,7 +62,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
         try:
             with itk_paths.to_write(partial) as openable:
                 sitk.WriteImage(image, str(openable), ending != ".nii", _FAST_COMPRESSION)
-                complete = nifti.inspect(openable).complete if is_nifti else _holds(openable, image)
+                complete = _is_complete(openable, image, is_nifti)
         except RuntimeError as error:
             raise OSError(_reason(error, partial)) from error
         if not complete:
@@ -80,6 +80,14 @@ def refuse_unwritable(geometry: Geometry, path: Path) -> None:
         raise InputError(f"{path} cannot be written, there is no folder {path.parent}; make it or choose another.")
     if _IMAGE_IO[ending] == "NiftiImageIO" and geometry.shear >= _PERPENDICULAR_FOR_NIFTI:
         raise InputError(f"{path} cannot hold this volume's axes, which are not perpendicular; name it .nrrd.")
+
+
+def _is_complete(path: Path, image: sitk.Image, is_nifti: bool) -> bool:
+    """Whether all of ``image`` lies in the file; where the header was cut off, ITK cannot even read it."""
+    try:
+        return nifti.inspect(path).complete if is_nifti else _holds(path, image)
+    except RuntimeError:
+        return False
 
 
 def _holds(path: Path, image: sitk.Image) -> bool:
@@ -158,6 +166,11 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
         raise InputError(
             f"{name} holds {count} voxels that are infinite or no numbers; set them to a value, -1024 HU for air say."
         )
+
+
+def is_named_as_volume(path: Path) -> bool:
+    """Whether a file of that name is one that :func:`read_image` takes."""
+    return _ending(path, tuple(_IMAGE_IO)) is not None
 
 
 def _ending(path: Path, endings: tuple[str, ...]) -> str | None:

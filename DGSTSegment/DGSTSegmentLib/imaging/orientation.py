@@ -22,6 +22,13 @@ def lps_order(geometry: Geometry) -> Geometry:
     return _turned_geometry(geometry, _turn_to_lps(geometry))
 
 
+def axis_letters(geometry: Geometry) -> str:
+    """Where the stored axes i, j and k most nearly run to, as ``RAS`` or ``LPS``."""
+    turn = _turn_to_lps(geometry)
+    world_axes, senses = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
+    return "".join("LPS"[axis] if sense > 0 else "RAI"[axis] for axis, sense in zip(world_axes, senses, strict=True))
+
+
 def in_axis_order_of(volume: Volume, target: Geometry) -> Volume:
     """The same voxels stored as ``target`` stores them.
 

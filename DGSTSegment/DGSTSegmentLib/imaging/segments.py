@@ -81,9 +81,10 @@ def as_labels(array: np.ndarray, path: Path) -> np.ndarray:
     return labels
 
 
-def _no_labels(path: Path, value: float) -> str:
+def _no_labels(path: Path, value: np.generic) -> str:
+    exact = str(value).removesuffix(".0")  # :g rounds 0.99999994 to the 1 that it is not
     return (
-        f"{path} is not a segmentation, it holds the value {value:g}; labels are whole numbers from 0 (background) up,"
+        f"{path} is not a segmentation, it holds the value {exact}; labels are whole numbers from 0 (background) up,"
         " so check that it is not an image or a probability."
     )
 

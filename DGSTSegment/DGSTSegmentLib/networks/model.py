@@ -38,7 +38,7 @@ class FoundationModel:
         delta: for a fine-tuned model what changed on its base; ``states`` are the base's.
         base: for a fine-tuned model the foundation model it stands on.
         fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
-        left_out: folds that are not in the ensemble, since they lack that checkpoint.
+        remarks: sentences on what of that folder was taken and what was not, where that is not as usual.
         mirrored_axes: axes (k, j, i) of the prepared array along which it has learned to see mirrored scans.
     """
 
@@ -52,7 +52,7 @@ class FoundationModel:
     base: FoundationModel | None = None
     fold: str | None = None
     checkpoint: str | None = None
-    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     mirrored_axes: tuple[int, ...] = (0, 1, 2)
 
     @property
@@ -66,13 +66,21 @@ class FoundationModel:
         return self.card.fingerprint
 
     @property
+    def origin(self) -> dict[str, Any]:
+        """Which weights these are, as plain values: fingerprint, folds and checkpoint of nnU-Net's, and those of the
+        base of a fine-tuned model."""
+        return {
+            "fingerprint": self.fingerprint,
+            "folds": list(self.card.folds) or ([] if self.fold is None else [self.fold]),
+            "checkpoint": self.checkpoint,
+            "base": None if self.base is None else self.base.origin,
+        }
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for whoever reads its answers, on what is not as usual with it."""
         structures = [name for name, value in self.labels.items() if value]
-        notes = [
-            f"Fold {fold} is left out of the ensemble: it has no {self.checkpoint}, its training may not have ended."
-            for fold in self.left_out
-        ]
+        notes = list(self.remarks)
         if len(structures) > 1:
             notes.append(
                 f"The model tells {len(structures)} structures apart ({', '.join(structures)}): findings, their "

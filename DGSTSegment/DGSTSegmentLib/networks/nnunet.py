@@ -14,6 +14,8 @@ import torch
 
 from ..dgst.identity import fingerprint
 from ..errors import InputError
+from ..imaging.geometry import Geometry
+from ..imaging.orientation import axis_letters
 from .architectures import build_blank
 from .card import ModelCard
 from .checkpoint import read_checkpoint
@@ -59,8 +61,22 @@ def open_nnunet(
         location=location,
         fold=next(iter(states)) or None if len(states) == 1 else None,
         checkpoint=next(iter(results.checkpoints.values())).name,
-        left_out=results.left_out,
+        remarks=results.notes,
         mirrored_axes=_mirrored_axes(next(iter(checkpoints.values()))),
+    )
+
+
+def note_on_orientation(model: FoundationModel, geometry: Geometry) -> str | None:
+    """A sentence where nnU-Net would have shown its model a scan on this grid otherwise: as it is stored."""
+    is_nnunets = model.checkpoint is not None and model.plan.orientation == "lps"
+    letters = axis_letters(geometry)
+    if not is_nnunets or letters == "LPS":
+        return None
+    known = len(model.mirrored_axes) == 3
+    unlike = "" if known else ", the more so since it was not trained on scans mirrored along every axis"
+    return (
+        f"The scan is stored in {letters} order and brought to LPS order, which nnU-Net does not do: the answer of "
+        f"{model.card.name} differs from nnU-Net's own{unlike}; --orientation as-stored gives nnU-Net's."
     )
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ LAYOUT = "Dataset.../Trainer__Plans__configuration/{plans.json, dataset.json, fo
 CHECKPOINTS = {"final": "checkpoint_final.pth", "best": "checkpoint_best.pth"}
 _DEEPEST = 4
 _FOLD = "fold_"
+_ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,12 @@ class ResultsFolder:
     Args:
         path: its folder.
         checkpoints: fold -> checkpoint, all of one name; a checkpoint that lies in no fold is that of the fold ``""``.
-        left_out: folds that were not chosen by name and have no checkpoint of that name.
+        notes: sentences on folds that lie there and are no part of it, and on checkpoints that are not the usual ones.
     """
 
     path: Path
     checkpoints: dict[str, Path]
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def trainer(self) -> str:
@@ -62,7 +63,8 @@ def find_results(path: Path, fold: int | str | None = None, checkpoint: str | No
     folder = _only_configuration(path)
     folds = _chosen_folds(folder, fold)
     checkpoints = _checkpoints_in(folds, checkpoint)
-    return ResultsFolder(folder, checkpoints, tuple(name for name in folds if name not in checkpoints))
+    passed_over = [] if fold is not None else _notes_on_passed_over(folder, folds)
+    return ResultsFolder(folder, checkpoints, (*passed_over, *_notes_on_checkpoints(folds, checkpoints, checkpoint)))
 
 
 def _named_checkpoint(path: Path, fold: int | str | None, checkpoint: str | None) -> ResultsFolder:
@@ -114,13 +116,50 @@ def _configurations(path: Path, levels: int) -> Iterator[Path]:
 
 
 def _chosen_folds(folder: Path, fold: int | str | None) -> dict[str, Path]:
+    """Fold -> its folder: the one asked for, else the numbered ones, else ``all``, else the only one there is.
+
+    Raises:
+        InputError: the one asked for has no checkpoint, or there are only folds of other names, more than one.
+    """
     folds = {path.parent.name.removeprefix(_FOLD): path.parent for path in sorted(folder.glob(f"{_FOLD}*/*.pth"))}
     if fold is not None:
         if str(fold) not in folds:
             raise InputError(f"{folder} has no fold {fold} with a checkpoint; it has {', '.join(folds)}.")
         return {str(fold): folds[str(fold)]}
-    numbered = {name: path for name, path in folds.items() if name != "all"}
-    return numbered or folds
+    numbered = {name: path for name, path in folds.items() if name.isdigit()}
+    chosen = numbered or {name: path for name, path in folds.items() if name == _ALL} or folds
+    if not numbered and len(chosen) > 1:
+        raise InputError(f"{folder} has no numbered fold; name one of {', '.join(folds)} (--fold).")
+    return chosen
+
+
+def _notes_on_passed_over(folder: Path, chosen: Mapping[str, Path]) -> list[str]:
+    notes = []
+    for path in sorted(folder.glob(f"{_FOLD}*")):
+        name = path.name.removeprefix(_FOLD)
+        if not path.is_dir() or name in chosen:
+            continue
+        if not any(path.glob("*.pth")):
+            why = "it holds no checkpoint"
+        elif name == _ALL:
+            why = "the numbered folds are the ensemble"
+        else:
+            why = "its name is no number"
+        notes.append(f"The folder {path.name} is passed over: {why}.")
+    return notes
+
+
+def _notes_on_checkpoints(folds: Mapping[str, Path], found: Mapping[str, Path], asked: str | None) -> list[str]:
+    name = next(iter(found.values())).name
+    notes = [
+        f"Fold {fold} is left out of the ensemble: it has no {name}, its training may not have ended."
+        for fold in folds
+        if fold not in found
+    ]
+    if asked is None and name == CHECKPOINTS["best"]:
+        which = f"Fold {', '.join(found)} has" if len(found) == 1 else f"Folds {', '.join(found)} have"
+        notes.append(f"{which} no final checkpoint: the best is taken ({name}), its training may not have ended.")
+    return notes
 
 
 def _checkpoints_in(folds: dict[str, Path], checkpoint: str | None) -> dict[str, Path]:

@@ -164,7 +164,7 @@ def find_base(
             return open_model(installed.path)
     raise InputError(
         f"{location} was fine-tuned from {name} ({_short(wanted)}), which is not among the installed models, and "
-        f"{reason}; add it to the list of models, or say where it is (--base)."
+        f"{reason}; say where it is (--base at a terminal), or, in Slicer, add it to the list of models."
     )
 
 

@@ -66,9 +66,18 @@ def _compute_on_gpu() -> None:
     functional.conv3d(voxels, voxels).cpu()
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` takes the half format that the device computes faster, if any."""
+def choose_precision(name: str, device: torch.device, note: Callable[[str], None] = lambda message: None) -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` takes the half format that the device computes faster, if any.
+
+    Args:
+        note: told, in a sentence, of a half format that the CPU only imitates.
+    """
     if name != "auto":
+        if device.type == "cpu" and (name == "fp16" or (name == "bf16" and not _cpu_computes_bf16())):
+            note(
+                f"This CPU only imitates {name}, which may take a hundred times longer than fp32; "
+                "the precision auto takes what the device is fast at."
+            )
         return name
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):

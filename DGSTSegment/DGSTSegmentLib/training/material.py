@@ -151,13 +151,13 @@ def fixed_by(request: FinetuneRequest, note: Callable[[str], None]) -> Fixed:
 
     Args:
         request: what is asked for.
-        note: told of a GPU that cannot be used.
+        note: told of a GPU that cannot be used, and of a precision that is slow.
     """
     device = choose_device(request.device, note)
     return Fixed(
         threads=request.threads or torch.get_num_threads(),
         device=device.type,
-        precision=choose_precision(request.precision, device),
+        precision=choose_precision(request.precision, device, note),
         batch_size=request.batch_size,
         python=platform.python_version(),
         **versions(),

@@ -26,11 +26,14 @@ class Prediction:
         segmentation: uint8 label values in the CT's geometry.
         probability: float32, how likely a voxel is any label but background; None where it was not asked for.
         notes: sentences on what was done differently than usual.
+        device, precision: what its last window was computed with.
     """
 
     segmentation: Volume
     probability: Volume | None
     notes: tuple[str, ...] = ()
+    device: str = ""
+    precision: str = ""
 
 
 class Predictor:
@@ -56,7 +59,7 @@ class Predictor:
         self.reporter = reporter or Reporter()
         self._notes: list[str] = []
         self.device = choose_device(device, self._note)
-        self.means = Means.most(self.device, choose_precision(precision, self.device))
+        self.means = Means.most(self.device, choose_precision(precision, self.device, self._note))
 
     def scores(self, prepared: Prepared) -> np.ndarray:
         """Logits float32 [c, k, j, i] in the model's grid.
@@ -77,8 +80,13 @@ class Predictor:
         for note in about_scan:
             self.reporter.note(note)
         logits = restore_scores(self.scores(prepared), prepared)
-        segmentation, notes = volume.with_array(most_likely(logits)), (*self._notes, *about_scan)
-        return Prediction(segmentation, volume.with_array(foreground(logits)) if probability else None, notes)
+        return Prediction(
+            volume.with_array(most_likely(logits)),
+            volume.with_array(foreground(logits)) if probability else None,
+            (*self._notes, *about_scan),
+            self.means.device.type,
+            self.means.precision,
+        )
 
     def _note(self, message: str) -> None:
         self._notes.append(message)

@@ -31,6 +31,7 @@ class PredictRequest:
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
         fold: one fold of an ensemble; all of them when None.
+        checkpoint: nnU-Net: ``final``, ``best`` or a file name; None for final where there is one.
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
         orientation: of ``networks.plan.ORIENTATIONS``, see ``foundation.open_model``; None for the model's own.
     """
@@ -45,6 +46,7 @@ class PredictRequest:
     fold: int | str | None = None
     precision: str = "auto"
     orientation: str | None = None
+    checkpoint: str | None = None
 
     def validate(self) -> None:
         """Raises:

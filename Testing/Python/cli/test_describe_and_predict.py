@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging.files import read_ct, read_segmentation, read_volume
+from DGSTSegmentLib.networks.card import ModelCard
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.package import write_delta
 
 
 def test_describe_says_what_a_model_is(dgst, one_engine, tiny_model):
@@ -24,6 +27,44 @@ def test_describe_as_json_puts_nothing_else_on_stdout(dgst, one_engine, tiny_mod
     described = dgst("describe", tiny_model, "--json").json
     assert described["card"]["name"] == "tiny" and described["card"]["demonstration"] is True
     assert described["devices"][0]["name"] == "cpu"
+
+
+@pytest.fixture
+def only_best_in_fold_1(two_folds):
+    checkpoint = two_folds / "fold_1" / "checkpoint_final.pth"
+    checkpoint.rename(checkpoint.with_name("checkpoint_best.pth"))
+    return two_folds
+
+
+def test_describe_and_predict_say_whose_weights_they_took(dgst, one_engine, only_best_in_fold_1, tiny_study, tmp_path):
+    out, folder = tmp_path / "seg.nii.gz", only_best_in_fold_1
+    predicted = dgst(
+        *("predict", "--model", folder, "--fold", "1", "--image", tiny_study[0][0], "--out", out),
+        *("--device", "cpu", "--precision", "fp32", "--json"),
+    ).json
+    origin = predicted["origin"]
+    assert (origin["folds"], origin["checkpoint"], origin["base"]) == (["1"], "checkpoint_best.pth", None)
+    assert [predicted[name] for name in ("device", "precision", "orientation")] == ["cpu", "fp32", "lps"]
+    assert any("Fold 1 has no final checkpoint: the best is taken" in note for note in predicted["notes"])
+    asked = dgst("describe", folder, "--fold", "1", "--checkpoint", "best")
+    assert "folds          1\n" in asked.out and "checkpoint     checkpoint_best.pth\n" in asked.out
+    assert "the best is taken" not in asked.out
+    assert dgst("describe", folder / "fold_1" / "checkpoint_best.pth", "--json").json["origin"] == origin
+    ensemble = dgst("describe", folder, "--json").json["origin"]
+    assert (ensemble["folds"], ensemble["checkpoint"]) == (["0"], "checkpoint_final.pth")
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(refused, one_engine, prediction, only_best_in_fold_1):
+    command = prediction(model=only_best_in_fold_1, fold=1, checkpoint="final")
+    assert "fold_1 has no checkpoint_final.pth" in refused(*command)
+
+
+def test_describe_of_a_fine_tuned_model_names_the_fold_that_it_stands_on(dgst, one_engine, two_folds, tmp_path):
+    model = open_model(two_folds, fold=1)
+    write_delta(tmp_path / "tuned", model.delta_to(model.network()), ModelCard("tuned"), model.plan, model)
+    assert (
+        f"base           {model.card.name}, fold 1, checkpoint_final.pth\n" in dgst("describe", tmp_path / "tuned").out
+    )
 
 
 def test_a_model_that_is_none_is_refused(refused, one_engine, tmp_path):

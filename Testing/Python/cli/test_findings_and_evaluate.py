@@ -22,7 +22,7 @@ def test_findings_measures_every_node(dgst, ct_and_nodes, tmp_path):
     segmentation = read_segmentation(nodes)
     voxels = segmentation.array > 0
     assert sum(item["volume_ml"] for item in found) == pytest.approx(voxels.sum() * 12 / 1000)
-    assert [item["number"] for item in found] == [1, 2]
+    assert [item["number"] for item in found] == [1, 2] and outcome.json["notes"] == []
     assert all(item["mean_hu"] == pytest.approx(60, abs=5) for item in found)
     with open(tmp_path / "f.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -44,6 +44,8 @@ def test_a_ct_on_another_grid_is_resampled_and_that_is_said(dgst, ct_and_nodes, 
     command = ("findings", "--segmentation", ct_and_nodes[1], "--out", tmp_path / "f.csv", "--json")
     outcome = dgst(*command, "--image", tmp_path / "wider.nii.gz")
     assert outcome.code == 0 and "resampled" in outcome.err
+    (note,) = outcome.json["notes"]
+    assert f"{note}\n" == outcome.err
     there = dgst(*command, "--image", ct_and_nodes[0]).json["findings"]
     assert [item["mean_hu"] for item in outcome.json["findings"]] == [item["mean_hu"] for item in there]
 
@@ -96,6 +98,7 @@ def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_pat
     assert "does not exist" in refused("findings", "--segmentation", tmp_path / "none.nii.gz", "--out", out)
     assert "not a segmentation" in refused("findings", "--segmentation", ct, "--out", out)
     assert "input" in refused("findings", "--segmentation", nodes, "--out", nodes)
+    assert "no ending of a table" in refused("findings", "--segmentation", nodes, "--out", tmp_path / "keep.nii.gz")
     far = read_ct(ct).geometry.ijk_to_world.copy()
     far[:3, 3] += 5000
     write_volume(Volume(read_ct(ct).array, Geometry(read_ct(ct).array.shape, far)), tmp_path / "far.nii.gz")

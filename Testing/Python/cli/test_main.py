@@ -28,6 +28,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", LOADED_BY_HELP], capture_output=True, text=True, check=True)
     assert all(name in answer.stdout for name in ("describe", "predict", "finetune", "findings", "evaluate", "demo"))
     assert "not a medical device" in answer.stdout
+    assert "DGST_MODELS" in answer.stdout and "DGST_CACHE" in answer.stdout
     assert answer.stderr.strip() == "[]"
 
 
@@ -43,6 +44,9 @@ def test_a_name_that_the_terminal_has_no_letters_for_is_printed_all_the_same(tin
 def test_every_command_has_help(dgst, command):
     outcome = dgst(command, "--help")
     assert outcome.code == 0 and f"usage: dgst {command}" in outcome.out
+    if "--fold" in outcome.out:
+        said = " ".join(outcome.out.split())
+        assert "the fold called all" in said and "(.pth)" in said
 
 
 @pytest.mark.parametrize(

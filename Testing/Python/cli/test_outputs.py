@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from DGSTSegmentLib.cli.outputs import VOLUME_ENDINGS, file_path, new_folder, volume_path
+from DGSTSegmentLib.cli.outputs import VOLUME_ENDINGS, file_path, new_folder, table_path, volume_path
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
@@ -27,6 +27,17 @@ def test_a_path_that_cannot_be_written_is_refused_before_work_begins(tmp_path, n
     (tmp_path / "dir.nii.gz").mkdir()
     with pytest.raises(InputError, match=words):
         volume_path(str(tmp_path / name))
+
+
+def test_a_table_never_takes_the_place_of_a_volume(tmp_path):
+    for name in ("keep.nii.gz", "findings"):
+        with pytest.raises(InputError, match=r"no ending of a table; name it \.csv, \.tsv or \.txt"):
+            table_path(str(tmp_path / name))
+    assert table_path(str(tmp_path / "F.CSV")) == str(tmp_path / "F.CSV")
+    if os.name != "nt":
+        (tmp_path / "link.csv").symlink_to("keep.nii.gz")
+        with pytest.raises(InputError, match=r"keep\.nii\.gz has no ending of a table"):
+            table_path(str(tmp_path / "link.csv"))
 
 
 def test_an_input_is_never_overwritten_however_it_is_named(tmp_path, monkeypatch):

@@ -146,6 +146,17 @@ def test_what_is_unlike_a_ct_is_noted_and_not_refused(engine, prediction, sessio
     assert [event["message"] for event in heard if event["event"] == "note"] == notes
 
 
+def test_nnunets_other_orientation_is_noted_where_none_was_chosen(engine, prediction, two_folds, tmp_path, session):
+    ct = read_ct(prediction["image"])
+    turned = Geometry(ct.geometry.shape, ct.geometry.ijk_to_world * [[-1], [-1], [1], [1]])
+    write_volume(Volume(ct.array, turned), tmp_path / "ras.nrrd")
+    asked = {**prediction, "model": str(two_folds), "fold": 0, "image": str(tmp_path / "ras.nrrd")}
+    (note,) = engine.predict(asked)["notes"]
+    assert "stored in RAS order" in note
+    assert engine.predict({**asked, "orientation": "as-stored"})["notes"] == []
+    assert engine.predict({**asked, "image": session.put(Volume(ct.array, turned))})["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

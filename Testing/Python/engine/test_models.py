@@ -6,10 +6,9 @@ import os
 import shutil
 
 import pytest
-import torch
 
 from DGSTSegmentLib.engine.models import OpenedModel
-from DGSTSegmentLib.networks.architectures import build, plain_unet
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta
 
@@ -55,36 +54,29 @@ def test_a_model_in_a_zip_is_opened_anew_when_the_zip_has_changed(models, tmp_pa
     assert opened.get(spec) is not first
 
 
-@pytest.fixture
-def two_folds(tmp_path):
-    """Two untrained networks as nnU-Net leaves the folds of an ensemble."""
-    architecture = plain_unet([4, 8], convolutions=1)
-    configuration = {
-        "spacing": [3, 2, 2],
-        "patch_size": [16, 16, 16],
-        "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False],
-        "architecture": {"network_class_name": architecture["class"], "arch_kwargs": architecture["arguments"]},
-    }
-    intensities = {"percentile_00_5": -160, "percentile_99_5": 240, "mean": 40, "std": 80}
-    plans = {
-        "configurations": {"3d_fullres": configuration},
-        "foreground_intensity_properties_per_channel": {"0": intensities},
-    }
-    arguments = {"plans": plans, "dataset_json": {"labels": {"background": 0, "lymph node": 1}}}
-    folder = tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres"
-    for fold in range(2):
-        (folder / f"fold_{fold}").mkdir(parents=True)
-        content = {"network_weights": build(architecture).state_dict(), "init_args": arguments}
-        torch.save(content, folder / f"fold_{fold}" / "checkpoint_final.pth")
-    return folder
-
-
 def test_another_fold_is_another_model(two_folds):
     opened, spec = OpenedModel(), str(two_folds)
     first, second = (opened.get(spec, fold=fold) for fold in (0, 1))
     assert first.fingerprint != second.fingerprint
     assert opened.get(spec, fold=1) is second
+
+
+def test_another_checkpoint_is_another_model(two_folds):
+    opened, spec = OpenedModel(), str(two_folds)
+    shutil.copy(two_folds / "fold_1" / "checkpoint_final.pth", two_folds / "fold_0" / "checkpoint_best.pth")
+    final, best = (opened.get(spec, fold=0, checkpoint=checkpoint) for checkpoint in ("final", "best"))
+    assert final.fingerprint != best.fingerprint == opened.get(spec, fold=1).fingerprint
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_is_a_model_once_it_is_finished(models, finished):
+    (models[1] / "request.json").write_text("{}")
+    if finished:
+        assert OpenedModel().get(str(models[1])).card.base
+        return
+    (models[1] / "card.json").unlink()
+    with pytest.raises(InputError, match=r"tuned is an unfinished run.*; go on with it first \(--resume\)"):
+        OpenedModel().get(str(models[1]))
 
 
 def test_another_orientation_is_another_plan(models):

@@ -246,6 +246,12 @@ def test_a_folder_without_dicom(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_folder_of_volumes_is_to_be_given_file_by_file(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz", "c.NRRD", "notes.txt"):
+        (tmp_path / name).touch()
+    assert "volumes (a.nii.gz and 2 more); give one of these files at a time" in _refusal(tmp_path)
+
+
 def test_a_truncated_slice(tmp_path):
     _write_series(tmp_path / "ct")
     slice_file = sorted((tmp_path / "ct").iterdir())[2]

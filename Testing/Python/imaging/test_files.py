@@ -95,10 +95,10 @@ def test_a_volume_unlike_a_ct_is_noted_and_not_refused(low, high, said, tmp_path
     assert (str(path) in caplog.text) == bool(said)
 
 
-@pytest.mark.parametrize("value", [-3, 0.5, 1e12])
-def test_an_image_is_not_taken_for_a_segmentation(value, tmp_path):
+@pytest.mark.parametrize(("value", "shown"), [(-3, "-3"), (0.5, "0.5"), (1e12, r"1e\+12"), (0.99999994, "0.99999994")])
+def test_an_image_is_not_taken_for_a_segmentation(value, shown, tmp_path):
     array = np.ones((2, 3, 4), np.float32)
     array[0, 0, 0] = value
     write_volume(Volume(array, Geometry.from_parts(array.shape, (1, 1, 1))), tmp_path / "seg.nii.gz")
-    with pytest.raises(InputError, match=r"seg\.nii\.gz is not a segmentation, it holds the value"):
+    with pytest.raises(InputError, match=rf"seg\.nii\.gz is not a segmentation, it holds the value {shown};"):
         read_segmentation(tmp_path / "seg.nii.gz")

@@ -144,6 +144,11 @@ def test_no_findings_make_a_table_of_its_header(grid, tmp_path):
     assert (tmp_path / "findings.csv").read_text().splitlines() == [",".join(finding.CSV_COLUMNS)]
 
 
+def test_a_table_of_that_name_is_separated_by_tabs(tmp_path):
+    finding.write_csv([], tmp_path / "findings.tsv")
+    assert (tmp_path / "findings.tsv").read_text() == "\t".join(finding.CSV_COLUMNS) + "\n"
+
+
 def test_a_table_that_cannot_be_written_is_said(grid, tmp_path):
     found = findings.find(Volume(_labels(label_3=(5, 5, 5, 4)), grid))
     with pytest.raises(InputError, match="could not be written"):

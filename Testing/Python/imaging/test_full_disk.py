@@ -60,6 +60,12 @@ def test_a_disk_that_takes_only_the_beginning_of_a_small_file_is_refused(ending,
     np.testing.assert_array_equal(read_volume(path).array, _SMALL.array)
 
 
+@pytest.mark.parametrize("most", [0, 100])
+def test_a_nifti_file_without_a_whole_header_is_said_to_be_the_disks_fault(most, tmp_path):
+    with files_of_at_most(most), pytest.raises(InputError, match="the disk took only a part of it"):
+        write_volume(_LARGE, tmp_path / "nodes.nii.gz")
+
+
 def _raw_voxels(path):
     """The float32 voxels as they lie in the file; ITK would read those of a NIfTI file that are no numbers as 0."""
     if ".nii" not in path.name:

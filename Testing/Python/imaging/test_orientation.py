@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from DGSTSegmentLib.imaging import Geometry, Volume
-from DGSTSegmentLib.imaging.orientation import in_axis_order_of, lps_order, to_lps_order
+from DGSTSegmentLib.imaging.orientation import axis_letters, in_axis_order_of, lps_order, to_lps_order
 
 
 def _value_at(volume: Volume, world: np.ndarray) -> np.ndarray:
@@ -28,6 +28,15 @@ def test_axes_run_most_nearly_to_left_posterior_and_superior(volume):
 
 def test_the_geometry_alone_is_ordered_as_the_volume_is(volume):
     assert lps_order(volume.geometry).same_grid(to_lps_order(volume).geometry, tolerance_mm=1e-9)
+
+
+@pytest.mark.parametrize("letters", ["LPS", "RAS", "LAI", "SRP", "PIR"])
+def test_axes_are_named_by_where_they_run_to(letters):
+    direction = np.zeros((3, 3))
+    for axis, letter in enumerate(letters):
+        direction["LPSRAI".index(letter) % 3, axis] = 1 if letter in "LPS" else -1
+    geometry = Geometry.from_parts((4, 5, 6), (1, 2, 3), direction=direction)
+    assert axis_letters(geometry) == letters
 
 
 def test_a_volume_in_lps_order_stays_as_it_is(volume):

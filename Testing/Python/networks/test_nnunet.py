@@ -10,6 +10,7 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.geometry import Geometry
 from DGSTSegmentLib.imaging.volume import Volume
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.nnunet import note_on_orientation
 from DGSTSegmentLib.networks.package import write_delta
 from DGSTSegmentLib.networks.preprocessing import prepare
 
@@ -289,6 +290,23 @@ def test_an_orientation_that_the_files_do_not_tell_is_given_by_name_and_kept_by_
     assert tuned.plan.orientation == tuned.foundation.plan.orientation == "as-stored"
     again = open_model(tmp_path / "tuned", orientation="ras")
     assert again.plan.orientation == again.foundation.plan.orientation == "ras"
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"), [((0, 1, 2), "nnU-Net's own;"), ((0,), "own, the more so since it was not tr")]
+)
+def test_that_nnunet_would_show_the_scan_otherwise_is_said_where_it_would(results, tmp_path, axes, said):
+    lps, ras = (
+        Geometry.from_parts((4, 5, 6), (1, 1, 1), direction=np.diag(signs)) for signs in ([1, 1, 1], [-1, -1, 1])
+    )
+    path = results / "fold_0" / "checkpoint_final.pth"
+    torch.save({**torch.load(path, weights_only=False), "inference_allowed_mirroring_axes": axes}, path)
+    model = open_model(results)
+    assert note_on_orientation(model, lps) is None and note_on_orientation(model.oriented("as-stored"), ras) is None
+    note = note_on_orientation(model, ras)
+    assert "stored in RAS order" in note and said in note and "--orientation as-stored" in note
+    write_delta(tmp_path / "tuned", model.delta_to(model.network()), model.card, model.plan, model)
+    assert note_on_orientation(open_model(tmp_path / "tuned"), ras) is None
 
 
 def test_opening_a_model_does_not_disturb_random_numbers(results):

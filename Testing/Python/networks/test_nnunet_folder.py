@@ -118,14 +118,43 @@ class TestFolds:
         for fold in ("0", "1", "3"):
             (folds / f"fold_{fold}" / "checkpoint_final.pth").rename(folds / f"fold_{fold}" / "checkpoint_best.pth")
         model = open_model(folds)
-        assert (model.card.folds, model.checkpoint, model.notes) == (("0", "1", "3"), "checkpoint_best.pth", ())
+        assert (model.card.folds, model.checkpoint) == (("0", "1", "3"), "checkpoint_best.pth")
+        assert any("Folds 0, 1, 3 have no final checkpoint: the best is taken" in note for note in model.notes)
+        assert all("the best is taken" not in note for note in open_model(folds, checkpoint="best").notes)
+
+    def test_only_numbered_folds_are_the_ensemble_and_what_was_passed_over_is_said(self, folds):
+        shutil.copytree(folds / "fold_0", folds / "fold_0_old")
+        (folds / "fold_4").mkdir()
+        model = open_model(folds)
+        assert model.card.folds == ("0", "1", "3")
+        assert model.notes == (
+            "The folder fold_0_old is passed over: its name is no number.",
+            "The folder fold_4 is passed over: it holds no checkpoint.",
+            "The folder fold_all is passed over: the numbered folds are the ensemble.",
+        )
+        named = open_model(folds, fold="0_old")
+        assert named.fold == "0_old" and named.notes == ()
+
+    def test_where_no_fold_is_numbered_all_is_taken_or_the_only_one_and_else_one_must_be_named(self, folds):
+        for fold in ("0", "1"):
+            (folds / f"fold_{fold}").rename(folds / f"fold_{fold}_old")
+        shutil.rmtree(folds / "fold_3")
+        assert open_model(folds).fold == "all"
+        shutil.rmtree(folds / "fold_all")
+        with pytest.raises(InputError, match=r"has no numbered fold; name one of 0_old, 1_old \(--fold\)"):
+            open_model(folds)
+        shutil.rmtree(folds / "fold_1_old")
+        assert open_model(folds).fold == "0_old"
 
     def test_best_is_taken_when_asked_for_or_when_there_is_no_final(self, folds, networks, workshop):
         best = workshop.made(workshop.plain(), 99)
         assert same_answer(open_model(folds, fold=1).network(), networks["1"], workshop.patch())
         assert same_answer(open_model(folds, fold=1, checkpoint="best").network(), best, workshop.patch())
         (folds / "fold_1" / "checkpoint_final.pth").unlink()
-        assert same_answer(open_model(folds, fold=1).network(), best, workshop.patch())
+        only_best = open_model(folds, fold=1)
+        assert same_answer(only_best.network(), best, workshop.patch())
+        (note,) = only_best.notes
+        assert "Fold 1 has no final checkpoint: the best is taken" in note
         with pytest.raises(InputError, match=r"fold_0 has no checkpoint_best\.pth"):
             open_model(folds, checkpoint="best")
 

@@ -151,7 +151,10 @@ class TestDelta:
     def test_a_base_that_moved_is_found_where_it_is_said_to_be(self, package, tmp_path):
         network = fine_tuned(open_model(package), tmp_path / "tuned")
         moved = package.rename(tmp_path / "moved")
-        with pytest.raises(InputError, match=r"fine-tuned from base .* not among the installed models.*--base"):
+        with pytest.raises(
+            InputError,
+            match=r"fine-tuned from base .* not among the installed models.*--base at a terminal.*in Slicer, add",
+        ):
             open_model(tmp_path / "tuned")
         assert identical(open_model(tmp_path / "tuned", base=moved).network(), network)
 

@@ -141,6 +141,26 @@ def test_half_precision_is_taken_where_the_gpu_is_made_for_it(monkeypatch, capab
     assert choose_precision("fp16", torch.device("cuda")) == "fp16"
 
 
+@pytest.mark.parametrize(
+    ("precision", "able", "slow"), [("bf16", False, True), ("bf16", True, False), ("fp16", True, True)]
+)
+def test_a_half_format_that_the_cpu_only_imitates_is_said_to_be_slow(monkeypatch, precision, able, slow):
+    monkeypatch.setattr(devices, "_cpu_computes_bf16", lambda: able)
+    notes = []
+    assert choose_precision(precision, torch.device("cpu"), notes.append) == precision
+    assert [f"only imitates {precision}" in note for note in notes] == [True] * slow
+    for other in ("auto", "fp32"):
+        choose_precision(other, torch.device("cpu"), notes.append)
+    assert len(notes) == slow
+
+
+def test_a_prediction_tells_once_of_a_format_that_its_cpu_only_imitates(monkeypatch, model_folder, geometry):
+    monkeypatch.setattr(devices, "_cpu_computes_bf16", lambda: False)
+    answer = predict(open_model(model_folder), scan(geometry, (9, 15, 15))[0], device="cpu", precision="bf16")
+    assert [note for note in answer.notes if "a hundred times longer than fp32" in note] == list(answer.notes)
+    assert len(answer.notes) == 1 and (answer.device, answer.precision) == ("cpu", "bf16")
+
+
 @pytest.mark.parametrize("before", [False, True])
 def test_kernels_are_chosen_by_their_speed_on_a_gpu_alone_and_for_no_longer(monkeypatch, before):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", before)
