@@ -48,6 +48,12 @@ def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--
     )
 
 
+def add_labels(parser: argparse.ArgumentParser, of: str, option: str = "--labels") -> None:
+    parser.add_argument(
+        option, nargs="+", metavar="VALUE", help=f"values of {of} that are lymph nodes, where not all above 0 are"
+    )
+
+
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument(
         "--model", type=user_path, metavar="MODEL", required=required, help="starter, a model folder or a zip"

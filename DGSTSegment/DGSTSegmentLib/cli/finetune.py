@@ -10,7 +10,7 @@ from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles
 from ..training.run_files import REQUEST_FILE, read_record
-from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
+from .arguments import add_computing, add_labels, add_model, add_orientation, add_output, given, model_spec, user_path
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
@@ -43,6 +43,7 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
         "--case", nargs="+", action="append", metavar=("IMAGE", "ANNOTATION"), help="a CT and its segmentation; repeat"
     )
     cases.add_argument("--cases", type=user_path, metavar="TABLE.csv", help=f"a row a case: {', '.join(COLUMNS)}")
+    add_labels(parser, "the annotations in --case")
     parser.add_argument(
         "--completeness",
         choices=tuple(COMPLETENESS),
@@ -144,11 +145,11 @@ def given_fields(options: argparse.Namespace) -> dict[str, Any]:
         if getattr(options, name):
             fields[name] = model_spec(getattr(options, name))
     if options.cases:
-        if options.completeness or options.region:
-            raise InputError("With --cases, completeness and region stand in the table; leave out the options.")
+        if options.completeness or options.region or options.labels:
+            raise InputError("With --cases, completeness, region and labels stand in the table; leave out the options.")
         fields["cases"] = read_table(options.cases)
     elif options.case:
-        fields["cases"] = cases_of_options(options.case, options.completeness, options.region)
+        fields["cases"] = cases_of_options(options.case, options.completeness, options.region, options.labels)
     return fields
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..training.case_files import CaseFiles
+from ..training.case_files import CaseFiles, label_values
 
 COLUMNS = tuple(field.name for field in fields(CaseFiles))
 REQUIRED = ("image", "annotation")
@@ -40,15 +40,22 @@ def read_table(path: str) -> list[CaseFields]:
     return cases
 
 
-def cases_of_options(groups: list[list[str]], completeness: str | None, regions: list[str] | None) -> list[CaseFields]:
+def cases_of_options(
+    groups: list[list[str]],
+    completeness: str | None = None,
+    regions: list[str] | None = None,
+    labels: list[str] | None = None,
+) -> list[CaseFields]:
     """The cases given as ``--case IMAGE ANNOTATION [IMAGE ANNOTATION ...]``, once or more.
 
     Args:
         completeness: of all of them; None for the default.
         regions: one a case, in their order.
+        labels: values of all annotations that are lymph nodes; None where all are.
 
     Raises:
-        InputError: an image without annotation, a file that does not exist, or a number of regions that does not fit.
+        InputError: an image without annotation, a file that does not exist, a number of regions that does not fit, or
+            labels that are none.
     """
     odd = next((group for group in groups if len(group) % 2), None)
     if odd is not None:
@@ -63,7 +70,8 @@ def cases_of_options(groups: list[list[str]], completeness: str | None, regions:
         _with_paths(
             {"image": image, "annotation": annotation}
             | ({"completeness": completeness} if completeness else {})
-            | ({"region": regions[i]} if regions else {}),
+            | ({"region": regions[i]} if regions else {})
+            | ({"labels": " ".join(labels)} if labels else {}),
             here,
             "--case",
         )
@@ -97,7 +105,8 @@ def _with_paths(fields: CaseFields, folder: Path, where: str) -> CaseFields:
     gone = next((path for path in paths.values() if not Path(path).exists()), None)
     if gone:
         raise InputError(f"{where}: {gone} does not exist; check the path.")
-    return {**fields, **paths}
+    labels = {"labels": list(label_values(fields["labels"]))} if "labels" in fields else {}
+    return {**fields, **paths, **labels}
 
 
 def _is_boxes(region: str) -> bool:

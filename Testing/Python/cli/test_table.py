@@ -72,6 +72,7 @@ def test_absolute_paths_stay(table, study):
         ("image,annotation\n,a-seg.nii.gz\n", "line 2, names no image"),
         ("image,annotation\na.nii.gz,a-seg.nii.gz\nb.nii.gz\n", "line 3, names no annotation"),
         ("image,annotation\na.nii.gz,a-seg.nii.gz,all\n", "line 2, has more cells"),
+        ("image,annotation,labels\na.nii.gz,a-seg.nii.gz,1 x\n", "whole numbers above 0, as in 1 2, not '1 x'"),
         ("image,annotation\nmissing.nii.gz,a-seg.nii.gz\n", "line 2: .*missing.nii.gz does not exist"),
         ("image,annotation,region\na.nii.gz,a-seg.nii.gz,nowhere.nii.gz\n", "nowhere.nii.gz does not exist"),
         ("image,annotation,region\na.nii.gz,a-seg.nii.gz,1 2 3\n", "six numbers"),
@@ -97,6 +98,13 @@ def test_cases_may_be_given_one_by_one_or_in_a_row(study, monkeypatch):
     in_a_row = cases_of_options([["a.nii.gz", "a-seg.nii.gz", "b.nii.gz", "b-seg.nii.gz"]], None, None)
     assert one_by_one == in_a_row
     assert one_by_one[1] == {"image": str(study / "b.nii.gz"), "annotation": str(study / "b-seg.nii.gz")}
+
+
+def test_labels_say_which_values_are_nodes(table, study, monkeypatch):
+    monkeypatch.chdir(study)
+    of_options = cases_of_options([["a.nii.gz", "a-seg.nii.gz"]], labels=["2", "1"])
+    of_table = read_table(table("image,annotation,labels\na.nii.gz,a-seg.nii.gz,1 2\n"))
+    assert of_options == of_table and of_table[0]["labels"] == [1, 2]
 
 
 def test_regions_go_to_the_cases_in_order(study, monkeypatch):

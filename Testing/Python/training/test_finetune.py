@@ -18,7 +18,7 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case_files import CaseFiles
-from DGSTSegmentLib.training.events import Stopped
+from DGSTSegmentLib.training.events import Reporter, Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
@@ -286,6 +286,15 @@ def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp
     with pytest.raises(InputError, match=message):
         finetune(request_for(**changes))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_ignore_label_of_an_nnunet_model_is_unknown_in_its_cases(request_for, nnunet_folder, beside):
+    if beside:
+        (nnunet_folder / "dataset.json").write_text('{"labels": {"background": 0, "lymph node": 1, "ignore": 2}}')
+    material_ = material.Material.checked(replace(request_for(), model=str(nnunet_folder)), Reporter())
+    case = material_.cases.take(0)
+    assert (case.unknown is not None) == beside and case.annotation.array.max() == 2 - beside
 
 
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
