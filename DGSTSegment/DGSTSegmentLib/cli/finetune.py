@@ -47,13 +47,16 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--completeness",
         choices=tuple(COMPLETENESS),
-        help="what unmarked means in --case: unknown (marked, default), background inside --region, or anywhere (all)",
+        help="what unmarked means in --case: unknown (marked, default), background inside --region (region, default "
+        "where there is one), or anywhere (all)",
     )
     parser.add_argument(
         "--region",
+        nargs="+",
         action="append",
         metavar="BOXES",
-        help="for --completeness region, one a --case: 'x0 y0 z0 x1 y1 z1' (LPS mm; more after ';'), or a mask file",
+        help="all nodes in it are marked (--completeness region), one a --case: x0 y0 z0 x1 y1 z1 (LPS mm; more boxes "
+        "in quotes, after ';'), or a mask file",
     )
 
 

@@ -176,8 +176,8 @@ def _read_mask(path: str, image: Volume, notes: list[str]) -> Volume:
 def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: list[str]) -> Volume:
     if not files.region:
         raise InputError(
-            f"{files.title} is marked within a region, but none is given; give boxes 'x0 y0 z0 x1 y1 z1' in mm (LPS) "
-            "or a mask file in the column region."
+            f"{files.title} is marked within a region, but none is given; give boxes 'x0 y0 z0 x1 y1 z1' in mm (LPS), "
+            "or a mask file."
         )
     boxes = parse_boxes(files.region)
     region = _read_mask(files.region, image, notes) if boxes is None else boxes_mask(boxes, image)

@@ -150,6 +150,12 @@ class FinetuneRequest:
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:
             raise InputError("There is no case to learn from; give at least one CT with its annotation.")
+        idle = next((case for case in self.cases if case.region and case.completeness != "region"), None)
+        if idle is not None:
+            raise InputError(
+                f"{idle.title} has a region, but its completeness {idle.completeness!r} heeds none; leave out one of "
+                "the two."
+            )
         if self.steps is not None and self.minutes is not None:
             raise InputError("Give either a number of steps or of minutes, not both.")
         for name in ("gamma", "batch_size", "steps", "minutes", "lr", "threads"):
