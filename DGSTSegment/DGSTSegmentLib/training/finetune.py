@@ -20,6 +20,7 @@ from ..dgst.registry import DEFAULT_RULE, STRATEGIES
 from ..dgst.strategies import make_strategy
 from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
+from ..networks.card import ModelCard
 from ..networks.package import write_delta
 from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
@@ -93,10 +94,12 @@ def resume(
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is left of a training: the network, on the CPU, and how far it came."""
+    """What is left of a training: the network, on the CPU, and how far it came of the steps that were planned, where
+    their number was known yet."""
 
     network: torch.nn.Module
     steps: int
+    planned: int | None
     stopped: bool
 
 
@@ -263,7 +266,7 @@ class _Finetuning:
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=self.reserved)
         strategy.finish()
-        return _Trained(network.cpu(), trainer.step, trainer.stopped)
+        return _Trained(network.cpu(), trainer.step, trainer.pace.steps, trainer.stopped)
 
     def _tell_held_out(self, step: int, measures: list[HeldOutMeasure]) -> None:
         if measures:
@@ -273,7 +276,7 @@ class _Finetuning:
     def _keep(self, trained: _Trained, before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> FinetuneResult:
         delta = self.foundation.delta_to(trained.network)
         measured = summary(before, after)
-        write_delta(self.run.folder, delta, self._card(trained.steps, measured), self.foundation.plan, self.foundation)
+        write_delta(self.run.folder, delta, self._card(trained, measured), self.foundation.plan, self.foundation)
         self._clock("write")
         result = FinetuneResult(
             model=str(self.run.folder),
@@ -287,20 +290,26 @@ class _Finetuning:
         self.run.finish(result)
         return result
 
-    def _card(self, steps: int, measured: dict[str, Any] | None):
+    def _card(self, trained: _Trained, measured: dict[str, Any] | None) -> ModelCard:
         request, base = self.request, self.foundation.card
+        held_out = len(self.run.inputs.held_out)
+        learned = _scans(len(request.cases) - held_out)
+        about_base = f"{base.trained_on.strip().rstrip('.')}. " if base.trained_on.strip() else ""
+        measured_on = f", measured on {held_out}" if held_out else ""
         return replace(
             base,
             name=request.name or Path(request.out).resolve().name,
-            description=f"{base.name} fine-tuned by {request.strategy} on {len(request.cases)} annotated scan(s).",
-            trained_on=f"{base.trained_on} Fine-tuned on {len(request.cases)} scan(s) of the user.".strip(),
+            description=f"{base.name} fine-tuned by {request.strategy} on {learned}{measured_on}.",
+            trained_on=f"{about_base}Fine-tuned on {learned} of the user{measured_on}.",
             created=date.today().isoformat(),
             folds=(),
             strategy={
                 "name": request.strategy,
                 **request.selection,
                 "lr": request.lr,
-                "steps": steps,
+                "steps": trained.steps,
+                "planned_steps": trained.planned,
+                "stopped": trained.stopped,
                 "seed": request.seed,
                 **self.run.fixed.to_json(),
             },
@@ -309,6 +318,10 @@ class _Finetuning:
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+def _scans(count: int) -> str:
+    return "1 annotated scan" if count == 1 else f"{count} annotated scans"
 
 
 def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldOutMeasure]:

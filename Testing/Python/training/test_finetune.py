@@ -122,6 +122,18 @@ def test_a_card_names_what_selected_the_weights_and_nothing_that_had_no_effect(r
     ]
 
 
+def test_a_card_counts_the_scans_that_were_learned_from_and_those_that_measured(
+    request_for, quiet_model, nnunet_folder, study, tmp_path
+):
+    request = request_for(model=str(quiet_model), cases=study[:2], holdout=1, steps=1)
+    card = open_model(finetune(request).model).card
+    assert card.description == "quiet fine-tuned by dgst on 1 annotated scan, measured on 1."
+    assert card.trained_on == "Nothing. Fine-tuned on 1 annotated scan of the user, measured on 1."
+    all_learned = replace(request, model=str(nnunet_folder), holdout=0, out=str(tmp_path / "all"))
+    card = open_model(finetune(all_learned).model).card
+    assert card.trained_on == "a data set without a name. Fine-tuned on 2 annotated scans of the user."
+
+
 def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for, tmp_path):
     runs = [finetune(request_for(out=str(tmp_path / f"run{n}"), seed=seed)) for n, seed in enumerate((0, 0, 1))]
     assert_same_delta(runs[0], runs[1])

@@ -32,8 +32,11 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     assert stopped.stopped and stopped.steps == 2
     assert open_model(stopped.model).card.strategy["steps"] == 2
+    said = "The training was stopped after 2 of 5 steps; finetune --resume goes on with it."
+    assert open_model(stopped.model).notes == (said,)
     resumed = resume(request.out)
     assert not resumed.stopped and resumed.steps == 5
+    assert open_model(resumed.model).notes == ()
     assert_same_delta(whole, resumed)
 
 
