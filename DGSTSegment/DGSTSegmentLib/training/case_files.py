@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,26 @@ class CaseFiles:
         if missing:
             raise InputError(f"The case {data} names no {' and no '.join(missing)}; a case is a CT and its annotation.")
         return cls(**{**data, "labels": label_values(data.get("labels"))})
+
+
+def told_apart(cases: Sequence[CaseFiles]) -> list[CaseFiles]:
+    """The cases, named so that no two are called alike: by as many folders above the image as that needs, and by a
+    number where that does not help."""
+    images = [Path(case.image).parts for case in cases if not case.name]
+    seen: Counter[str] = Counter()
+    apart = []
+    for case in cases:
+        name = case.name or _shortest(Path(case.image).parts, images)
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        apart.append(case if name == case.title else replace(case, name=name))
+    return apart
+
+
+def _shortest(path: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    """The end of a path that no other one has."""
+    enough = (n for n in range(1, len(path) + 1) if all(one == path or one[-n:] != path[-n:] for one in others))
+    return "/".join(path[-next(enough, len(path)) :])
 
 
 def label_values(given: str | Iterable[int] | None) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
 from ..networks.nnunet_folder import find_results
 from .case import Case, missing_file, read_case
-from .case_files import CaseFiles
+from .case_files import CaseFiles, told_apart
 from .devices import choose_device, choose_precision, why_no_gpu
 from .events import Reporter
 from .held_case import HELD_OUT_FOLDER
@@ -54,7 +54,7 @@ class Cases:
         known: Mapping[int, Described] | None = None,
         ignore: int | None = None,
     ):
-        self._files, self._kept, self._room, self._ignore = list(files), {}, KEPT_BYTES, ignore
+        self._files, self._kept, self._room, self._ignore = told_apart(files), {}, KEPT_BYTES, ignore
         self.described: list[Described] = []
         self.gone: dict[str, str] = {}
         """The missing file of each case, by its name, that was not read for that."""
@@ -115,7 +115,13 @@ class Material:
             InputError: the model or another case cannot be read.
             Stopped: the user wished to stop.
         """
-        model = _model_of(run.request).in_memory()
+        try:
+            model = _model_of(run.request).in_memory()
+        except InputError as error:
+            raise InputError(
+                f"What the run in {run.folder} starts from cannot be opened: {str(error).rstrip('.')}; where it was "
+                "moved, say so with --model, or with --base of a fine-tuned model's base."
+            ) from error
         return cls(model, Cases(run.request.cases, reporter, _prepared_in(run), ignore_value(model.foundation)))
 
     @classmethod

@@ -8,7 +8,7 @@ from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.imaging.orientation import in_axis_order_of
 from DGSTSegmentLib.training.case import Case, boxes_mask, parse_boxes, read_case
-from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.case_files import CaseFiles, told_apart
 from DGSTSegmentLib.training.holdout import with_twins
 from DGSTSegmentLib.training.knowledge import UNKNOWN, knowledge_of
 
@@ -142,6 +142,14 @@ def test_a_region_beside_the_scan_is_refused(files):
 def test_region_needs_a_region(files):
     with pytest.raises(InputError, match="marked within a region, but none is given"):
         read_case(CaseFiles(**files, completeness="region"))
+
+
+def test_cases_of_one_file_name_are_told_apart_by_their_folders_and_else_by_a_number():
+    images = ["a/p0/ct.nii", "a/p1/ct.nii", "b/p1/ct.nii", "b/p1/ct.nii", "c/other.nii"]
+    cases = [CaseFiles(image, "nodes.nii") for image in images]
+    titles = [case.title for case in told_apart([*cases, CaseFiles("d/ct.nii", "nodes.nii", name="mine")])]
+    assert titles == ["p0/ct.nii", "a/p1/ct.nii", "b/p1/ct.nii", "b/p1/ct.nii (2)", "other.nii", "mine"]
+    assert told_apart(cases[:1]) == cases[:1]
 
 
 @pytest.mark.parametrize("text", ["1 2 3 4 5 6;", "1 2 3 4 5 6 ; "])

@@ -315,6 +315,17 @@ def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_noted_of_scans_of_one_file_name_is_said_of_each(request_for, study, tmp_path):
+    cases = []
+    for n, files in enumerate(study[:2]):
+        (tmp_path / f"p{n}").mkdir()
+        image = read_volume(files.image)
+        write_volume(image.with_array(image.array + 1000), tmp_path / f"p{n}" / "ct.nii.gz")
+        cases.append(replace(files, image=str(tmp_path / f"p{n}" / "ct.nii.gz")))
+    described = material.Material.checked(request_for(cases=cases), Reporter()).cases.described
+    assert [case.notes[0].split(":")[0] for case in described] == ["p0/ct.nii.gz", "p1/ct.nii.gz"]
+
+
 def test_reading_tells_of_each_case_and_stops_between_two_with_nothing_written(request_for, study, tmp_path):
     heard = []
     missing = replace(study[2], image=str(tmp_path / "missing.nii.gz"))
