@@ -62,7 +62,7 @@ def cases_of_options(
     if odd is not None:
         raise InputError(f"--case takes pairs of a CT and its annotation; {odd[-1]} has no annotation.")
     pairs = [group[i : i + 2] for group in groups for i in range(0, len(group), 2)]
-    places = _places(regions or [])
+    places = regions_of(regions or [])
     if places and len(places) != len(pairs):
         raise InputError(f"There are {len(pairs)} cases and {len(places)} regions; give one --region a case, in order.")
     if completeness == "region" and not places:
@@ -81,9 +81,17 @@ def cases_of_options(
     ]
 
 
-def _places(groups: list[list[str]]) -> list[str]:
+def regions_of(groups: list[list[str]]) -> list[str]:
     """The regions of the option ``--region``, each as one text."""
     return [place for words in groups for place in ([" ".join(words)] if _is_box(words) else words)]
+
+
+def place_of(region: str) -> Any:
+    """The same for all ways to write a region."""
+    from ..training.case import parse_boxes
+
+    boxes = parse_boxes(region)
+    return str(Path(region).expanduser().absolute()) if boxes is None else boxes.tolist()
 
 
 def _is_box(words: list[str]) -> bool:
