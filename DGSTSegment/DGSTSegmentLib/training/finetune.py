@@ -42,7 +42,8 @@ from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
 from .run_files import FinetuneResult, RunRecord, read_result
-from .trainer import NothingMoved, Trainer
+from .scores import NoNumbers
+from .trainer import Diverged, NothingMoved, Trainer
 
 
 def finetune(
@@ -134,7 +135,10 @@ class _Finetuning:
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(trained.network, deaf=True)
-        measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
+        try:
+            measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
+        except NoNumbers as error:
+            raise Diverged(self.request.lr) from error
         before, after = ([pair[n] for pair in measured] for n in (0, 1))
         self._tell_held_out(trained.steps, after)
         self._clock("measure_after")
@@ -237,7 +241,7 @@ class _Finetuning:
 
         Raises:
             OutOfMemory: memory ran out with the least settings too.
-            NothingMoved: no step could be taken.
+            NothingMoved, Diverged: no step could be taken, from the first on or later.
         """
         foundation.cpu()  # unless it is asked, it only takes the GPU's memory
         while True:
