@@ -235,7 +235,8 @@ def ignore_value(foundation: FoundationModel) -> int | None:
     place = place if archive is None else unpacked(archive) / place.relative_to(archive)
     file = find_results(place, foundation.fold, foundation.checkpoint).path / "dataset.json"
     value = (read_json(file).get("labels") or {}).get("ignore") if file.is_file() else None
-    return value[0] if isinstance(value, list) else value
+    value = value[0] if isinstance(value, list) else value
+    return value if isinstance(value, int) else None
 
 
 def _refuse_several_labels(foundation: FoundationModel) -> None:
