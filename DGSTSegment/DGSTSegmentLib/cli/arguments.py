@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,8 +23,19 @@ user_path = os.path.expanduser
 """Type of an option that is a path: shells leave the ``~`` of ``--out=~/run`` as it is."""
 
 
+_NUMBERS_IN_A_ROW = re.compile(r"-\.?\d[\d.eE+-]*[,;][\d.eE+,; -]*")
+
+
 class OneSentenceParser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one sentence, without repeating the usage."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        """As ever; but ``-4,5``, the corner of a box say, is a value and no option: argparse takes what holds a space
+        for one."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(
+            [f" {word}" if _NUMBERS_IN_A_ROW.fullmatch(word) else word for word in words], namespace
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}; see {self.prog} --help.\n")
@@ -48,6 +61,12 @@ def add_instances(parser: argparse.ArgumentParser, whose: str, option: str = "--
         default="auto",
         help=f"what a label value of the {whose} is: one finding (values), or a kind of structure whose connected "
         "parts are the findings (components); auto (default): values where there are several",
+    )
+
+
+def add_labels(parser: argparse.ArgumentParser, of: str, option: str = "--labels") -> None:
+    parser.add_argument(
+        option, nargs="+", metavar="VALUE", help=f"values of {of} that are lymph nodes, where not all above 0 are"
     )
 
 

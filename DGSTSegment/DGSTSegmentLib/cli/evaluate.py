@@ -7,7 +7,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import add_instances, add_json, existing, user_path
+from ..training.case_files import label_values
+from .arguments import add_instances, add_json, add_labels, existing, user_path
 from .outputs import print_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prediction", type=user_path, metavar="SEG", required=True, help="segmentation to measure")
     parser.add_argument("--image", type=user_path, metavar="CT", help="their CT: both are compared on its grid")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
+    add_labels(parser, "both segmentations")
+    add_labels(parser, "the reference", "--reference-labels")
     add_instances(parser, "prediction")
     add_instances(parser, "reference", "--reference-instances")
     add_json(parser)
@@ -52,21 +55,23 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _on_one_grid(options: argparse.Namespace) -> tuple[Volume, Volume, list[str]]:
-    """Reference and prediction on the CT's grid, else on the reference's, continued where the prediction marks more;
-    and what had to be done for that.
+    """Lymph nodes of reference and prediction on the CT's grid, else on the reference's, continued where the prediction
+    marks more; and what had to be done for that.
 
     Raises:
         InputError: one cannot be read, or they do not overlap.
     """
-    from ..imaging.files import read_ct, read_segmentation
+    from ..imaging.files import read_ct
     from ..imaging.resample import continued_over, onto_grid_of
 
-    reference = read_segmentation(existing(options.reference))
-    prediction = read_segmentation(existing(options.prediction))
+    notes: list[str | None] = []
+    of_reference = "--labels" if options.reference_labels is None else "--reference-labels"
+    reference = _nodes(options.reference, options.reference_labels or options.labels, of_reference, notes)
+    prediction = _nodes(options.prediction, options.labels, "--labels", notes)
     ct = read_ct(existing(options.image)) if options.image else None
-    notes = [None]
     if ct is not None:
-        reference, notes[0] = onto_grid_of(reference, ct, options.reference)
+        reference, note = onto_grid_of(reference, ct, options.reference)
+        notes.append(note)
     there, note = onto_grid_of(prediction, reference, options.prediction)
     if ct is None and (continued := continued_over(reference, prediction)) is not None:
         reference = continued
@@ -76,6 +81,27 @@ def _on_one_grid(options: argparse.Namespace) -> tuple[Volume, Volume, list[str]
             "marked; give --image to compare both on the grid of their CT."
         )
     return reference, there, list(filter(None, [*notes, note]))
+
+
+def _nodes(path: str, labels: list[str] | None, option: str, notes: list[str | None]) -> Volume:
+    """The lymph nodes of a segmentation: the values that ``option`` names, else all above 0.
+
+    Raises:
+        InputError: it cannot be read, or labels are none.
+    """
+    from ..imaging.files import read_segmentation
+    from ..imaging.findings import note_on_values
+    from ..imaging.segments import only_values
+
+    values, segmentation = label_values(labels), read_segmentation(existing(path))
+    if values is None:
+        if note := note_on_values(segmentation):
+            notes.append(f"{path}: {note}; where some are something else, name those that are with {option}.")
+        return segmentation
+    nodes = only_values(segmentation, values)
+    if segmentation.array.any() and not nodes.array.any():
+        notes.append(f"{path} holds none of the values {' '.join(labels)} of {option}, so it is taken as empty.")
+    return nodes
 
 
 def _evaluated(reference: Volume, prediction: Volume, settings: dict[str, Any]) -> dict[str, Any]:

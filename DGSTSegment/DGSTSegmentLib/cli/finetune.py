@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
-from ..training.case_files import COMPLETENESS, CaseFiles
-from ..training.run_files import REQUEST_FILE, read_record
-from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
+from ..training.case_files import COMPLETENESS, CaseFiles, label_values
+from ..training.request import DEFAULT_STEPS
+from ..training.run_files import REQUEST_FILE, RunRecord, read_record, read_result, write_record
+from .arguments import add_computing, add_labels, add_model, add_orientation, add_output, given, model_spec, user_path
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
-from .table import COLUMNS, cases_of_options, read_table
+from .table import COLUMNS, cases_of_options, place_of, read_table, regions_of
 
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
 _OPTIONS = ("strategy", "gamma", "layers", "update", "lr", "steps", "minutes", "holdout", "seed", "device")
 _OPTIONS += ("precision", "base", "fold", "orientation", "batch_size", "threads", "distillation", "name")
+
+_PLACES = ("model", "base")
+"""Options that a run that goes on takes anew, since models are moved."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,16 +50,20 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
         "--case", nargs="+", action="append", metavar=("IMAGE", "ANNOTATION"), help="a CT and its segmentation; repeat"
     )
     cases.add_argument("--cases", type=user_path, metavar="TABLE.csv", help=f"a row a case: {', '.join(COLUMNS)}")
+    add_labels(parser, "the annotations in --case")
     parser.add_argument(
         "--completeness",
         choices=tuple(COMPLETENESS),
-        help="what unmarked means in --case: unknown (marked, default), background inside --region, or anywhere (all)",
+        help="what unmarked means in --case: unknown (marked, default), background inside --region (region, default "
+        "where there is one), or anywhere (all)",
     )
     parser.add_argument(
         "--region",
+        nargs="+",
         action="append",
         metavar="BOXES",
-        help="for --completeness region, one a --case: 'x0 y0 z0 x1 y1 z1' (LPS mm; more after ';'), or a mask file",
+        help="all nodes in it are marked (--completeness region), one a --case: x0 y0 z0 x1 y1 z1 (LPS mm; more boxes "
+        "in quotes, after ';'), or a mask file",
     )
 
 
@@ -84,8 +95,12 @@ def _of_rules(name: str) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    name, fields = ("resume", resumed_fields(options)) if options.resume else ("finetune", new_fields(options))
-    result = ask(name, fields, options.verbose)
+    fields = resumed_fields(options) if options.resume else new_fields(options)
+    if options.resume:
+        with _models_where_they_are_now(options):
+            result = ask("resume", fields, options.verbose)
+    else:
+        result = ask("finetune", fields, options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -114,23 +129,78 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: there is no run, or an option says something else than the run's request.
     """
-    run = read_record(options.out)
-    stored, asked = run.request.to_json(), given_fields(options)
-    settings = {**stored, **run.fixed.to_json()}
+    run, asked = read_record(options.out), given_fields(options)
     cases = asked.pop("cases", None)
-    if cases is not None and [CaseFiles.from_json(case) for case in cases] != run.request.cases:
+    if _means_other_cases(options, run.request.cases) if cases is None else _cases(cases) != run.request.cases:
         raise InputError(
-            f"The run in {options.out} was begun with other cases, or with these in another completeness; leave out "
-            "the cases to go on with it, or begin a new run in another folder."
+            f"The run in {options.out} was begun with other cases, or with these in another completeness, region or "
+            "labels; leave them out to go on with it, or begin a new run in another folder."
         )
+    stored, now = run.request.to_json(), _in_force(run)
     for name, value in asked.items():
-        now = settings[name]
-        if value not in (now, stored[name]):
+        if name not in _PLACES and value not in (now[name], stored[name]):
+            has = f"was begun without {name}" if now[name] is None else f"has {name} {now[name]}"
             raise InputError(
-                f"The run in {options.out} has {name} {now}, not {value}; leave out the option to go on with it, or "
-                "begin a new run in another folder."
+                f"The run in {options.out} {has}, not {value}; leave out the option to go on with it, or begin a new "
+                "run in another folder."
             )
     return {"out": str(Path(options.out).absolute())}
+
+
+def _cases(fields: list[dict[str, Any]]) -> list[CaseFiles]:
+    return [CaseFiles.from_json(case) for case in fields]
+
+
+def _means_other_cases(options: argparse.Namespace, cases: list[CaseFiles]) -> bool:
+    """Whether options about the cases, given without them, say something else than what a run was begun with."""
+    completeness = options.completeness or ("region" if options.region else None)
+    labels, regions = label_values(options.labels), [place_of(region) for region in regions_of(options.region or [])]
+    others = completeness and any(case.completeness != completeness for case in cases)
+    elsewhere = regions and regions != [case.region and place_of(case.region) for case in cases]
+    return bool(others or elsewhere or (labels and any(case.labels != labels for case in cases)))
+
+
+def _in_force(run: RunRecord) -> dict[str, Any]:
+    """What a run goes on by, defaults included."""
+    request = run.request
+    values = {**request.to_json(), **run.fixed.to_json()}
+    values["name"] = request.name or Path(request.out).name
+    values["holdout"] = len(run.inputs.held_out) if request.holdout is None else request.holdout
+    if request.minutes is None:
+        values["steps"] = request.steps or DEFAULT_STEPS
+    return values
+
+
+@contextmanager
+def _models_where_they_are_now(options: argparse.Namespace) -> Iterator[None]:
+    """A run with its model, and that model's base, where the options say that they were moved to.
+
+    Kept for the next time, unless the engine refuses them: it knows the base by its weights.
+
+    Raises:
+        InputError: the run cannot be read or written to.
+    """
+    folder, begun, result = Path(options.out), read_record(options.out), read_result(options.out)
+    before = {name: getattr(begun.request, name) for name in _PLACES}
+    if result is None or result.stopped:
+        _write_places(folder, {**before, **_places(options)})
+    try:
+        yield
+    except InputError:
+        _write_places(folder, before)
+        raise
+
+
+def _places(options: argparse.Namespace) -> dict[str, str]:
+    """Where the options say that the model and its base are."""
+    return {name: model_spec(place) for name in _PLACES if (place := getattr(options, name))}
+
+
+def _write_places(folder: Path, places: dict[str, str | None]) -> None:
+    record = read_record(folder)
+    moved = replace(record, request=replace(record.request, **places))
+    if moved != record:
+        write_record(folder, moved)
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,15 +210,13 @@ def given_fields(options: argparse.Namespace) -> dict[str, Any]:
         InputError: cases that cannot be used.
     """
     fields = given(options, *_OPTIONS)
-    for name in ("model", "base"):
-        if getattr(options, name):
-            fields[name] = model_spec(getattr(options, name))
+    fields |= _places(options)
     if options.cases:
-        if options.completeness or options.region:
-            raise InputError("With --cases, completeness and region stand in the table; leave out the options.")
+        if options.completeness or options.region or options.labels:
+            raise InputError("With --cases, completeness, region and labels stand in the table; leave out the options.")
         fields["cases"] = read_table(options.cases)
     elif options.case:
-        fields["cases"] = cases_of_options(options.case, options.completeness, options.region)
+        fields["cases"] = cases_of_options(options.case, options.completeness, options.region, options.labels)
     return fields
 
 

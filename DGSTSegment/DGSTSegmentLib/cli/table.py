@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..training.case_files import CaseFiles
+from ..training.case_files import CaseFiles, label_values
 
 COLUMNS = tuple(field.name for field in fields(CaseFiles))
 REQUIRED = ("image", "annotation")
@@ -40,35 +41,62 @@ def read_table(path: str) -> list[CaseFields]:
     return cases
 
 
-def cases_of_options(groups: list[list[str]], completeness: str | None, regions: list[str] | None) -> list[CaseFields]:
+def cases_of_options(
+    groups: list[list[str]],
+    completeness: str | None = None,
+    regions: list[list[str]] | None = None,
+    labels: list[str] | None = None,
+) -> list[CaseFields]:
     """The cases given as ``--case IMAGE ANNOTATION [IMAGE ANNOTATION ...]``, once or more.
 
     Args:
         completeness: of all of them; None for the default.
-        regions: one a case, in their order.
+        regions: one a case, in their order; a box may be given as six words.
+        labels: values of all annotations that are lymph nodes; None where all are.
 
     Raises:
-        InputError: an image without annotation, a file that does not exist, or a number of regions that does not fit.
+        InputError: an image without annotation, a file that does not exist, regions that do not fit the cases or their
+            completeness, or labels that are none.
     """
     odd = next((group for group in groups if len(group) % 2), None)
     if odd is not None:
         raise InputError(f"--case takes pairs of a CT and its annotation; {odd[-1]} has no annotation.")
     pairs = [group[i : i + 2] for group in groups for i in range(0, len(group), 2)]
-    if regions and len(regions) != len(pairs):
-        raise InputError(
-            f"There are {len(pairs)} cases and {len(regions)} regions; give one --region a case, in order."
-        )
+    places = regions_of(regions or [])
+    if places and len(places) != len(pairs):
+        raise InputError(f"There are {len(pairs)} cases and {len(places)} regions; give one --region a case, in order.")
+    if completeness == "region" and not places:
+        raise InputError("The cases are marked within a region, but none is given; add --region, one a case.")
     here = Path.cwd()
     return [
         _with_paths(
             {"image": image, "annotation": annotation}
             | ({"completeness": completeness} if completeness else {})
-            | ({"region": regions[i]} if regions else {}),
+            | ({"region": places[i]} if places else {})
+            | ({"labels": " ".join(labels)} if labels else {}),
             here,
             "--case",
         )
         for i, (image, annotation) in enumerate(pairs)
     ]
+
+
+def regions_of(groups: list[list[str]]) -> list[str]:
+    """The regions of the option ``--region``, each as one text."""
+    return [place for words in groups for place in ([" ".join(words)] if _is_box(words) else words)]
+
+
+def place_of(region: str) -> Any:
+    """The same for all ways to write a region."""
+    from ..training.case import parse_boxes
+
+    boxes = parse_boxes(region)
+    return str(Path(region).expanduser().absolute()) if boxes is None else boxes.tolist()
+
+
+def _is_box(words: list[str]) -> bool:
+    """Whether they are the six numbers of a box, given as so many words."""
+    return len(words) == 6 and all(re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", word.strip(",; "), re.I) for word in words)
 
 
 def _refuse_columns(table: Path, columns: list[str]) -> None:
@@ -90,6 +118,7 @@ def _case(table: Path, line: int, row: dict[str | None, Any]) -> CaseFields:
 
 
 def _with_paths(fields: CaseFields, folder: Path, where: str) -> CaseFields:
+    fields = _with_completeness(fields, where)
     names = [name for name in ("image", "annotation", "rejected") if name in fields]
     if "region" in fields and not _is_boxes(fields["region"]):
         names.append("region")
@@ -97,7 +126,23 @@ def _with_paths(fields: CaseFields, folder: Path, where: str) -> CaseFields:
     gone = next((path for path in paths.values() if not Path(path).exists()), None)
     if gone:
         raise InputError(f"{where}: {gone} does not exist; check the path.")
-    return {**fields, **paths}
+    labels = {"labels": list(label_values(fields["labels"]))} if "labels" in fields else {}
+    return {**fields, **paths, **labels}
+
+
+def _with_completeness(fields: CaseFields, where: str) -> CaseFields:
+    """A region says what unmarked means; nothing else goes with it, and it does not go without one."""
+    if "region" in fields:
+        fields = {"completeness": "region", **fields}
+    has, wants = "region" in fields, fields.get("completeness") == "region"
+    if has and not wants:
+        raise InputError(
+            f"{where}: a region is given, but completeness is {fields['completeness']}, which heeds none; leave out "
+            "one of the two."
+        )
+    if wants and not has:
+        raise InputError(f"{where}: completeness is region, but the column region is empty; fill it in.")
+    return fields
 
 
 def _is_boxes(region: str) -> bool:

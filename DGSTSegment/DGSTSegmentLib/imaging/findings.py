@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,14 @@ from scipy import ndimage
 
 from ..errors import InputError
 from . import measure
-from .components import pieces_of
+from .components import components_of, pieces_of
 from .finding import Finding
 from .geometry import Geometry
 from .volume import Volume
 
 SAME_GRID_MM = 0.05
 _MOST_BOXES = 2**16
+_NAMED_VALUES = 8
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,25 @@ def note_on_scattered_values(segmentation: Volume) -> str | None:
         f"holds {values} label values in {pieces} pieces, and each value was taken as one finding; if values are kinds "
         "of structures"
     )
+
+
+def note_on_values(segmentation: Volume, names: Mapping[int, str] | None = None) -> str | None:
+    """What to say of several values that may not all be lymph nodes; None where they plainly are nodes one by one:
+    numbered from 1 without a gap or named so, each in one piece.
+
+    Args:
+        names: of the values, where the file gives them.
+    """
+    labels, names = _labels(segmentation), names or {}
+    boxes = _boxes(labels)
+    if len(boxes) < 2 or all("node" in names.get(value, "").lower() for value in boxes):
+        return None
+    counted = bool(names) or list(boxes) == list(range(1, len(boxes) + 1))
+    if counted and all(components_of(labels[box] == value)[1] == 1 for value, box in boxes.items()):
+        return None
+    said = [f"{value} ({names[value]})" if value in names else str(value) for value in boxes]
+    more = f" and {len(said) - _NAMED_VALUES} more" if len(said) > _NAMED_VALUES else ""
+    return f"values {', '.join(said[:_NAMED_VALUES])}{more} are all taken as lymph nodes"
 
 
 def _labels(segmentation: Volume) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,11 @@ class Segmentation:
     volume: Volume
     names: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def only_values(segmentation: Volume, values: Collection[int]) -> Volume:
+    """The segmentation with all but these values as background."""
+    return segmentation.with_array(segmentation.array * np.isin(segmentation.array, list(values)))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ModelCard:
         created: ISO date.
         base: for a fine-tuned model ``name``, ``fingerprint`` and ``location`` of the foundation model; else None.
         fingerprint: names its weights as stored; for a fine-tuned model those of its delta on its base.
-        strategy: for a fine-tuned model how it was trained (name, gamma, steps, ...); else None.
+        strategy: for a fine-tuned model how it was trained (name, gamma, steps, stopped, ...); else None.
         measured: of a fine-tuned model ``training.holdout.summary``; of a foundation model numbers by what they are;
             None where nothing was measured.
         architecture: class of the network.
@@ -51,6 +51,19 @@ class ModelCard:
     def title(self) -> str:
         """The name as it must be shown: a demonstration always says that it is one."""
         return f"{self.name} ({DEMONSTRATION_NOTE})" if self.demonstration else self.name
+
+    @property
+    def left_off(self) -> str | None:
+        """A sentence on a training that was stopped before its end; None where it was not."""
+        trained = self.strategy or {}
+        if not trained.get("stopped"):
+            return None
+        done = (
+            f"{trained.get('steps')} of {trained['planned_steps']}"
+            if trained.get("planned_steps")
+            else trained["steps"]
+        )
+        return f"The training was stopped after {done} steps; finetune --resume goes on with it."
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; ``from_json`` reads them back to an equal card."""

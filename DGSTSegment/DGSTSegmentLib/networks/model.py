@@ -86,6 +86,8 @@ class FoundationModel:
                 f"The model tells {len(structures)} structures apart ({', '.join(structures)}): findings, their "
                 "measurements and the probability are of all of them together."
             )
+        if self.card.left_off:
+            notes.append(self.card.left_off)
         return tuple(notes)
 
     @property

@@ -12,8 +12,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..imaging.files import notes_on_ct, read_segments, read_volume
+from ..imaging.findings import note_on_values
 from ..imaging.orientation import to_lps_order
 from ..imaging.resample import onto_grid_of
+from ..imaging.segments import Segmentation, only_values
 from ..imaging.volume import Volume
 from .case_files import COMPLETENESS, CaseFiles
 
@@ -30,6 +32,7 @@ class Case:
         region: bool, where ``region`` says that all is marked; None otherwise.
         rejected: bool, findings known to be background; None where there are none.
         notes: sentences for the user about what was done to fit the parts together.
+        unknown: bool, where nobody said what lies there, whatever unmarked means; None where nowhere is.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Case:
     region: Volume | None = None
     rejected: Volume | None = None
     notes: tuple[str, ...] = ()
+    unknown: Volume | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -46,6 +50,8 @@ class Case:
         seen = hashlib.blake2b(self.completeness.encode(), digest_size=16)
         for part in (self.image, self.annotation, self.region, self.rejected):
             seen.update(b"none" if part is None else np.ascontiguousarray(part.array))
+        if self.unknown is not None:
+            seen.update(np.ascontiguousarray(self.unknown.array))
         seen.update(self.image.geometry.ijk_to_world.tobytes())
         return seen.hexdigest()
 
@@ -60,7 +66,7 @@ class Case:
     @property
     def nbytes(self) -> int:
         """Of all its voxels."""
-        parts = (self.image, self.annotation, self.region, self.rejected)
+        parts = (self.image, self.annotation, self.region, self.rejected, self.unknown)
         return sum(part.array.nbytes for part in parts if part is not None)
 
 
@@ -71,8 +77,12 @@ def _fingerprint(array: np.ndarray) -> str:
     return seen.hexdigest()
 
 
-def read_case(files: CaseFiles) -> Case:
+def read_case(files: CaseFiles, ignore: int | None = None) -> Case:
     """Read a case and bring its masks onto the image's grid.
+
+    Args:
+        files: where it lies.
+        ignore: the value that the model's data set gives to voxels of which nobody said anything.
 
     Raises:
         InputError: a file cannot be read or does not lie over the image, nothing is marked or rejected, the
@@ -84,15 +94,19 @@ def read_case(files: CaseFiles) -> Case:
         )
     image = read_volume(files.image)
     notes = [f"{files.title}: {note}" for note in notes_on_ct(image)]
-    annotation = _read_on_grid(files.annotation, image, notes)
+    annotation, unknown = _read_annotation(files, image, notes, ignore)
     rejected = None if files.rejected is None else _read_mask(files.rejected, image, notes)
     if not annotation.array.any() and (rejected is None or not rejected.array.any()):
         if files.completeness == "marked":
             raise InputError(
-                f"{files.annotation} marks no voxel; mark at least one lymph node, or say that all are marked."
+                f"{files.annotation} marks no voxel{_of_labels(files)}; mark at least one lymph node, or say that all "
+                "are marked."
             )
         taken = "a scan" if files.completeness == "all" else "a region"
-        notes.append(f"{files.annotation} marks no voxel: {files.title} is taken as {taken} without lymph nodes.")
+        notes.append(
+            f"{files.annotation} marks no voxel{_of_labels(files)}: {files.title} is taken as {taken} without lymph "
+            "nodes."
+        )
     region = _read_region(files, image, annotation, notes) if files.completeness == "region" else None
     return Case(
         name=files.title,
@@ -102,6 +116,7 @@ def read_case(files: CaseFiles) -> Case:
         region=region,
         rejected=rejected,
         notes=tuple(notes),
+        unknown=unknown,
     )
 
 
@@ -114,8 +129,38 @@ def missing_file(files: CaseFiles) -> str | None:
     return next((path for path in paths if path is not None and not Path(path).exists()), None)
 
 
-def _read_on_grid(path: str, image: Volume, notes: list[str]) -> Volume:
-    read = read_segments(path)
+def _of_labels(files: CaseFiles) -> str:
+    return f" of the labels {' '.join(map(str, files.labels))}" if files.labels else ""
+
+
+def _read_annotation(
+    files: CaseFiles, image: Volume, notes: list[str], ignore: int | None
+) -> tuple[Volume, Volume | None]:
+    """What is marked as lymph node, and where the annotation itself says that nothing is known (bool), if anywhere."""
+    read = read_segments(files.annotation)
+    marks, unknown = _on_grid(read, files.annotation, image, notes), None
+    if ignore is not None and _means_ignore(ignore, read, files):
+        unknown = marks.with_array(marks.array == ignore)
+        marks = marks.with_array(np.where(unknown.array, 0, marks.array))
+        notes.append(
+            f"{files.annotation}: value {ignore} is left unknown, as the model's dataset.json calls it ignore; where "
+            "it is lymph node too, name all values that are (--labels)."
+        )
+    if files.labels:
+        marks = only_values(marks, files.labels)
+    elif note := note_on_values(marks, read.names):
+        notes.append(f"{files.annotation}: {note}; where some are something else, name those that are (--labels).")
+    return marks, unknown
+
+
+def _means_ignore(value: int, read: Segmentation, files: CaseFiles) -> bool:
+    """Not where the user or the file says what it is; nor where higher ones follow, which that data set does not have:
+    there nodes are numbered one by one."""
+    is_chosen, name = value in (files.labels or ()), read.names.get(value, "ignore")
+    return not is_chosen and name.lower() == "ignore" and int(read.volume.array.max()) == value
+
+
+def _on_grid(read: Segmentation, path: str, image: Volume, notes: list[str]) -> Volume:
     notes.extend(f"{path}: {note}" for note in read.notes)
     segmentation, note = onto_grid_of(read.volume, image, name=str(path))
     if note:
@@ -124,15 +169,15 @@ def _read_on_grid(path: str, image: Volume, notes: list[str]) -> Volume:
 
 
 def _read_mask(path: str, image: Volume, notes: list[str]) -> Volume:
-    segmentation = _read_on_grid(path, image, notes)
+    segmentation = _on_grid(read_segments(path), path, image, notes)
     return segmentation.with_array(segmentation.array > 0)
 
 
 def _read_region(files: CaseFiles, image: Volume, annotation: Volume, notes: list[str]) -> Volume:
     if not files.region:
         raise InputError(
-            f"{files.title} is marked within a region, but none is given; give boxes 'x0 y0 z0 x1 y1 z1' in mm (LPS) "
-            "or a mask file in the column region."
+            f"{files.title} is marked within a region, but none is given; give boxes 'x0 y0 z0 x1 y1 z1' in mm (LPS), "
+            "or a mask file."
         )
     boxes = parse_boxes(files.region)
     region = _read_mask(files.region, image, notes) if boxes is None else boxes_mask(boxes, image)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,12 @@ class CaseFiles:
 
     Args:
         image: CT file or DICOM folder.
-        annotation: segmentation of marked nodes, any value above 0.
+        annotation: segmentation of marked nodes, any value above 0 unless ``labels`` says otherwise.
         completeness: a name in ``COMPLETENESS``; nothing is assumed beyond what is marked by default.
         region: for ``region``: boxes ``x0 y0 z0 x1 y1 z1`` (LPS mm), several separated by ``;``, or a mask file.
         rejected: segmentation of findings, and parts of them, that the user refused: known background from then on.
         name: how messages call the case; the image's file name by default.
+        labels: the annotation's values that are lymph nodes, where others are not; those mean what unmarked means.
     """
 
     image: str
@@ -34,6 +38,7 @@ class CaseFiles:
     region: str | None = None
     rejected: str | None = None
     name: str | None = None
+    labels: tuple[int, ...] | None = None
 
     @property
     def title(self) -> str:
@@ -45,7 +50,8 @@ class CaseFiles:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CaseFiles:
         """Raises:
-        InputError: the image or the annotation is missing, or there is a field that a case does not have.
+        InputError: the image or the annotation is missing, there is a field that a case does not have, or labels are
+            none.
         """
         unknown = set(data) - {f.name for f in fields(cls)}
         if unknown:
@@ -53,4 +59,38 @@ class CaseFiles:
         missing = [name for name in ("image", "annotation") if not data.get(name)]
         if missing:
             raise InputError(f"The case {data} names no {' and no '.join(missing)}; a case is a CT and its annotation.")
-        return cls(**data)
+        return cls(**{**data, "labels": label_values(data.get("labels"))})
+
+
+def told_apart(cases: Sequence[CaseFiles]) -> list[CaseFiles]:
+    """The cases, named so that no two are called alike: by as many folders above the image as that needs, and by a
+    number where that does not help."""
+    images = [Path(case.image).parts for case in cases if not case.name]
+    seen: Counter[str] = Counter()
+    apart = []
+    for case in cases:
+        name = case.name or _shortest(Path(case.image).parts, images)
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        apart.append(case if name == case.title else replace(case, name=name))
+    return apart
+
+
+def _shortest(path: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    """The end of a path that no other one has."""
+    enough = (n for n in range(1, len(path) + 1) if all(one == path or one[-n:] != path[-n:] for one in others))
+    return "/".join(path[-next(enough, len(path)) :])
+
+
+def label_values(given: str | Iterable[int] | None) -> tuple[int, ...] | None:
+    """The values of an annotation that are meant by ``1 2``, in rising order; None where nothing is given.
+
+    Raises:
+        InputError: they are no whole numbers above 0.
+    """
+    if given is None:
+        return None
+    words = re.split(r"[\s,;]+", given.strip()) if isinstance(given, str) else [str(value) for value in given]
+    if not words or not all(re.fullmatch(r"0*[1-9]\d{0,9}", word, re.ASCII) for word in words):
+        raise InputError(f"Labels are whole numbers above 0, as in 1 2, not {' '.join(words)!r}.")
+    return tuple(sorted({int(word) for word in words}))

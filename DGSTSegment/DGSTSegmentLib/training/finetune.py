@@ -20,6 +20,7 @@ from ..dgst.registry import DEFAULT_RULE, STRATEGIES
 from ..dgst.strategies import make_strategy
 from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
+from ..networks.card import ModelCard
 from ..networks.package import write_delta
 from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
@@ -41,7 +42,8 @@ from .remedies import remedy_for
 from .request import FinetuneRequest
 from .run import Run
 from .run_files import FinetuneResult, RunRecord, read_result
-from .trainer import NothingMoved, Trainer
+from .scores import NoNumbers
+from .trainer import Diverged, NothingMoved, Trainer
 
 
 def finetune(
@@ -93,10 +95,12 @@ def resume(
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is left of a training: the network, on the CPU, and how far it came."""
+    """What is left of a training: the network, on the CPU, and how far it came of the steps that were planned, where
+    their number was known yet."""
 
     network: torch.nn.Module
     steps: int
+    planned: int | None
     stopped: bool
 
 
@@ -131,7 +135,10 @@ class _Finetuning:
         self._clock("train")
         prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(trained.network, deaf=True)
-        measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
+        try:
+            measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
+        except NoNumbers as error:
+            raise Diverged(self.request.lr) from error
         before, after = ([pair[n] for pair in measured] for n in (0, 1))
         self._tell_held_out(trained.steps, after)
         self._clock("measure_after")
@@ -234,7 +241,7 @@ class _Finetuning:
 
         Raises:
             OutOfMemory: memory ran out with the least settings too.
-            NothingMoved: no step could be taken.
+            NothingMoved, Diverged: no step could be taken, from the first on or later.
         """
         foundation.cpu()  # unless it is asked, it only takes the GPU's memory
         while True:
@@ -263,7 +270,7 @@ class _Finetuning:
         with ThreadPoolExecutor(1) as prefetcher:
             trainer.train(prefetcher, spent_seconds=time.monotonic() - self.began, reserved_seconds=self.reserved)
         strategy.finish()
-        return _Trained(network.cpu(), trainer.step, trainer.stopped)
+        return _Trained(network.cpu(), trainer.step, trainer.pace.steps, trainer.stopped)
 
     def _tell_held_out(self, step: int, measures: list[HeldOutMeasure]) -> None:
         if measures:
@@ -273,7 +280,7 @@ class _Finetuning:
     def _keep(self, trained: _Trained, before: list[HeldOutMeasure], after: list[HeldOutMeasure]) -> FinetuneResult:
         delta = self.foundation.delta_to(trained.network)
         measured = summary(before, after)
-        write_delta(self.run.folder, delta, self._card(trained.steps, measured), self.foundation.plan, self.foundation)
+        write_delta(self.run.folder, delta, self._card(trained, measured), self.foundation.plan, self.foundation)
         self._clock("write")
         result = FinetuneResult(
             model=str(self.run.folder),
@@ -287,20 +294,26 @@ class _Finetuning:
         self.run.finish(result)
         return result
 
-    def _card(self, steps: int, measured: dict[str, Any] | None):
+    def _card(self, trained: _Trained, measured: dict[str, Any] | None) -> ModelCard:
         request, base = self.request, self.foundation.card
+        held_out = len(self.run.inputs.held_out)
+        learned = _scans(len(request.cases) - held_out)
+        about_base = f"{base.trained_on.strip().rstrip('.')}. " if base.trained_on.strip() else ""
+        measured_on = f", measured on {held_out}" if held_out else ""
         return replace(
             base,
             name=request.name or Path(request.out).resolve().name,
-            description=f"{base.name} fine-tuned by {request.strategy} on {len(request.cases)} annotated scan(s).",
-            trained_on=f"{base.trained_on} Fine-tuned on {len(request.cases)} scan(s) of the user.".strip(),
+            description=f"{base.name} fine-tuned by {request.strategy} on {learned}{measured_on}.",
+            trained_on=f"{about_base}Fine-tuned on {learned} of the user{measured_on}.",
             created=date.today().isoformat(),
             folds=(),
             strategy={
                 "name": request.strategy,
                 **request.selection,
                 "lr": request.lr,
-                "steps": steps,
+                "steps": trained.steps,
+                "planned_steps": trained.planned,
+                "stopped": trained.stopped,
                 "seed": request.seed,
                 **self.run.fixed.to_json(),
             },
@@ -309,6 +322,10 @@ class _Finetuning:
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+def _scans(count: int) -> str:
+    return "1 annotated scan" if count == 1 else f"{count} annotated scans"
 
 
 def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldOutMeasure]:

@@ -104,7 +104,7 @@ def measure(predicted: Volume, case: Case, knowledge: np.ndarray) -> HeldOutMeas
         nodes=len(marked.items),
         found=len(matching.pairs),
         findings=len(found.items),
-        complete=case.completeness == "all",
+        complete=case.completeness == "all" and bool(known.all()),
     )
 
 

@@ -24,7 +24,7 @@ def knowledge_of(case: Case) -> np.ndarray:
     ``all``: every voxel is known. ``region``: every voxel inside the region is; outside it, trusted background only.
     ``marked``: what is marked; background in a rim of 2 mm around it, which is where its contour was drawn, whatever
     a model says; ``NEAR`` from there to 8 mm; trusted background elsewhere. Rejected findings are ``REJECTED`` in all
-    three.
+    three, and what the annotation itself leaves open is unknown.
     """
     nodes = case.annotation.array > 0
     if case.completeness == "all":
@@ -38,6 +38,8 @@ def knowledge_of(case: Case) -> np.ndarray:
         ring = ring_around(case.annotation)
         knowledge[ring] = np.where(knowledge[ring] == UNKNOWN, NEAR, BACKGROUND)
         knowledge[ring_around(case.annotation, RIM_MM)] = BACKGROUND
+    if case.unknown is not None:
+        knowledge[case.unknown.array] = UNKNOWN
     if case.rejected is not None:
         knowledge[case.rejected.array] = REJECTED
     knowledge[nodes] = NODE

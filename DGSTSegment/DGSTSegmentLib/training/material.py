@@ -13,10 +13,13 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
+from ..networks.archive import archive_of, unpacked
+from ..networks.description import read_json
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
+from ..networks.nnunet_folder import find_results
 from .case import Case, missing_file, read_case
-from .case_files import CaseFiles
+from .case_files import CaseFiles, told_apart
 from .devices import choose_device, choose_precision, why_no_gpu
 from .events import Reporter
 from .held_case import HELD_OUT_FOLDER
@@ -37,6 +40,7 @@ class Cases:
         files: where they lie.
         reporter: hears how many were read, and is asked after each whether to stop.
         known: of the cases, by position, that need not be read where one of their files is gone.
+        ignore: as of ``case.read_case``.
 
     Raises:
         InputError: a case cannot be read.
@@ -44,9 +48,13 @@ class Cases:
     """
 
     def __init__(
-        self, files: Sequence[CaseFiles], reporter: Reporter | None = None, known: Mapping[int, Described] | None = None
+        self,
+        files: Sequence[CaseFiles],
+        reporter: Reporter | None = None,
+        known: Mapping[int, Described] | None = None,
+        ignore: int | None = None,
     ):
-        self._files, self._kept, self._room = list(files), {}, KEPT_BYTES
+        self._files, self._kept, self._room, self._ignore = told_apart(files), {}, KEPT_BYTES, ignore
         self.described: list[Described] = []
         self.gone: dict[str, str] = {}
         """The missing file of each case, by its name, that was not read for that."""
@@ -60,7 +68,7 @@ class Cases:
             phase.advance()
 
     def _read(self, n: int) -> Described:
-        case = read_case(self._files[n])
+        case = read_case(self._files[n], self._ignore)
         if case.nbytes <= self._room:
             self._room -= case.nbytes
             self._kept[n] = case
@@ -77,7 +85,7 @@ class Cases:
         """
         if n in self._kept:
             return self._kept.pop(n)
-        case = read_case(self._files[n])
+        case = read_case(self._files[n], self._ignore)
         if case.fingerprint != self.described[n].fingerprint:
             self._reporter.note(f"{case.name} was changed after it had been checked; the run takes it as it is now.")
         return case
@@ -107,7 +115,14 @@ class Material:
             InputError: the model or another case cannot be read.
             Stopped: the user wished to stop.
         """
-        return cls(_model_of(run.request).in_memory(), Cases(run.request.cases, reporter, _prepared_in(run)))
+        try:
+            model = _model_of(run.request).in_memory()
+        except InputError as error:
+            raise InputError(
+                f"What the run in {run.folder} starts from cannot be opened: {str(error).rstrip('.')}; where it was "
+                "moved, say so with --model, or with --base of a fine-tuned model's base."
+            ) from error
+        return cls(model, Cases(run.request.cases, reporter, _prepared_in(run), ignore_value(model.foundation)))
 
     @classmethod
     def checked(cls, request: FinetuneRequest, reporter: Reporter) -> Material:
@@ -122,7 +137,7 @@ class Material:
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        cases = Cases(request.cases, reporter)
+        cases = Cases(request.cases, reporter, ignore=ignore_value(model.foundation))
         _refuse_nothing_to_learn(cases.described, request.distillation)
         return cls(model.in_memory(), cases)
 
@@ -210,6 +225,18 @@ def differences(run: Run, material: Material) -> list[str]:
 
 def _model_of(request: FinetuneRequest) -> FoundationModel:
     return open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
+
+
+def ignore_value(foundation: FoundationModel) -> int | None:
+    """What the dataset.json of an nnU-Net model calls ignore; None where it lies beside it no longer, or has none."""
+    if foundation.checkpoint is None:
+        return None
+    archive, place = archive_of(foundation.location), foundation.location
+    place = place if archive is None else unpacked(archive) / place.relative_to(archive)
+    file = find_results(place, foundation.fold, foundation.checkpoint).path / "dataset.json"
+    value = (read_json(file).get("labels") or {}).get("ignore") if file.is_file() else None
+    value = value[0] if isinstance(value, list) else value
+    return value if isinstance(value, int) else None
 
 
 def _refuse_several_labels(foundation: FoundationModel) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-DEFAULT_STEPS = 200
+from .request import DEFAULT_STEPS
+
 CALIBRATION = range(3, 11)
 """Steps whose speed turns minutes into a number of steps; the first ones are slower than the rest."""
 

@@ -14,6 +14,7 @@ from .case_files import CaseFiles
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEFAULT_STEPS = 200
 SELECTION = ("gamma", "layers", "update")
 """Fields that say which weights move and by which rule; only strategies that select heed them."""
 
@@ -152,6 +153,12 @@ class FinetuneRequest:
         _one_of("precision", self.precision, PRECISIONS)
         if not self.cases:
             raise InputError("There is no case to learn from; give at least one CT with its annotation.")
+        idle = next((case for case in self.cases if case.region and case.completeness != "region"), None)
+        if idle is not None:
+            raise InputError(
+                f"{idle.title} has a region, but its completeness {idle.completeness!r} heeds none; leave out one of "
+                "the two."
+            )
         if self.steps is not None and self.minutes is not None:
             raise InputError("Give either a number of steps or of minutes, not both.")
         for name in ("gamma", "batch_size", "steps", "minutes", "lr", "threads"):

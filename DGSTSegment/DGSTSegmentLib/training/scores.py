@@ -18,6 +18,10 @@ from .memory import OutOfMemory, give_back_memory, is_out_of_memory
 from .windows import gaussian_weights, window_starts
 
 
+class NoNumbers(InputError):
+    """Networks answer with values that are no numbers, by whatever means."""
+
+
 @dataclass(frozen=True)
 class Means:
     """What the sum of windows is computed with.
@@ -79,7 +83,7 @@ def window_scores(
 
     Raises:
         OutOfMemory: not even the smallest means sufficed.
-        InputError: the networks answer with values that are no numbers, in fp32 too.
+        NoNumbers: so the networks answer in fp32 too.
         Stopped: the user asked to stop.
     """
     reporter = reporter or Reporter()
@@ -110,10 +114,13 @@ def _exact(means: Means) -> Means:
     """Means whose numbers reach far enough where those of ``means`` did not.
 
     Raises:
-        InputError: these are such already, so the weights are to blame.
+        NoNumbers: these are such already, so the weights are to blame.
     """
     if means.precision == "fp32":
-        raise InputError("The model answers with values that are no numbers; its weights are damaged, choose another.")
+        raise NoNumbers(
+            "The model answers with values that are no numbers: its weights are damaged, or its training diverged; "
+            "choose another."
+        )
     return replace(means, precision="fp32")
 
 

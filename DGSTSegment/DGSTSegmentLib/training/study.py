@@ -16,6 +16,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -89,8 +90,9 @@ class StudyRun:
         id: name of its folder.
         folder: where it lies; a MODEL once ``card`` is there.
         card: of the model that it made; None while there is none.
-        resumable: it was stopped or cut off, and can go on; no process is at work there.
-        begun: when it began to read the cases, seconds since 1970: what changed later it may not have learned from.
+        resumable: it was stopped or cut off, and can go on; no process is at work there, and its files can be read.
+        begun: when it began to read the cases, seconds since 1970 (0 where that cannot be read any more): what changed
+            later it may not have learned from.
     """
 
     id: str
@@ -221,10 +223,10 @@ class Study:
     # -------------------------------------------------------------------------------------------------------- runs
 
     def runs(self) -> list[StudyRun]:
-        """All runs, oldest first.
+        """All runs, oldest first; those with a damaged file too, which cannot go on.
 
         Raises:
-            InputError: the folder cannot be read, or is gone, or a file of a run is damaged.
+            InputError: the folder cannot be read, or is gone.
         """
         self._description()
         return [_run_of(folder) for folder in subfolders(self.folder / "runs", REQUEST_FILE)]
@@ -366,10 +368,14 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _run_of(folder: Path) -> StudyRun:
-    card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
-    record, result = read_record(folder), read_result(folder)
-    is_open = result is None or result.stopped
-    return StudyRun(folder.name, folder, card, is_open and not is_locked(folder / LOCK_FILE), record.begun)
+    card, begun, resumable = None, 0.0, False
+    with suppress(InputError):
+        card = read_description(folder).card if (folder / CARD_FILE).is_file() else None
+    with suppress(InputError):
+        begun = read_record(folder).begun
+        result = read_result(folder)
+        resumable = (result is None or result.stopped) and not is_locked(folder / LOCK_FILE)
+    return StudyRun(folder.name, folder, card, resumable, begun)
 
 
 def _checked(case: StudyCase) -> StudyCase:

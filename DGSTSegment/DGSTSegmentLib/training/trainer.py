@@ -25,7 +25,8 @@ from .schedule import poly
 from .teacher import Teacher
 
 LONGEST_STANDSTILL = 10
-"""Steps that may be skipped before the first that is not; fp16 lowers the scale of its loss at each."""
+"""Steps that may be skipped before the first that is not, where fp16 lowers the scale of its loss at each; and steps in
+a row whose loss may be no number later, when weights have grown without end."""
 
 WARM_UP_TRIES = 20
 """Batches among which are to be as many with finite gradients as the warm-up needs."""
@@ -39,6 +40,16 @@ class NothingMoved(InputError):
         super().__init__(
             f"The gradients of the first {steps} batches were not finite in {precision}, so nothing was learned; "
             f"{helps}."
+        )
+
+
+class Diverged(InputError):
+    """Steps were taken, and after them the network answered with no numbers."""
+
+    def __init__(self, lr: float):
+        super().__init__(
+            f"The training diverged at the learning rate {lr:g}, its weights grew until their answers were no numbers; "
+            "begin a new run with a smaller one (--lr)."
         )
 
 
@@ -70,6 +81,8 @@ class Trainer:
         asks = any(case.leaves_open for case in cases)
         self.teacher = Teacher(foundation, self.device, run.fixed.precision) if asks else None
         self.step, self.skipped, self.stopped = 0, 0, False
+        self._lost = 0
+        """Steps up to this one, in a row, whose loss was not finite."""
         uses_scaler = run.fixed.precision == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type) if uses_scaler else None
 
@@ -82,6 +95,7 @@ class Trainer:
 
         Raises:
             NothingMoved: no step could be taken.
+            Diverged: after some none could be.
         """
         steps = self._go_back_to_checkpoint() or self.run.request.steps
         self.pace = Pace(steps, self.run.request.minutes, reserved_seconds, spent_seconds)
@@ -126,6 +140,7 @@ class Trainer:
         self._tell(parts, factor)
         self.step += 1
         self.skipped += report.skipped
+        self._lost = 0 if parts.total.isfinite() else self._lost + 1
         self._refuse_standstill()
         self.stopped = self.reporter.should_stop() and not self._is_finished()
         if fixed_now or self.stopped or self.pace.checkpoint_due():
@@ -134,6 +149,8 @@ class Trainer:
     def _refuse_standstill(self) -> None:
         if self.skipped == self.step and (self.step >= LONGEST_STANDSTILL or self._is_finished()):
             raise NothingMoved(self.step, self.run.fixed.precision)
+        if self._lost >= LONGEST_STANDSTILL or (self._is_finished() and 2 * self._lost > self.step):
+            raise Diverged(self.strategy.lr)
 
     def _lr_factor(self) -> float:
         """The schedule begins to fall once the number of steps is fixed, so that a resume finds the same one."""

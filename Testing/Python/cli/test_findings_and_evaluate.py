@@ -84,12 +84,25 @@ def test_evaluate_takes_a_reference_of_kinds_apart_where_asked_for_and_else_says
     nodes = read_segmentation(two_classes)
     write_volume(nodes.with_array((nodes.array > 0).astype(np.uint8)), tmp_path / "mask.nii.gz")
     command = ("evaluate", "--reference", two_classes, "--prediction", tmp_path / "mask.nii.gz", "--json")
+    command += ("--labels", "1", "2")
     by_value, by_piece = dgst(*command), dgst(*command, "--reference-instances", "components")
     assert by_value.json["dice"] == by_piece.json["dice"] == by_piece.json["detection"]["recall"] == 1.0
     wrong = [one.json["detection"]["false_positives_per_scan"] for one in (by_value, by_piece)]
     assert wrong == [1.0, 0.0] and by_piece.json["notes"] == []
     (note,) = by_value.json["notes"]
     assert "2 label values in 3 pieces" in note and "--reference-instances components" in note
+
+
+def test_evaluate_says_that_all_values_are_taken_as_nodes_and_takes_those_that_are_named(dgst, two_classes):
+    command = ("evaluate", "--reference", two_classes, "--prediction", two_classes, "--json")
+    taken, named = dgst(*command), dgst(*command, "--labels", "2")
+    assert f"{two_classes}: values 1, 2 are all taken as lymph nodes" in taken.json["notes"][0]
+    assert (taken.json["reference_ml"], named.json["reference_ml"]) == pytest.approx((0.192, 0.064))
+    assert named.json["notes"] == []
+    apart = dgst(*command, "--labels", "2", "--reference-labels", "1", "3").json
+    assert (apart["reference_ml"], apart["prediction_ml"]) == pytest.approx((0.128, 0.064))
+    none = dgst(*command, "--labels", "7").json
+    assert none["reference_ml"] == 0 and "holds none of the values 7 of --labels" in none["notes"][0]
 
 
 def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_path):
@@ -148,4 +161,5 @@ def test_evaluate_refuses_bad_input(refused, ct_and_nodes, tmp_path):
     ct, nodes = ct_and_nodes
     assert "does not exist" in refused("evaluate", "--reference", tmp_path / "x.nii.gz", "--prediction", nodes)
     assert "not a segmentation" in refused("evaluate", "--reference", nodes, "--prediction", ct)
+    assert "not '0'" in refused("evaluate", "--reference", nodes, "--prediction", nodes, "--labels", "0")
     assert "tolerance" in refused("evaluate", "--reference", nodes, "--prediction", nodes, "--tolerance", "0")

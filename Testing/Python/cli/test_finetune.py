@@ -5,14 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from DGSTSegmentLib.cli.finetune import given_fields
+from DGSTSegmentLib.cli import finetune as command
+from DGSTSegmentLib.cli.finetune import given_fields, resumed_fields
 from DGSTSegmentLib.cli.main import make_parser
+from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation
 from DGSTSegmentLib.networks.description import read_description
+from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.inputs import Described, Fixed, Inputs
+from DGSTSegmentLib.training.request import FinetuneRequest
+from DGSTSegmentLib.training.run_files import FinetuneResult, RunRecord, read_record, write_record, write_result
 
 QUICK = ("--steps", "4", "--device", "cpu", "--threads", "1")
 
@@ -84,6 +91,54 @@ def test_resume_needs_no_more_than_the_folder_and_refuses_other_options(dgst, re
     file.write_text(json.dumps({**stored, "fixed": {**stored["fixed"], "batch_size": 1}}))  # as after lack of memory
     assert dgst(*finetune, "--resume", "--batch-size", "1", "--json").json == first
     assert "batch_size 1, not 3" in refused(*finetune, "--resume", "--batch-size", "3")
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A stopped run on one case of a region, with all else by default; its folder."""
+    files = CaseFiles("ct.nii.gz", "seg.nii.gz", "region", "-4 -5 0 1 2 3")
+    request = FinetuneRequest("/old/model", [files], str(tmp_path / "run"))
+    described = Described("ct.nii.gz", "region", (), "a", frozenset("b"), has_nodes=True, has_rejected=False)
+    inputs = Inputs("abc", (described,), ())
+    (tmp_path / "run").mkdir()
+    write_record(tmp_path / "run", RunRecord(request, Fixed(1, "cpu", "fp32", 2, *["1.0"] * 5), inputs, 1.0))
+    write_result(tmp_path / "run", FinetuneResult("run", 3, True, None, 0.5, {}, []))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ("--steps 200 --holdout 0 --name run", None),
+        ("--steps 100", "has steps 200, not 100"),
+        ("--minutes 3", "was begun without minutes, not 3.0"),
+        ("--completeness region --region -4,-5,0,1,2,3", None),
+        ("--completeness all", "in another completeness, region or labels"),
+        ("--region 0 0 0 1 1 1", "in another completeness, region or labels"),
+        ("--labels 1", "in another completeness, region or labels"),
+    ],
+)
+def test_going_on_takes_options_that_say_what_the_run_was_begun_with_and_no_others(begun, options, refusal):
+    options = make_parser().parse_args(["finetune", "--resume", "--out", str(begun), *options.split()])
+    with nullcontext() if refusal is None else pytest.raises(InputError, match=refusal):
+        assert resumed_fields(options) == {"out": str(begun)}
+
+
+def test_a_model_that_was_moved_is_kept_for_the_next_time_unless_the_engine_refuses_it(dgst, begun, monkeypatch):
+    places = []
+
+    def ask(name, fields, verbose):
+        request = read_record(begun).request
+        places.append((request.model, request.base))
+        if request.model == "/wrong":
+            raise InputError("It has other weights.")
+        return {"held_out": None, "weights_changed": 0.5, "steps": 3}
+
+    monkeypatch.setattr(command, "ask", ask)
+    assert dgst("finetune", "--resume", "--out", begun, "--model", "/new", "--base", "/base").code == 0
+    assert dgst("finetune", "--resume", "--out", begun, "--model", "/wrong").code == 2
+    assert dgst("finetune", "--resume", "--out", begun).code == 0
+    assert places == [("/new", "/base"), ("/wrong", "/base"), ("/new", "/base")]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.cli.table import cases_of_options, read_table
 from DGSTSegmentLib.errors import InputError
+from DGSTSegmentLib.training.case import parse_boxes
+from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.request import FinetuneRequest
 
 
 @pytest.fixture
@@ -72,6 +76,7 @@ def test_absolute_paths_stay(table, study):
         ("image,annotation\n,a-seg.nii.gz\n", "line 2, names no image"),
         ("image,annotation\na.nii.gz,a-seg.nii.gz\nb.nii.gz\n", "line 3, names no annotation"),
         ("image,annotation\na.nii.gz,a-seg.nii.gz,all\n", "line 2, has more cells"),
+        ("image,annotation,labels\na.nii.gz,a-seg.nii.gz,1 x\n", "whole numbers above 0, as in 1 2, not '1 x'"),
         ("image,annotation\nmissing.nii.gz,a-seg.nii.gz\n", "line 2: .*missing.nii.gz does not exist"),
         ("image,annotation,region\na.nii.gz,a-seg.nii.gz,nowhere.nii.gz\n", "nowhere.nii.gz does not exist"),
         ("image,annotation,region\na.nii.gz,a-seg.nii.gz,1 2 3\n", "six numbers"),
@@ -99,14 +104,54 @@ def test_cases_may_be_given_one_by_one_or_in_a_row(study, monkeypatch):
     assert one_by_one[1] == {"image": str(study / "b.nii.gz"), "annotation": str(study / "b-seg.nii.gz")}
 
 
+def test_labels_say_which_values_are_nodes(table, study, monkeypatch):
+    monkeypatch.chdir(study)
+    of_options = cases_of_options([["a.nii.gz", "a-seg.nii.gz"]], labels=["2", "1"])
+    of_table = read_table(table("image,annotation,labels\na.nii.gz,a-seg.nii.gz,1 2\n"))
+    assert of_options == of_table and of_table[0]["labels"] == [1, 2]
+
+
 def test_regions_go_to_the_cases_in_order(study, monkeypatch):
     monkeypatch.chdir(study)
     groups = [["a.nii.gz", "a-seg.nii.gz"], ["b.nii.gz", "b-seg.nii.gz"]]
-    cases = cases_of_options(groups, "region", ["0 0 0 1 1 1", "mask.nii.gz"])
+    cases = cases_of_options(groups, None, [["0 0 0 1 1 1"], ["mask.nii.gz"]])
     assert [case["region"] for case in cases] == ["0 0 0 1 1 1", str(study / "mask.nii.gz")]
     assert {case["completeness"] for case in cases} == {"region"}
+    assert cases_of_options(groups, "region", [["0 0 0 1 1 1", "mask.nii.gz"]]) == cases
     with pytest.raises(InputError, match="2 cases and 1 regions"):
-        cases_of_options(groups, "region", ["0 0 0 1 1 1"])
+        cases_of_options(groups, "region", [["0 0 0 1 1 1"]])
+
+
+@pytest.mark.parametrize("box", ["-40 -5.5 -1 0 0 1", "-40, -5.5, -1, 0, 0, 1", "-40,-5.5,-1,0,0,1"])
+@pytest.mark.parametrize("in_quotes", [True, False])
+def test_a_box_may_begin_below_zero_in_quotes_or_as_so_many_words(study, monkeypatch, box, in_quotes):
+    monkeypatch.chdir(study)
+    words = [box] if in_quotes else box.split()
+    options = make_parser().parse_args(
+        ["finetune", "--out", "run", "--case", "a.nii.gz", "a-seg.nii.gz", "--region", *words]
+    )
+    (case,) = cases_of_options(options.case, None, options.region)
+    assert parse_boxes(case["region"]).ravel().tolist() == [-40, -5.5, -1, 0, 0, 1]
+    assert case["completeness"] == "region"
+
+
+def test_a_region_that_another_completeness_does_not_heed_is_refused(study, monkeypatch, table):
+    monkeypatch.chdir(study)
+    with pytest.raises(InputError, match="--case: a region is given, but completeness is all, which heeds none"):
+        cases_of_options([["a.nii.gz", "a-seg.nii.gz"]], "all", [["0 0 0 1 1 1"]])
+    with pytest.raises(InputError, match="line 2: a region is given, but completeness is marked"):
+        read_table(table("image,annotation,completeness,region\na.nii.gz,a-seg.nii.gz,marked,0 0 0 1 1 1\n"))
+    case = CaseFiles("a", "b", completeness="all", region="0 0 0 1 1 1")
+    with pytest.raises(InputError, match="a has a region, but its completeness 'all' heeds none"):
+        FinetuneRequest("starter", [case], "run").validate()
+
+
+def test_where_a_region_is_missing_the_option_or_the_column_is_named(study, monkeypatch, table):
+    monkeypatch.chdir(study)
+    with pytest.raises(InputError, match="none is given; add --region, one a case"):
+        cases_of_options([["a.nii.gz", "a-seg.nii.gz"]], "region")
+    with pytest.raises(InputError, match="line 2: completeness is region, but the column region is empty"):
+        read_table(table("image,annotation,completeness\na.nii.gz,a-seg.nii.gz,region\n"))
 
 
 def test_an_image_without_annotation_is_refused(study):

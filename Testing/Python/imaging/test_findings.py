@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -166,3 +167,28 @@ def test_every_finding_of_a_crowded_large_scan_is_told_apart():
     found = findings.find(Volume(array, grid), Volume(ct, grid))
     assert len(found.items) == 200
     assert len({item.volume_ml for item in found.items}) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "said"),
+    [
+        ((1, 1, 1), {}, None),
+        ((1, 2, 3), {}, None),
+        ((1, 2, 7), {}, "values 1, 2, 7 are"),
+        ((1, 2, 1), {}, "values 1, 2 are"),
+        ((1, 2, 7), {1: "a", 2: "b", 7: "c"}, None),
+        ((1, 2, 1), {1: "nodes", 2: "liver"}, r"values 1 \(nodes\), 2 \(liver\) are"),
+        ((1, 2, 1), {1: "Node 1", 2: "Node 2"}, None),
+    ],
+)
+def test_values_that_may_not_all_be_nodes_are_named(values, names, said):
+    array = np.zeros((5, 5, 15), np.uint8)
+    array[2, 2, 2], array[2, 2, 7], array[2, 2, 12] = values
+    note = findings.note_on_values(Volume(array, Geometry(array.shape, np.eye(4))), names)
+    assert note is None if said is None else re.match(said, note)
+
+
+def test_of_many_values_a_few_are_named():
+    array = np.arange(0, 40, 2, dtype=np.uint8).reshape(1, 1, 20)
+    note = findings.note_on_values(Volume(array, Geometry(array.shape, np.eye(4))))
+    assert note == "values 2, 4, 6, 8, 10, 12, 14, 16 and 11 more are all taken as lymph nodes"

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -6,8 +8,9 @@ from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.imaging.orientation import in_axis_order_of
 from DGSTSegmentLib.training.case import Case, boxes_mask, parse_boxes, read_case
-from DGSTSegmentLib.training.case_files import CaseFiles
+from DGSTSegmentLib.training.case_files import CaseFiles, told_apart
 from DGSTSegmentLib.training.holdout import with_twins
+from DGSTSegmentLib.training.knowledge import UNKNOWN, knowledge_of
 
 from .conftest import scan
 
@@ -29,6 +32,48 @@ def test_nothing_is_assumed_beyond_what_is_marked(files):
     case = read_case(CaseFiles(**files))
     assert case.completeness == "marked" and case.region is None and case.rejected is None
     assert sorted(np.unique(case.annotation.array)) == [0, 1, 2]
+
+
+def test_what_the_models_data_set_calls_ignore_is_unknown_and_that_is_said(files, geometry):
+    case = read_case(CaseFiles(**files, completeness="all"), ignore=2)
+    nodes = scan(geometry, (6, 9, 10), (13, 22, 20))[1].array
+    np.testing.assert_array_equal(case.annotation.array, nodes * (nodes == 1))
+    np.testing.assert_array_equal(knowledge_of(case) == UNKNOWN, nodes == 2)
+    assert "nodes.nii.gz: value 2 is left unknown" in case.notes[0] and len(case.notes) == 1
+    assert case.fingerprint != read_case(CaseFiles(**files, completeness="all")).fingerprint
+
+
+@pytest.mark.parametrize(("ignore", "labels"), [(1, None), (3, None), (2, (1, 2))])
+def test_nodes_that_are_numbered_or_chosen_are_not_taken_for_the_ignore_label(files, ignore, labels):
+    case = read_case(CaseFiles(**files, labels=labels), ignore=ignore)
+    assert case.unknown is None and set(np.unique(case.annotation.array)) == {0, 1, 2} and not case.notes
+
+
+def test_a_segment_that_the_file_names_is_no_ignore_label(files, geometry, tmp_path):
+    labels = scan(geometry, (6, 9, 10), (13, 22, 20))[1]
+    write_volume(labels, tmp_path / "n.seg.nrrd", {1: "Lymph node 1", 2: "Lymph node 2"})
+    case = read_case(CaseFiles(files["image"], str(tmp_path / "n.seg.nrrd")), ignore=2)
+    assert case.unknown is None and not case.notes
+
+
+def test_values_that_may_be_something_else_are_named_and_those_that_are_chosen_are_nodes(files, geometry, tmp_path):
+    labels = scan(geometry, (6, 9, 10), (13, 22, 20))[1]
+    labels.array[labels.array == 2] = 7
+    write_volume(labels, tmp_path / "nodes.nii.gz")
+    (note,) = read_case(CaseFiles(**files)).notes
+    assert "nodes.nii.gz: values 1, 7 are all taken as lymph nodes" in note
+    chosen = read_case(CaseFiles(**files, labels=(7,)))
+    assert set(np.unique(chosen.annotation.array)) == {0, 7} and not chosen.notes
+    with pytest.raises(InputError, match=r"nodes.nii.gz marks no voxel of the labels 2 3; mark"):
+        read_case(CaseFiles(**files, labels=(2, 3)))
+
+
+def test_labels_come_back_from_plain_values_as_they_were(files):
+    case = CaseFiles(**files, labels=(1, 2))
+    assert CaseFiles.from_json(json.loads(json.dumps(case.to_json()))) == case
+    assert CaseFiles.from_json({**files, "labels": "2, 1"}) == case
+    with pytest.raises(InputError, match="whole numbers above 0"):
+        CaseFiles.from_json({**files, "labels": [0]})
 
 
 def test_an_empty_annotation_is_refused(files, geometry, tmp_path):
@@ -97,6 +142,14 @@ def test_a_region_beside_the_scan_is_refused(files):
 def test_region_needs_a_region(files):
     with pytest.raises(InputError, match="marked within a region, but none is given"):
         read_case(CaseFiles(**files, completeness="region"))
+
+
+def test_cases_of_one_file_name_are_told_apart_by_their_folders_and_else_by_a_number():
+    images = ["a/p0/ct.nii", "a/p1/ct.nii", "b/p1/ct.nii", "b/p1/ct.nii", "c/other.nii"]
+    cases = [CaseFiles(image, "nodes.nii") for image in images]
+    titles = [case.title for case in told_apart([*cases, CaseFiles("d/ct.nii", "nodes.nii", name="mine")])]
+    assert titles == ["p0/ct.nii", "a/p1/ct.nii", "b/p1/ct.nii", "b/p1/ct.nii (2)", "other.nii", "mine"]
+    assert told_apart(cases[:1]) == cases[:1]
 
 
 @pytest.mark.parametrize("text", ["1 2 3 4 5 6;", "1 2 3 4 5 6 ; "])

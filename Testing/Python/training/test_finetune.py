@@ -18,7 +18,7 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.state import own_state
 from DGSTSegmentLib.training import material
 from DGSTSegmentLib.training.case_files import CaseFiles
-from DGSTSegmentLib.training.events import Stopped
+from DGSTSegmentLib.training.events import Reporter, Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.knowledge import NODE
 from DGSTSegmentLib.training.overlap import dice
@@ -120,6 +120,18 @@ def test_a_card_names_what_selected_the_weights_and_nothing_that_had_no_effect(r
     assert [note for note in result.notes if "no effect" in note] == [
         f"{STRATEGIES['full'].title} makes no use of {name}, so it has no effect." for name in ("gamma", "layers")
     ]
+
+
+def test_a_card_counts_the_scans_that_were_learned_from_and_those_that_measured(
+    request_for, quiet_model, nnunet_folder, study, tmp_path
+):
+    request = request_for(model=str(quiet_model), cases=study[:2], holdout=1, steps=1)
+    card = open_model(finetune(request).model).card
+    assert card.description == "quiet fine-tuned by dgst on 1 annotated scan, measured on 1."
+    assert card.trained_on == "Nothing. Fine-tuned on 1 annotated scan of the user, measured on 1."
+    all_learned = replace(request, model=str(nnunet_folder), holdout=0, out=str(tmp_path / "all"))
+    card = open_model(finetune(all_learned).model).card
+    assert card.trained_on == "a data set without a name. Fine-tuned on 2 annotated scans of the user."
 
 
 def test_the_same_seed_gives_the_same_delta_and_another_seed_another(request_for, tmp_path):
@@ -288,10 +300,30 @@ def test_a_request_that_makes_no_sense_is_refused_in_a_sentence(request_for, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_ignore_label_of_an_nnunet_model_is_unknown_in_its_cases(request_for, nnunet_folder, beside):
+    if beside:
+        (nnunet_folder / "dataset.json").write_text('{"labels": {"background": 0, "lymph node": 1, "ignore": 2}}')
+    material_ = material.Material.checked(replace(request_for(), model=str(nnunet_folder)), Reporter())
+    case = material_.cases.take(0)
+    assert (case.unknown is not None) == beside and case.annotation.array.max() == 2 - beside
+
+
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz"):
         finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_noted_of_scans_of_one_file_name_is_said_of_each(request_for, study, tmp_path):
+    cases = []
+    for n, files in enumerate(study[:2]):
+        (tmp_path / f"p{n}").mkdir()
+        image = read_volume(files.image)
+        write_volume(image.with_array(image.array + 1000), tmp_path / f"p{n}" / "ct.nii.gz")
+        cases.append(replace(files, image=str(tmp_path / f"p{n}" / "ct.nii.gz")))
+    described = material.Material.checked(request_for(cases=cases), Reporter()).cases.described
+    assert [case.notes[0].split(":")[0] for case in described] == ["p0/ct.nii.gz", "p1/ct.nii.gz"]
 
 
 def test_reading_tells_of_each_case_and_stops_between_two_with_nothing_written(request_for, study, tmp_path):

@@ -18,7 +18,7 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.run import Run
-from DGSTSegmentLib.training.run_files import LOCK_FILE
+from DGSTSegmentLib.training.run_files import LOCK_FILE, read_record, write_record
 
 from ..conftest import files_of_at_most
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
@@ -32,8 +32,11 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     stopped = finetune(request, on_event=stop.on_event, should_stop=stop.should_stop)
     assert stopped.stopped and stopped.steps == 2
     assert open_model(stopped.model).card.strategy["steps"] == 2
+    said = "The training was stopped after 2 of 5 steps; finetune --resume goes on with it."
+    assert open_model(stopped.model).notes == (said,)
     resumed = resume(request.out)
     assert not resumed.stopped and resumed.steps == 5
+    assert open_model(resumed.model).notes == ()
     assert_same_delta(whole, resumed)
 
 
@@ -98,6 +101,16 @@ def test_a_run_does_not_go_on_upon_another_base(stopped_run):
     write_full(stopped_run.model, build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
     with pytest.raises(InputError, match="has other weights than when the run"):
         resume(stopped_run.out)
+
+
+def test_a_run_whose_model_was_moved_goes_on_where_that_is_said(stopped_run, tmp_path):
+    Path(stopped_run.model).rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"What the run in .+ starts from cannot be opened: .+base.+ say so with --m"):
+        resume(stopped_run.out)
+    record = read_record(stopped_run.out)
+    moved = replace(record.request, model=str(tmp_path / "moved"))
+    write_record(Path(stopped_run.out), replace(record, request=moved))
+    assert resume(stopped_run.out).steps == 4
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA GPU")

@@ -10,6 +10,8 @@ import pytest
 
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import write_volume
+from DGSTSegmentLib.networks.card import ModelCard
+from DGSTSegmentLib.networks.description import Description
 from DGSTSegmentLib.training.case import read_case
 from DGSTSegmentLib.training.inputs import Fixed, Inputs
 from DGSTSegmentLib.training.request import FinetuneRequest
@@ -17,6 +19,7 @@ from DGSTSegmentLib.training.run_files import FinetuneResult, RunRecord, read_re
 from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, Study, StudyCase, StudyRun
 
 from ..conftest import tiny_case
+from .conftest import PLAN
 
 
 @pytest.fixture
@@ -230,13 +233,17 @@ def test_runs_tell_whether_they_can_go_on(study):
 
 @pytest.mark.parametrize("file", ["request.json", "result.json"])
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "3"])
-def test_a_damaged_file_of_a_run_is_said_with_what_to_do(study, file, text):
-    run = study.new_run_folder()
-    run.mkdir(parents=True)
-    write_record(run, record(run))
-    (run / file).write_text(text)
-    with pytest.raises(InputError, match=rf"^.*{file} (cannot be read|is damaged) \(.+\); move [^\n]+$"):
-        study.runs()
+def test_a_damaged_file_of_a_run_hides_neither_it_nor_the_others(study, file, text):
+    damaged, whole = (study.folder / "runs" / f"{n:04}" for n in (1, 2))
+    for folder in (damaged, whole):
+        folder.mkdir(parents=True)
+        write_record(folder, record(folder))
+        write_result(folder, result(stopped=True))
+        Description(ModelCard(folder.name), PLAN, {}).write(folder)
+    (damaged / file).write_text(text)
+    assert [run.card.name for run in study.runs()] == ["0001", "0002"]
+    assert [run.resumable for run in study.runs()] == [False, True]
+    assert [run.begun for run in study.runs()] == [0.0 if file == "request.json" else BEGUN, BEGUN]
 
 
 def test_cases_of_one_name_are_told_apart_by_a_number(study, writers):
