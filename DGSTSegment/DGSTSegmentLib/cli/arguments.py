@@ -84,9 +84,6 @@ def add_model_part(parser: argparse.ArgumentParser) -> None:
         help="one fold of an nnU-Net model by its number, or the fold called all (fold_all); default: the "
         "ensemble of the numbered folds",
     )
-
-
-def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         choices=tuple(CHECKPOINTS),

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..networks.plan import ORIENTATIONS
-from .arguments import MODEL_HELP, add_checkpoint, add_model_part, add_output, given, model_spec, user_path
+from .arguments import MODEL_HELP, add_model_part, add_output, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json
 
@@ -17,7 +17,6 @@ HELP = "Say what a model is, what it was trained on, and what this machine has t
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=user_path, metavar="MODEL", help=MODEL_HELP)
     add_model_part(parser)
-    add_checkpoint(parser)
     add_output(parser)
 
 

@@ -23,7 +23,7 @@ from .table import COLUMNS, cases_of_options, place_of, read_table, regions_of
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
 _OPTIONS = ("strategy", "gamma", "layers", "update", "lr", "steps", "minutes", "holdout", "seed", "device")
-_OPTIONS += ("precision", "base", "fold", "orientation", "batch_size", "threads", "distillation", "name")
+_OPTIONS += ("precision", "base", "fold", "checkpoint", "orientation", "batch_size", "threads", "distillation", "name")
 
 _PLACES = ("model", "base")
 """Options that a run that goes on takes anew, since models are moved."""

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import (
-    add_checkpoint,
-    add_computing,
-    add_model,
-    add_orientation,
-    add_output,
-    existing,
-    given,
-    model_spec,
-    user_path,
-)
+from .arguments import add_computing, add_model, add_orientation, add_output, existing, given, model_spec, user_path
 from .engine import ask
 from .outputs import print_json, volume_path
 
@@ -24,7 +14,6 @@ HELP = "Segment a CT, without test-time mirroring; the segmentation lies voxel f
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    add_checkpoint(parser)
     parser.add_argument(
         "--image", type=user_path, metavar="CT", required=True, help="CT file, or folder of a DICOM series"
     )

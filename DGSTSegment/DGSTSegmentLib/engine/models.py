@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
 from ..networks.archive import MODEL_FILES, archive_of
-from ..networks.description import CARD_FILE
-from ..training.run_files import REQUEST_FILE
+from ..training.run_files import refuse_unfinished
 
 if TYPE_CHECKING:
     from ..networks.model import FoundationModel
@@ -40,15 +38,10 @@ class OpenedModel:
         if self._model is not None and self._key == (*key, _stamp(self._model)):
             return self._model
         self._key = self._model = None  # frees the old one first
-        _refuse_unfinished_run(Path(spec).expanduser())
+        refuse_unfinished(spec)
         model = open_model(spec, fold=fold, checkpoint=checkpoint, base=base, orientation=orientation)
         self._key, self._model = (*key, _stamp(model)), model
         return model
-
-
-def _refuse_unfinished_run(folder: Path) -> None:
-    if (folder / REQUEST_FILE).is_file() and not (folder / CARD_FILE).is_file():
-        raise InputError(f"{folder} is an unfinished run, which is no model yet; go on with it first (--resume).")
 
 
 def _stamp(model: FoundationModel) -> tuple:

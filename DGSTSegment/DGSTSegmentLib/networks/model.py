@@ -40,6 +40,7 @@ class FoundationModel:
         fold, checkpoint: which part of an nnU-Net results folder it is, to find it again.
         remarks: sentences on what of that folder was taken and what was not, where that is not as usual.
         mirrored_axes: axes (k, j, i) of the prepared array along which it has learned to see mirrored scans.
+        ignored_value: of the masks that it was trained on, where nothing was known; None where they had no such value.
     """
 
     card: ModelCard
@@ -54,6 +55,7 @@ class FoundationModel:
     checkpoint: str | None = None
     remarks: tuple[str, ...] = ()
     mirrored_axes: tuple[int, ...] = (0, 1, 2)
+    ignored_value: int | None = None
 
     @property
     def labels(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ from .checkpoint import read_checkpoint
 from .description import read_json
 from .model import FoundationModel, completed_card
 from .nnunet_folder import ResultsFolder, find_results
-from .nnunet_plans import architecture_of, labels_of, plan_of
+from .nnunet_plans import architecture_of, ignored_value_of, labels_of, plan_of
 from .state import State, fitting_state, unwrapped
 
 _TRAINED_WITHOUT_DEEP_SUPERVISION = re.compile("no_?deep_?supervision", re.IGNORECASE)
@@ -63,6 +63,7 @@ def open_nnunet(
         checkpoint=next(iter(results.checkpoints.values())).name,
         remarks=results.notes,
         mirrored_axes=_mirrored_axes(next(iter(checkpoints.values()))),
+        ignored_value=ignored_value_of(trained.dataset),
     )
 
 

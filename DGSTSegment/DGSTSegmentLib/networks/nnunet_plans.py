@@ -62,6 +62,13 @@ def labels_of(dataset: Mapping[str, Any]) -> dict[str, int]:
     return dict(sorted(labels.items(), key=lambda label: label[1]))
 
 
+def ignored_value_of(dataset: Mapping[str, Any]) -> int | None:
+    """The value of voxels on which nothing is known, nnU-Net's ``ignore`` label; None where the data set has none."""
+    value = (dataset.get("labels") or {}).get("ignore")
+    value = value[0] if isinstance(value, list) and value else value
+    return value if isinstance(value, int) else None
+
+
 def plan_of(plans: Mapping[str, Any], dataset: Mapping[str, Any], name: str) -> Plan:
     """The preprocessing that belongs to the configuration ``name``.
 

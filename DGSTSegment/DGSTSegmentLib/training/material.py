@@ -13,11 +13,8 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
-from ..networks.archive import archive_of, unpacked
-from ..networks.description import read_json
 from ..networks.foundation import open_model
 from ..networks.model import FoundationModel
-from ..networks.nnunet_folder import find_results
 from .case import Case, missing_file, read_case
 from .case_files import CaseFiles, told_apart
 from .devices import choose_device, choose_precision, why_no_gpu
@@ -28,6 +25,7 @@ from .inputs import Described, Fixed, Inputs
 from .preparation import is_prepared
 from .request import FinetuneRequest
 from .run import Run
+from .run_files import refuse_unfinished
 
 KEPT_BYTES = 2 * 2**30
 """Voxels of cases that stay in memory from when they were checked to when they are worked on."""
@@ -122,7 +120,7 @@ class Material:
                 f"What the run in {run.folder} starts from cannot be opened: {str(error).rstrip('.')}; where it was "
                 "moved, say so with --model, or with --base of a fine-tuned model's base."
             ) from error
-        return cls(model, Cases(run.request.cases, reporter, _prepared_in(run), ignore_value(model.foundation)))
+        return cls(model, Cases(run.request.cases, reporter, _prepared_in(run), model.foundation.ignored_value))
 
     @classmethod
     def checked(cls, request: FinetuneRequest, reporter: Reporter) -> Material:
@@ -137,7 +135,7 @@ class Material:
         model = _model_of(request)
         model.foundation.network()
         _refuse_several_labels(model.foundation)
-        cases = Cases(request.cases, reporter, ignore=ignore_value(model.foundation))
+        cases = Cases(request.cases, reporter, ignore=model.foundation.ignored_value)
         _refuse_nothing_to_learn(cases.described, request.distillation)
         return cls(model.in_memory(), cases)
 
@@ -224,19 +222,9 @@ def differences(run: Run, material: Material) -> list[str]:
 
 
 def _model_of(request: FinetuneRequest) -> FoundationModel:
-    return open_model(request.model, fold=request.fold, base=request.base, orientation=request.orientation)
-
-
-def ignore_value(foundation: FoundationModel) -> int | None:
-    """What the dataset.json of an nnU-Net model calls ignore; None where it lies beside it no longer, or has none."""
-    if foundation.checkpoint is None:
-        return None
-    archive, place = archive_of(foundation.location), foundation.location
-    place = place if archive is None else unpacked(archive) / place.relative_to(archive)
-    file = find_results(place, foundation.fold, foundation.checkpoint).path / "dataset.json"
-    value = (read_json(file).get("labels") or {}).get("ignore") if file.is_file() else None
-    value = value[0] if isinstance(value, list) else value
-    return value if isinstance(value, int) else None
+    refuse_unfinished(request.model)
+    parts = ("base", "fold", "checkpoint", "orientation")
+    return open_model(request.model, **{part: getattr(request, part) for part in parts})
 
 
 def _refuse_several_labels(foundation: FoundationModel) -> None:

@@ -89,7 +89,7 @@ class FinetuneRequest:
         seed: all random numbers derive from it and the step.
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
-        fold: which fold of an ensemble to fine-tune.
+        fold, checkpoint: which fold of an ensemble of nnU-Net to fine-tune; ``final``, ``best`` or a file name.
         batch_size: patches a step.
         threads: CPU threads; None takes what torch takes. Recorded, since it changes the last bits of gradients.
         precision: ``auto`` takes bf16 or fp16 where the device is faster with it.
@@ -113,6 +113,7 @@ class FinetuneRequest:
     device: str = "auto"
     base: str | None = None
     fold: int | str | None = None
+    checkpoint: str | None = None
     batch_size: int = 2
     threads: int | None = None
     precision: str = "auto"

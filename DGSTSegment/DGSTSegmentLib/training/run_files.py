@@ -19,6 +19,7 @@ from typing import Any
 
 from ..atomic import write_text
 from ..errors import InputError
+from ..networks.description import CARD_FILE
 from .inputs import Fixed, Inputs, whole
 from .request import FinetuneRequest
 
@@ -110,6 +111,16 @@ def write_record(folder: Path, record: RunRecord) -> None:
     InputError: the disk is full; what was there before stands.
     """
     write_text(folder / REQUEST_FILE, json.dumps(record.to_json(), indent=2))
+
+
+def refuse_unfinished(model: str) -> None:
+    """
+    Raises:
+        InputError: what is named as a model is the folder of a run that has not made one yet.
+    """
+    folder = Path(model).expanduser()
+    if (folder / REQUEST_FILE).is_file() and not (folder / CARD_FILE).is_file():
+        raise InputError(f"{folder} is an unfinished run, which is no model yet; go on with it first (--resume).")
 
 
 def read_result(folder: str | os.PathLike) -> FinetuneResult | None:

@@ -309,6 +309,22 @@ def test_the_ignore_label_of_an_nnunet_model_is_unknown_in_its_cases(request_for
     assert (case.unknown is not None) == beside and case.annotation.array.max() == 2 - beside
 
 
+@pytest.mark.parametrize("checkpoint", ["final", "best"])
+def test_the_checkpoint_that_is_named_is_what_training_starts_from(request_for, nnunet_folder, checkpoint):
+    files = {name: nnunet_folder / "fold_0" / f"checkpoint_{name}.pth" for name in ("final", "best")}
+    shutil.copy(files["final"], files["best"])
+    asked = replace(request_for(), model=str(nnunet_folder), checkpoint=checkpoint)
+    base = material.Material.checked(asked, Reporter()).model.foundation
+    assert base.checkpoint == files[checkpoint].name
+
+
+def test_a_run_that_is_not_finished_is_no_model_to_start_from(request_for, tmp_path):
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "request.json").write_text("{}")
+    with pytest.raises(InputError, match="begun is an unfinished run"):
+        material.Material.checked(replace(request_for(), model=str(tmp_path / "begun")), Reporter())
+
+
 def test_bad_cases_are_refused_before_anything_is_written(request_for, study, tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz"):
         finetune(request_for(cases=[*study[:1], replace(study[1], annotation=str(tmp_path / "missing.nii.gz"))]))
