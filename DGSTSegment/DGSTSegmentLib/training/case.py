@@ -144,12 +144,12 @@ def _read_annotation(
         marks = marks.with_array(np.where(unknown.array, 0, marks.array))
         notes.append(
             f"{files.annotation}: value {ignore} is left unknown, as the model's dataset.json calls it ignore; where "
-            "it is lymph node too, name all values that are (--labels)."
+            "it is lymph node too, name all values that are (--labels at a terminal)."
         )
     if files.labels:
         marks = only_values(marks, files.labels)
     elif note := note_on_values(marks, read.names):
-        notes.append(f"{files.annotation}: {note}; where some are something else, name those that are (--labels).")
+        notes.append(f"{files.annotation}: {note}; name those that are (--labels at a terminal), where some are not.")
     return marks, unknown
 
 
