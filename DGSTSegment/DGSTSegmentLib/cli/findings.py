@@ -47,10 +47,11 @@ def run(options: argparse.Namespace) -> None:
     write_csv(found.items, out)
     if options.instances == "auto" and (note := note_on_scattered_values(segmentation)):
         notes.append(f"{options.segmentation} {note}, add --instances components.")
-    for note in dict.fromkeys(notes):
+    notes = list(dict.fromkeys(notes))
+    for note in notes:
         print(note, file=sys.stderr)
     if options.json:
-        print_json({"out": out, "findings": [item.to_json() for item in found.items], "notes": [*dict.fromkeys(notes)]})
+        print_json({"out": out, "findings": [item.to_json() for item in found.items], "notes": notes})
     else:
         print("\n".join([*map(line_of, found.items), f"{len(found.items)} findings in {out}"]))
 

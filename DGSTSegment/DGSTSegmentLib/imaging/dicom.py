@@ -110,8 +110,8 @@ def _refuse_mixed_slices(folder: Path, reader: sitk.ImageSeriesReader, count: in
             )
 
 
-def _refuse_folder_of_volumes(folder: Path, holds_dicom: bool) -> None:
-    volumes = [] if holds_dicom else sorted(file.name for file in folder.iterdir() if is_named_as_volume(file))
+def _refuse_folder_of_volumes(folder: Path) -> None:
+    volumes = sorted(file.name for file in folder.iterdir() if is_named_as_volume(file))
     if volumes:
         others = f" and {len(volumes) - 1} more" if len(volumes) > 1 else ""
         raise InputError(
@@ -127,8 +127,9 @@ def _files_of_the_ct_series(folder: Path, openable: Path) -> tuple[str, ...]:
     }
     headers = {uid: _header(folder, files[0]) for uid, files in every.items()}
     of_ct = [uid for uid, header in headers.items() if header.get(_MODALITY) == "CT"]
+    if not every:
+        _refuse_folder_of_volumes(folder)
     if not of_ct:
-        _refuse_folder_of_volumes(folder, bool(every))
         others = sorted({header.get(_MODALITY, "unknown") for header in headers.values()})
         found = f"only DICOM of the kind {', '.join(others)}" if others else "no DICOM images"
         raise InputError(f"{folder} holds {found}; give the folder that holds the slices of a CT series themselves.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .case import Case
+
+This = TypeVar("This", bound="Plain")
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,22 @@ class Inputs:
         return cls(kept["base"], cases, tuple(kept["held_out"]))
 
 
+class Plain:
+    """A dataclass of values that JSON holds as they are."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls: type[This], data: Mapping[str, Any]) -> This:
+        """Raises:
+        ValueError: something is missing.
+        """
+        return cls(**whole(cls, data))
+
+
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Plain):
     """What the first start found and every resume uses again.
 
     Args:
@@ -101,16 +117,6 @@ class Fixed:
     monai: str
     numpy: str
     DGSTSegment: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Fixed:
-        """Raises:
-        ValueError: something is missing.
-        """
-        return cls(**whole(cls, data))
 
 
 def whole(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:

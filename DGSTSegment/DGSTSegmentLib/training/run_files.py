@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..atomic import write_text
 from ..errors import InputError
 from ..networks.description import CARD_FILE
-from .inputs import Fixed, Inputs, whole
+from .inputs import Fixed, Inputs, Plain, whole
 from .request import FinetuneRequest
 
 REQUEST_FILE, RESULT_FILE, LOCK_FILE = "request.json", "result.json", "lock"
@@ -59,7 +59,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class FinetuneResult:
+class FinetuneResult(Plain):
     """What a fine-tuning came to.
 
     Args:
@@ -79,16 +79,6 @@ class FinetuneResult:
     weights_changed: float
     seconds: dict[str, float]
     notes: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FinetuneResult:
-        """Raises:
-        ValueError: something is missing.
-        """
-        return cls(**whole(cls, data))
 
 
 def read_record(folder: str | os.PathLike) -> RunRecord:
