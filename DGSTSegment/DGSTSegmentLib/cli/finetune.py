@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,12 @@ from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles, label_values
 from ..training.request import DEFAULT_STEPS
-from ..training.run_files import REQUEST_FILE, RunRecord, read_record, read_result, write_record
+from ..training.run_files import REQUEST_FILE, RunRecord, read_record
 from .arguments import add_computing, add_labels, add_model, add_orientation, add_output, given, model_spec, user_path
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
-from .table import COLUMNS, cases_of_options, place_of, read_table, regions_of
+from .table import COLUMNS, cases_of_options, completeness_of, place_of, read_table, regions_of
 
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
@@ -96,11 +93,7 @@ def _of_rules(name: str) -> str:
 
 def run(options: argparse.Namespace) -> None:
     fields = resumed_fields(options) if options.resume else new_fields(options)
-    if options.resume:
-        with _models_where_they_are_now(options):
-            result = ask("resume", fields, options.verbose)
-    else:
-        result = ask("finetune", fields, options.verbose)
+    result = ask("resume" if options.resume else "finetune", fields, options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -144,7 +137,7 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
                 f"The run in {options.out} {has}, not {value}; leave out the option to go on with it, or begin a new "
                 "run in another folder."
             )
-    return {"out": str(Path(options.out).absolute())}
+    return {"out": str(Path(options.out).absolute()), **_places(options)}
 
 
 def _cases(fields: list[dict[str, Any]]) -> list[CaseFiles]:
@@ -153,7 +146,7 @@ def _cases(fields: list[dict[str, Any]]) -> list[CaseFiles]:
 
 def _means_other_cases(options: argparse.Namespace, cases: list[CaseFiles]) -> bool:
     """Whether options about the cases, given without them, say something else than what a run was begun with."""
-    completeness = options.completeness or ("region" if options.region else None)
+    completeness = completeness_of(options.completeness, bool(options.region))
     labels, regions = label_values(options.labels), [place_of(region) for region in regions_of(options.region or [])]
     others = completeness and any(case.completeness != completeness for case in cases)
     elsewhere = regions and regions != [case.region and place_of(case.region) for case in cases]
@@ -171,36 +164,9 @@ def _in_force(run: RunRecord) -> dict[str, Any]:
     return values
 
 
-@contextmanager
-def _models_where_they_are_now(options: argparse.Namespace) -> Iterator[None]:
-    """A run with its model, and that model's base, where the options say that they were moved to.
-
-    Kept for the next time, unless the engine refuses them: it knows the base by its weights.
-
-    Raises:
-        InputError: the run cannot be read or written to.
-    """
-    folder, begun, result = Path(options.out), read_record(options.out), read_result(options.out)
-    before = {name: getattr(begun.request, name) for name in _PLACES}
-    if result is None or result.stopped:
-        _write_places(folder, {**before, **_places(options)})
-    try:
-        yield
-    except InputError:
-        _write_places(folder, before)
-        raise
-
-
 def _places(options: argparse.Namespace) -> dict[str, str]:
     """Where the options say that the model and its base are."""
     return {name: model_spec(place) for name in _PLACES if (place := getattr(options, name))}
-
-
-def _write_places(folder: Path, places: dict[str, str | None]) -> None:
-    record = read_record(folder)
-    moved = replace(record, request=replace(record.request, **places))
-    if moved != record:
-        write_record(folder, moved)
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:

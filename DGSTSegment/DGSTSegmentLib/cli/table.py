@@ -86,6 +86,11 @@ def regions_of(groups: list[list[str]]) -> list[str]:
     return [place for words in groups for place in ([" ".join(words)] if _is_box(words) else words)]
 
 
+def completeness_of(said: str | None, has_region: bool) -> str | None:
+    """What unmarked means where it may be left unsaid: a region says it too. None: as ``CaseFiles`` has it."""
+    return said or ("region" if has_region else None)
+
+
 def place_of(region: str) -> Any:
     """The same for all ways to write a region."""
     from ..training.case import parse_boxes
@@ -132,8 +137,8 @@ def _with_paths(fields: CaseFields, folder: Path, where: str) -> CaseFields:
 
 def _with_completeness(fields: CaseFields, where: str) -> CaseFields:
     """A region says what unmarked means; nothing else goes with it, and it does not go without one."""
-    if "region" in fields:
-        fields = {"completeness": "region", **fields}
+    if completeness := completeness_of(fields.get("completeness"), "region" in fields):
+        fields = {**fields, "completeness": completeness}
     has, wants = "region" in fields, fields.get("completeness") == "region"
     if has and not wants:
         raise InputError(

@@ -113,11 +113,18 @@ def finetune(fields: Fields, context: Context) -> Fields:
 
 
 def resume(fields: Fields, context: Context) -> Fields:
-    """Go on with the run in the folder ``out``, by the request that it was begun with."""
+    """Go on with the run in the folder ``out``, by the request that it was begun with; ``model`` and ``base`` say where
+    these are now, if they were moved."""
     context.phase("opening the model")
     from ..training import finetune as finetuning
 
-    return finetuning.resume(fields["out"], on_event=context.on_event, should_stop=context.should_stop).to_json()
+    return finetuning.resume(
+        fields["out"],
+        model=fields.get("model"),
+        base=fields.get("base"),
+        on_event=context.on_event,
+        should_stop=context.should_stop,
+    ).to_json()
 
 
 def answer(request: Request, context: Context) -> Fields:

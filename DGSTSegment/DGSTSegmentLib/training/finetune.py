@@ -66,16 +66,24 @@ def finetune(
     reporter, began, begun = _Notes(on_event, should_stop), time.monotonic(), time.time()
     material = Material.checked(request, reporter)
     run = Run.start(RunRecord(request, fixed_by(request, reporter.note), material.inputs(request), begun))
-    return _carried_out(run, material, reporter, began)
+    with run.held():
+        return _carried_out(run, material, reporter, began)
 
 
 def resume(
-    folder: str | os.PathLike, *, on_event: OnEvent | None = None, should_stop: ShouldStop | None = None
+    folder: str | os.PathLike,
+    *,
+    model: str | None = None,
+    base: str | None = None,
+    on_event: OnEvent | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> FinetuneResult:
     """Go on where the run in ``folder`` stopped, as it was begun; on a CPU to the very same result.
 
     Args:
         folder: of the run.
+        model, base: where the model that it starts from, and the base of that, are now; None: where they were. Kept
+            for the next time once the weights were found to be the same.
         on_event, should_stop: as of ``finetune``.
 
     Raises:
@@ -87,10 +95,13 @@ def resume(
     if result is not None and not result.stopped:
         run.tidy()
         return result
-    material = Material.of(run, reporter)
+    request = replace(run.request, model=model or run.request.model, base=base or run.request.base)
+    material = Material.of(run, request, reporter)
     for note in differences(run, material):
         reporter.note(note)
-    return _carried_out(run, material, reporter, began)
+    with run.held():
+        run.keep_request(request)
+        return _carried_out(run, material, reporter, began)
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class _Trained:
 
 
 def _carried_out(run: Run, material: Material, reporter: _Notes, began: float) -> FinetuneResult:
-    with run.held(), _threads(run.fixed.threads):
+    with _threads(run.fixed.threads):
         return _Finetuning(run, material, reporter, began).carry_out()
 
 

@@ -106,21 +106,22 @@ class Material:
     cases: Cases
 
     @classmethod
-    def of(cls, run: Run, reporter: Reporter) -> Material:
-        """Of a run that goes on. A case that the run's cache holds already is used though its files are gone.
+    def of(cls, run: Run, request: FinetuneRequest, reporter: Reporter) -> Material:
+        """Of a run that goes on, its models where ``request`` has them. A case that the run's cache holds already is
+        used though its files are gone.
 
         Raises:
             InputError: the model or another case cannot be read.
             Stopped: the user wished to stop.
         """
         try:
-            model = _model_of(run.request).in_memory()
+            model = _model_of(request).in_memory()
         except InputError as error:
             raise InputError(
                 f"What the run in {run.folder} starts from cannot be opened: {str(error).rstrip('.')}; where it was "
                 "moved, say so with --model, or with --base of a fine-tuned model's base."
             ) from error
-        return cls(model, Cases(run.request.cases, reporter, _prepared_in(run), model.foundation.ignored_value))
+        return cls(model, Cases(request.cases, reporter, _prepared_in(run), model.foundation.ignored_value))
 
     @classmethod
     def checked(cls, request: FinetuneRequest, reporter: Reporter) -> Material:

@@ -100,6 +100,15 @@ class Run:
         with suppress(OSError):  # on Windows somebody may be looking whether it is locked
             path.unlink()
 
+    def keep_request(self, request: FinetuneRequest) -> None:
+        """Every resume works by ``request`` from now on.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        if request != self.request:
+            self._keep(replace(self.record, request=request))
+
     def begin_anew(self, **settings: Any) -> None:
         """Forget what was trained; this process and every resume train by other fixed settings from now on.
 
@@ -107,8 +116,11 @@ class Run:
             InputError: the disk is full.
         """
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # first: it does not fit the new settings
-        self.record = replace(self.record, fixed=replace(self.fixed, **settings))
-        write_record(self.folder, self.record)
+        self._keep(replace(self.record, fixed=replace(self.fixed, **settings)))
+
+    def _keep(self, record: RunRecord) -> None:
+        write_record(self.folder, record)
+        self.record = record
 
     @property
     def has_checkpoint(self) -> bool:

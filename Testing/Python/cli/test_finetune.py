@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from DGSTSegmentLib.cli import finetune as command
 from DGSTSegmentLib.cli.finetune import given_fields, resumed_fields
 from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.errors import InputError
@@ -19,7 +18,7 @@ from DGSTSegmentLib.networks.description import read_description
 from DGSTSegmentLib.training.case_files import CaseFiles
 from DGSTSegmentLib.training.inputs import Described, Fixed, Inputs
 from DGSTSegmentLib.training.request import FinetuneRequest
-from DGSTSegmentLib.training.run_files import FinetuneResult, RunRecord, read_record, write_record, write_result
+from DGSTSegmentLib.training.run_files import FinetuneResult, RunRecord, write_record, write_result
 
 QUICK = ("--steps", "4", "--device", "cpu", "--threads", "1")
 
@@ -124,21 +123,9 @@ def test_going_on_takes_options_that_say_what_the_run_was_begun_with_and_no_othe
         assert resumed_fields(options) == {"out": str(begun)}
 
 
-def test_a_model_that_was_moved_is_kept_for_the_next_time_unless_the_engine_refuses_it(dgst, begun, monkeypatch):
-    places = []
-
-    def ask(name, fields, verbose):
-        request = read_record(begun).request
-        places.append((request.model, request.base))
-        if request.model == "/wrong":
-            raise InputError("It has other weights.")
-        return {"held_out": None, "weights_changed": 0.5, "steps": 3}
-
-    monkeypatch.setattr(command, "ask", ask)
-    assert dgst("finetune", "--resume", "--out", begun, "--model", "/new", "--base", "/base").code == 0
-    assert dgst("finetune", "--resume", "--out", begun, "--model", "/wrong").code == 2
-    assert dgst("finetune", "--resume", "--out", begun).code == 0
-    assert places == [("/new", "/base"), ("/wrong", "/base"), ("/new", "/base")]
+def test_going_on_tells_the_engine_where_models_were_moved_to(begun):
+    words = ["finetune", "--resume", "--out", str(begun), "--model", "/new", "--base", "/base"]
+    assert resumed_fields(make_parser().parse_args(words)) == {"out": str(begun), "model": "/new", "base": "/base"}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.run import Run
-from DGSTSegmentLib.training.run_files import LOCK_FILE, read_record, write_record
+from DGSTSegmentLib.training.run_files import LOCK_FILE, read_record
 
 from ..conftest import files_of_at_most
 from .conftest import ARCHITECTURE, PLAN, StopAfter, assert_same_delta
@@ -107,9 +107,20 @@ def test_a_run_whose_model_was_moved_goes_on_where_that_is_said(stopped_run, tmp
     Path(stopped_run.model).rename(tmp_path / "moved")
     with pytest.raises(InputError, match=r"What the run in .+ starts from cannot be opened: .+base.+ say so with --m"):
         resume(stopped_run.out)
-    record = read_record(stopped_run.out)
-    moved = replace(record.request, model=str(tmp_path / "moved"))
-    write_record(Path(stopped_run.out), replace(record, request=moved))
+    stop = StopAfter(1)
+    again = resume(stopped_run.out, model=str(tmp_path / "moved"), on_event=stop.on_event, should_stop=stop.should_stop)
+    assert again.stopped
+    assert resume(stopped_run.out).steps == 4, "the new place is kept"
+
+
+def test_a_model_of_other_weights_is_not_kept_as_the_place_that_a_run_starts_from(stopped_run, tmp_path):
+    torch.manual_seed(77)
+    card = ModelCard(name="small", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
+    write_full(tmp_path / "other", build(ARCHITECTURE), card, PLAN, ARCHITECTURE)
+    begun = read_record(stopped_run.out)
+    with pytest.raises(InputError, match="has other weights than when the run"):
+        resume(stopped_run.out, model=str(tmp_path / "other"))
+    assert read_record(stopped_run.out) == begun
     assert resume(stopped_run.out).steps == 4
 
 
