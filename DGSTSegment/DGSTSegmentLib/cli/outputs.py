@@ -70,6 +70,22 @@ def file_path(path: str, *inputs: str | None) -> str:
     return str(target)
 
 
+def results_folder(path: str) -> str:
+    """The absolute path of a folder for volumes, which may be there.
+
+    Raises:
+        InputError: it is a file or is called like one, or it cannot be made.
+    """
+    folder = Path(path).absolute()
+    if folder.is_dir():
+        return str(folder)
+    if folder.exists() or path.lower().endswith(VOLUME_ENDINGS):
+        raise InputError(f"{path} is a file's name; for several CTs give a folder, in which each has a file.")
+    if not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK):
+        raise InputError(f"{path} cannot be made in {folder.parent}; make that folder, or choose another.")
+    return str(folder)
+
+
 def new_folder(path: str, holds: str = "a run") -> str:
     """The absolute path of a folder for results that holds nothing yet.
 

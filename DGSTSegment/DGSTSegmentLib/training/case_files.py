@@ -65,21 +65,22 @@ class CaseFiles:
 def told_apart(cases: Sequence[CaseFiles]) -> list[CaseFiles]:
     """The cases, named so that no two are called alike: by as many folders above the image as that needs, and by a
     number where that does not help."""
-    images = [Path(case.image).parts for case in cases if not case.name]
+    images = [case.image for case in cases if not case.name]
     seen: Counter[str] = Counter()
     apart = []
     for case in cases:
-        name = case.name or _shortest(Path(case.image).parts, images)
+        name = case.name or own_end(case.image, images)
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name} ({seen[name]})"
         apart.append(case if name == case.title else replace(case, name=name))
     return apart
 
 
-def _shortest(path: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
-    """The end of a path that no other one has."""
-    enough = (n for n in range(1, len(path) + 1) if all(one == path or one[-n:] != path[-n:] for one in others))
-    return "/".join(path[-next(enough, len(path)) :])
+def own_end(path: str, paths: Iterable[str]) -> str:
+    """The shortest end of a path that no other one of ``paths`` has: the file's name, or with folders above it."""
+    own, others = Path(path).parts, [Path(one).parts for one in paths]
+    enough = (n for n in range(1, len(own) + 1) if all(one == own or one[-n:] != own[-n:] for one in others))
+    return "/".join(own[-next(enough, len(own)) :])
 
 
 def label_values(given: str | Iterable[int] | None) -> tuple[int, ...] | None:
