@@ -1,18 +1,21 @@
-"""``dgst evaluate``: a prediction against a reference."""
+"""``dgst evaluate``: a prediction against a reference, or a folder of them against theirs."""
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..training.case_files import label_values
 from .arguments import add_instances, add_json, add_labels, existing, user_path
-from .outputs import print_json
+from .evaluations import Scan, evaluate_each, flat, scans_of, write_table
+from .outputs import print_json, table_path
 
 if TYPE_CHECKING:
     from ..imaging.volume import Volume
+    from ..training.evaluate import Evaluation
 
 NAME = "evaluate"
 HELP = "Measure a segmentation against a reference: overlap, surface distance, and findings met by size."
@@ -20,10 +23,19 @@ HELP = "Measure a segmentation against a reference: overlap, surface distance, a
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--reference", type=user_path, metavar="SEG", required=True, help="segmentation taken as the truth"
+        "--reference", type=user_path, metavar="SEG", required=True, help="segmentation taken as the truth, or a folder"
     )
-    parser.add_argument("--prediction", type=user_path, metavar="SEG", required=True, help="segmentation to measure")
-    parser.add_argument("--image", type=user_path, metavar="CT", help="their CT: both are compared on its grid")
+    parser.add_argument(
+        "--prediction",
+        type=user_path,
+        metavar="SEG",
+        required=True,
+        help="segmentation to measure, or a folder, whose files are measured by those of the same names",
+    )
+    parser.add_argument(
+        "--image", type=user_path, metavar="CT", help="their CT, or a folder: both are compared on its grid"
+    )
+    parser.add_argument("--out", type=user_path, metavar="CSV", help="of folders: table to write, a row a scan")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
     add_labels(parser, "both segmentations")
     add_labels(parser, "the reference", "--reference-labels")
@@ -33,28 +45,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..imaging.findings import note_on_scattered_values
-
     if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
         raise InputError(f"The tolerance is a number of mm greater than 0, not {options.tolerance:g}.")
-    reference, prediction, notes = _on_one_grid(options)
+    if Path(options.prediction).is_dir() or Path(options.reference).is_dir():
+        _folders(options)
+        return
+    if options.out:
+        raise InputError("A table is written of folders; leave out --out, or give folders.")
+    evaluation, notes = _evaluated(Scan(options.reference, options.prediction, options.image), options)
+    if options.json:
+        print_json({**evaluation.to_json(), "notes": notes})
+    else:
+        print("\n".join([*lines_of(evaluation.to_json()), *notes]))
+
+
+def _folders(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        InputError: files cannot be told to belong together, or some could not be measured; the others were.
+    """
+    scans, notes = scans_of(options.reference, options.prediction, options.image)
+    inputs = [path for scan in scans.values() for path in (scan.reference, scan.prediction)]
+    table = table_path(options.out, *inputs) if options.out else None
+    result = evaluate_each(scans, lambda scan: _evaluated(scan, options))
+    result.notes[:0] = notes
+    if table:
+        write_table(result.evaluations, table)
+    if options.json:
+        print_json(result.to_json())
+    else:
+        print("\n".join([*result.lines(), *lines_of(result.over_scans()), *result.notes]))
+    if result.failed:
+        raise InputError(
+            f"{len(result.failed)} of {len(scans)} scans could not be measured ({', '.join(result.failed)}), for what "
+            "was said above; mend that, and measure again."
+        )
+
+
+def _evaluated(scan: Scan, options: argparse.Namespace) -> tuple[Evaluation, list[str]]:
+    """What is measured of one scan, and what is to be known of it.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    from ..imaging.findings import note_on_scattered_values
+    from ..training.evaluate import evaluate
+
+    reference, prediction, notes = _on_one_grid(scan, options)
     settings = {"instances": options.instances, "reference_instances": options.reference_instances}
     for segmentation, path, option in (
-        (reference, options.reference, "reference_instances"),
-        (prediction, options.prediction, "instances"),
+        (reference, scan.reference, "reference_instances"),
+        (prediction, scan.prediction, "instances"),
     ):
         if settings[option] == "auto" and (note := note_on_scattered_values(segmentation)):
             notes.append(f"{path} {note}, add --{option.replace('_', '-')} components.")
     if options.tolerance is not None:
         settings["tolerance_mm"] = options.tolerance
-    result = _evaluated(reference, prediction, settings)
-    if options.json:
-        print_json({**result, "notes": notes})
-    else:
-        print("\n".join([*lines_of(result), *notes]))
+    with warnings.catch_warnings():  # libraries tell each other what they will change
+        warnings.simplefilter("ignore", FutureWarning)
+        return evaluate(reference, prediction, **settings), notes
 
 
-def _on_one_grid(options: argparse.Namespace) -> tuple[Volume, Volume, list[str]]:
+def _on_one_grid(scan: Scan, options: argparse.Namespace) -> tuple[Volume, Volume, list[str]]:
     """Lymph nodes of reference and prediction on the CT's grid, else on the reference's, continued where the prediction
     marks more; and what had to be done for that.
 
@@ -66,18 +118,18 @@ def _on_one_grid(options: argparse.Namespace) -> tuple[Volume, Volume, list[str]
 
     notes: list[str | None] = []
     of_reference = "--labels" if options.reference_labels is None else "--reference-labels"
-    reference = _nodes(options.reference, options.reference_labels or options.labels, of_reference, notes)
-    prediction = _nodes(options.prediction, options.labels, "--labels", notes)
-    ct = read_ct(existing(options.image)) if options.image else None
+    reference = _nodes(scan.reference, options.reference_labels or options.labels, of_reference, notes)
+    prediction = _nodes(scan.prediction, options.labels, "--labels", notes)
+    ct = read_ct(existing(scan.image)) if scan.image else None
     if ct is not None:
-        reference, note = onto_grid_of(reference, ct, options.reference)
+        reference, note = onto_grid_of(reference, ct, scan.reference)
         notes.append(note)
-    there, note = onto_grid_of(prediction, reference, options.prediction)
+    there, note = onto_grid_of(prediction, reference, scan.prediction)
     if ct is None and (continued := continued_over(reference, prediction)) is not None:
         reference = continued
-        there, _ = onto_grid_of(prediction, reference, options.prediction)
+        there, _ = onto_grid_of(prediction, reference, scan.prediction)
         note = (
-            f"{options.prediction} marks what lies outside the grid of {options.reference}, where nothing is taken as "
+            f"{scan.prediction} marks what lies outside the grid of {scan.reference}, where nothing is taken as "
             "marked; give --image to compare both on the grid of their CT."
         )
     return reference, there, list(filter(None, [*notes, note]))
@@ -104,21 +156,9 @@ def _nodes(path: str, labels: list[str] | None, option: str, notes: list[str | N
     return nodes
 
 
-def _evaluated(reference: Volume, prediction: Volume, settings: dict[str, Any]) -> dict[str, Any]:
-    from ..training.evaluate import evaluate
-
-    with warnings.catch_warnings():  # libraries tell each other what they will change
-        warnings.simplefilter("ignore", FutureWarning)
-        return evaluate(reference, prediction, **settings).to_json()
-
-
-def lines_of(values: dict[str, Any], above: str = "") -> list[str]:
-    """A line a number, parts of parts indented by their names."""
-    lines = []
-    for name, value in values.items():
-        title = f"{above}{name.replace('_', ' ')}"
-        lines += lines_of(value, f"{title}, ") if isinstance(value, dict) else [f"{title:<36} {_shown(value)}"]
-    return lines
+def lines_of(values: dict[str, Any]) -> list[str]:
+    """A line a number, parts of parts with their names before them."""
+    return [f"{name:<36} {_shown(value)}" for name, value in flat(values).items()]
 
 
 def _shown(value: Any) -> str:

@@ -13,11 +13,8 @@ from typing import Any
 from ..errors import InputError
 from ..training.case_files import own_end
 from . import engine
-from .outputs import VOLUME_ENDINGS, results_folder, volume_path
+from .outputs import file_stem, results_folder, volume_path
 from .progress import clock, progress_view
-
-NNUNET_CHANNEL = "_0000"
-"""At the end of the name of an image of nnU-Net's, and not of its segmentation."""
 
 RESULTS = ("out", "probability")
 """Fields of a prediction's request that are paths to write."""
@@ -116,19 +113,15 @@ def _requests(images: Sequence[str], folders: Mapping[str, str]) -> dict[str, di
     """
     requests: dict[str, dict[str, str]] = {}
     for image in images:
-        name, taken = _name_of(own_end(image, images)), [p for paths in requests.values() for p in paths.values()]
+        name, taken = (
+            file_stem(own_end(image, images).strip("/\\").replace("/", "_")),
+            [p for paths in requests.values() for p in paths.values()],
+        )
         requests[image] = {}
         for result, folder in folders.items():
             path = volume_path(str(Path(folder) / f"{name}.nii.gz"), *images, *taken, *requests[image].values())
             requests[image][result] = path
     return requests
-
-
-def _name_of(end: str) -> str:
-    """``p1_ct`` of ``p1/ct_0000.nii.gz``."""
-    name = end.strip("/\\").replace("/", "_")
-    ending = next((ending for ending in VOLUME_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)].removesuffix(NNUNET_CHANNEL)
 
 
 def _is_there(paths: Mapping[str, str]) -> bool:
