@@ -114,13 +114,16 @@ class EngineClient:
         """
         return self.submit("finetune", fields, on_event).result()
 
-    def resume(self, folder: str, on_event: Callable[[Fields], None] | None = None) -> Fields:
+    def resume(self, folder: str, on_event: Callable[[Fields], None] | None = None, **moved: str) -> Fields:
         """Go on with the run in a folder; the result is as of ``finetune``.
+
+        Args:
+            moved: where ``model`` and its ``base`` are now, if they were moved.
 
         Raises:
             InputError, EngineError: as ``Job.result``.
         """
-        return self.submit("resume", {"out": folder}, on_event).result()
+        return self.submit("resume", {"out": folder, **moved}, on_event).result()
 
     def stop(self) -> None:
         """Ask the engine to stop what it is at; that request then returns its result with ``stopped`` true."""

@@ -21,6 +21,7 @@ from ..dgst.strategies import make_strategy
 from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
 from ..networks.card import ModelCard
+from ..networks.catalogue import STARTER
 from ..networks.package import write_delta
 from .case import Case
 from .events import OnEvent, Reporter, ShouldStop
@@ -95,11 +96,12 @@ def resume(
     if result is not None and not result.stopped:
         run.tidy()
         return result
-    request = replace(run.request, model=model or run.request.model, base=base or run.request.base)
-    material = Material.of(run, request, reporter)
-    for note in differences(run, material):
-        reporter.note(note)
     with run.held():
+        run = Run.reopen(folder)  # as whoever held it before has left it
+        request = replace(run.request, **_places(model=model, base=base))
+        material = Material.of(run, request, reporter)
+        for note in differences(run, material):
+            reporter.note(note)
         run.keep_request(request)
         return _carried_out(run, material, reporter, began)
 
@@ -333,6 +335,14 @@ class _Finetuning:
 
     def _clock(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
+
+
+def _places(**places: str | None) -> dict[str, str]:
+    """Those that are given, as a run can keep them: wherever the next process has its working folder."""
+    given = {name: place for name, place in places.items() if place is not None}
+    return {
+        name: place if place == STARTER else str(Path(place).expanduser().absolute()) for name, place in given.items()
+    }
 
 
 def _scans(count: int) -> str:

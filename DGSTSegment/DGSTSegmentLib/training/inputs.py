@@ -61,17 +61,20 @@ class Inputs:
     """The model and the cases as they were when a run was begun.
 
     Args:
-        base: fingerprint of the model that training starts from.
+        base: fingerprint of the weights that training starts from.
+        plan: that model's preprocessing, as plain values; what is prepared of the cases depends on it.
         cases: in the order of the request.
         held_out: positions of those that measure.
     """
 
     base: str
+    plan: Mapping[str, Any]
     cases: tuple[Described, ...]
     held_out: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {"base": self.base, "cases": [case.to_json() for case in self.cases], "held_out": self.held_out}
+        cases = [case.to_json() for case in self.cases]
+        return {"base": self.base, "plan": dict(self.plan), "cases": cases, "held_out": self.held_out}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Inputs:
@@ -80,7 +83,7 @@ class Inputs:
         """
         kept = whole(cls, data)
         cases = tuple(Described.from_json(case) for case in kept["cases"])
-        return cls(kept["base"], cases, tuple(kept["held_out"]))
+        return cls(kept["base"], kept["plan"], cases, tuple(kept["held_out"]))
 
 
 class Plain:

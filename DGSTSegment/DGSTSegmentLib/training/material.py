@@ -119,7 +119,7 @@ class Material:
         except InputError as error:
             raise InputError(
                 f"What the run in {run.folder} starts from cannot be opened: {str(error).rstrip('.')}; where it was "
-                "moved, say so with --model, or with --base of a fine-tuned model's base."
+                "moved, say so (--model at a terminal, --base for a fine-tuned model's base)."
             ) from error
         return cls(model, Cases(request.cases, reporter, _prepared_in(run), model.foundation.ignored_value))
 
@@ -143,7 +143,8 @@ class Material:
     def inputs(self, request: FinetuneRequest) -> Inputs:
         """What a run keeps of all this for those who go on with it."""
         held_out = self.cases.held_out(request.holdout, request.seed)
-        return Inputs(self.model.foundation.fingerprint, tuple(self.cases.described), tuple(held_out))
+        foundation = self.model.foundation
+        return Inputs(foundation.fingerprint, foundation.plan.to_json(), tuple(self.cases.described), tuple(held_out))
 
 
 def _prepared_in(run: Run) -> dict[int, Described]:
@@ -187,7 +188,8 @@ def differences(run: Run, material: Material) -> list[str]:
     """What is no longer as it was when the run was begun, in sentences.
 
     Raises:
-        InputError: the base has other weights, so that nothing learned so far would fit it, or the GPU is gone.
+        InputError: the base has other weights or another plan, so that nothing learned or prepared so far would fit
+            it, or the GPU is gone.
     """
     if run.fixed.device == "cuda" and (reason := why_no_gpu()) is not None:
         raise InputError(
@@ -198,6 +200,11 @@ def differences(run: Run, material: Material) -> list[str]:
         raise InputError(
             f"{material.model.foundation.card.name} has other weights than when the run in {run.folder} was begun; put "
             "that model back, or begin a new run in another folder."
+        )
+    if run.inputs.plan != material.model.foundation.plan.to_json():
+        raise InputError(
+            f"{material.model.foundation.card.name} wants scans prepared otherwise than when the run in {run.folder} "
+            "was begun; put that model back, or begin a new run in another folder."
         )
     changed = [
         case.name

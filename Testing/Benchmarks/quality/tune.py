@@ -89,7 +89,7 @@ class _Unsaved(Run):
 
 
 def _unsaved(request: FinetuneRequest) -> _Unsaved:
-    return _Unsaved(Path(), RunRecord(request, fixed_by(request, note=print), Inputs("", (), ()), time.time()))
+    return _Unsaved(Path(), RunRecord(request, fixed_by(request, note=print), Inputs("", {}, (), ()), time.time()))
 
 
 def training_case(scan: Scan, completeness: str, marked_nodes: int) -> Case:

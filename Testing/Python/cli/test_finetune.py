@@ -98,7 +98,7 @@ def begun(tmp_path):
     files = CaseFiles("ct.nii.gz", "seg.nii.gz", "region", "-4 -5 0 1 2 3")
     request = FinetuneRequest("/old/model", [files], str(tmp_path / "run"))
     described = Described("ct.nii.gz", "region", (), "a", frozenset("b"), has_nodes=True, has_rejected=False)
-    inputs = Inputs("abc", (described,), ())
+    inputs = Inputs("abc", {}, (described,), ())
     (tmp_path / "run").mkdir()
     write_record(tmp_path / "run", RunRecord(request, Fixed(1, "cpu", "fp32", 2, *["1.0"] * 5), inputs, 1.0))
     write_result(tmp_path / "run", FinetuneResult("run", 3, True, None, 0.5, {}, []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -210,8 +211,10 @@ def test_finetune_tells_of_its_progress_and_writes_a_model(engine, finetuning, p
 
 
 def test_finetune_stopped_in_the_middle_is_kept_and_resumes_to_the_same_delta(engine, finetuning, tmp_path):
+    """Though its model was moved meanwhile."""
     reached = threading.Event()
-    finetuning["steps"] = 40
+    shutil.copytree(finetuning["model"], tmp_path / "model")
+    finetuning |= {"steps": 40, "model": str(tmp_path / "model")}
 
     def hear(event):
         if event.get("phase") == "train" and event["step"] == 5:
@@ -221,12 +224,15 @@ def test_finetune_stopped_in_the_middle_is_kept_and_resumes_to_the_same_delta(en
     stopped = engine.finetune(finetuning, on_event=hear)
     assert reached.is_set() and stopped["stopped"] is True and 5 <= stopped["steps"] < 40
     steps = []
+    moved = str((tmp_path / "model").rename(tmp_path / "moved"))
     resumed = engine.resume(
-        finetuning["out"], on_event=lambda e: steps.append(e["step"]) if e.get("phase") == "train" else None
+        finetuning["out"],
+        on_event=lambda e: steps.append(e["step"]) if e.get("phase") == "train" else None,
+        model=moved,
     )
     assert resumed["stopped"] is False and resumed["steps"] == 40
     assert steps[0] == stopped["steps"] + 1
-    whole = {**finetuning, "out": str(tmp_path / "whole")}
+    whole = {**finetuning, "out": str(tmp_path / "whole"), "model": moved}
     engine.finetune(whole)
     cards = [json.loads((tmp_path / run / "card.json").read_text()) for run in ("run", "whole")]
     assert cards[0]["card"]["fingerprint"] == cards[1]["card"]["fingerprint"]

@@ -148,7 +148,7 @@ def run_in(folder, request, **fixed):
     """A run that is not on disk, on no case, with those of its fixed settings."""
     versions = dict.fromkeys(("python", "torch", "monai", "numpy", "DGSTSegment"), "1.0")
     common = {"threads": 1, "device": "cpu", "precision": "fp32", "batch_size": request.batch_size, **versions}
-    inputs = Inputs(base="", cases=(), held_out=())
+    inputs = Inputs(base="", plan={}, cases=(), held_out=())
     return Run(folder, RunRecord(request, Fixed(**{**common, **fixed}), inputs, begun=1.0))
 
 

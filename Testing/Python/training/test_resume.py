@@ -103,14 +103,23 @@ def test_a_run_does_not_go_on_upon_another_base(stopped_run):
         resume(stopped_run.out)
 
 
-def test_a_run_whose_model_was_moved_goes_on_where_that_is_said(stopped_run, tmp_path):
+def test_a_run_whose_model_was_moved_goes_on_where_that_is_said(stopped_run, tmp_path, monkeypatch):
     Path(stopped_run.model).rename(tmp_path / "moved")
-    with pytest.raises(InputError, match=r"What the run in .+ starts from cannot be opened: .+base.+ say so with --m"):
+    with pytest.raises(InputError, match=r"What the run in .+ starts from cannot be opened: .+base.+ say so \(--m"):
         resume(stopped_run.out)
     stop = StopAfter(1)
-    again = resume(stopped_run.out, model=str(tmp_path / "moved"), on_event=stop.on_event, should_stop=stop.should_stop)
-    assert again.stopped
+    monkeypatch.chdir(tmp_path)
+    assert resume(stopped_run.out, model="moved", on_event=stop.on_event, should_stop=stop.should_stop).stopped
+    monkeypatch.undo()
     assert resume(stopped_run.out).steps == 4, "the new place is kept"
+
+
+def test_a_run_does_not_go_on_upon_equal_weights_that_want_scans_prepared_otherwise(stopped_run, tmp_path):
+    base = open_model(stopped_run.model)
+    wider = replace(base.plan, spacing_kji=tuple(2 * spacing for spacing in base.plan.spacing_kji))
+    write_full(tmp_path / "other", base.network(), base.card, wider, ARCHITECTURE)
+    with pytest.raises(InputError, match="wants scans prepared otherwise than when the run"):
+        resume(stopped_run.out, model=str(tmp_path / "other"))
 
 
 def test_a_model_of_other_weights_is_not_kept_as_the_place_that_a_run_starts_from(stopped_run, tmp_path):

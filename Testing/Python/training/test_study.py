@@ -185,7 +185,7 @@ def record(folder):
     """What a run on no case was begun with, long before its files were written."""
     request = FinetuneRequest("starter", [], str(folder), name="Adapted model 1")
     fixed = Fixed(1, "cpu", "fp32", 2, *["1.0"] * 5)
-    return RunRecord(request, fixed, Inputs(base="abc", cases=(), held_out=()), BEGUN)
+    return RunRecord(request, fixed, Inputs(base="abc", plan={}, cases=(), held_out=()), BEGUN)
 
 
 def result(stopped):
