@@ -19,8 +19,9 @@ SIGNUM = {"score": "mean", "direction": "mean-sign", "gamma": 16}
 ADAM = {"score": "mean", "direction": "adam", "gamma": 16}
 DEFAULT = {**ADAM, "layers": "early"}
 """What ``finetune`` does when nothing else is asked for: ideas that change one thing of it change that alone."""
-SIGN_LR, ADAM_LR, ROW_LR, FULL_LR = 2e-3, 4e-3, 0.1, 5e-4
-"""In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full."""
+SIGN_LR, ADAM_LR, ROW_LR, FULL_LR, NORM_LR = 2e-3, 4e-3, 0.1, 5e-4, 1e-2
+"""In the middle of what ideas are tried with: of signs, of Adam's direction, of steps relative to a row, of full, of
+what is always on."""
 
 
 def chosen_ideas(names: Sequence[str] | None, protocol: Protocol) -> dict[str, Entrant]:
@@ -57,6 +58,7 @@ def _ideas(steps: int) -> Iterator[Entrant]:
     yield from _scores(steps)
     yield from _gammas(steps)
     yield from _confined(steps)
+    yield from _always_on()
     yield from _distilled()
 
 
@@ -128,6 +130,18 @@ def _confined(steps: int) -> Iterator[Entrant]:
         yield _of(f"adam-{place}", f"Rule adam among rows of {title}{default}", adam, variants=VARIANTS)
         signum = _rates(SIGN_LR, 0.5, 1, 2, layers=place, **SIGNUM)
         yield _scored(f"signum-{place}", f"As signum among rows of {title}", signum, steps)
+
+
+def _always_on() -> Iterator[Entrant]:
+    """Norms, biases and head at larger rates than 5e-4: alone, norms forget least for what they learn, and took the
+    largest rate that they were tried with."""
+    yield _of("norm", "Norms and head alone, larger rates", _rates(NORM_LR, 0.5, 1, 2), law="norm")
+    tried = [
+        one
+        for always_on in (0.25 * NORM_LR, NORM_LR)
+        for one in _rates(ADAM_LR, 0.1, 0.4, 1, layers="early", always_on_lr=always_on, **RULE)
+    ]
+    yield _of("adam-early-norms", "The default, its norms, biases and head at larger rates", tried)
 
 
 def _distilled() -> Iterator[Entrant]:
