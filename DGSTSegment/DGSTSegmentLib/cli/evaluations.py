@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_text
 from ..errors import InputError
-from .outputs import VOLUME_ENDINGS, file_stem
+from .names import scan_name
+from .outputs import VOLUME_ENDINGS
 from .progress import progress_view
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _volumes_in(folder: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(Path(folder).iterdir()):
         if path.name.lower().endswith(VOLUME_ENDINGS) and not path.name.startswith("."):
-            name = file_stem(path.name)
+            name = scan_name(path.name)
             if name in found:
                 raise InputError(f"{folder} holds {Path(found[name]).name} and {path.name}; leave one of them.")
             found[name] = str(path)
