@@ -16,6 +16,7 @@ from .outputs import volume_path
 NNUNET_CHANNEL = "_0000"
 """At the end of the name of an image of nnU-Net's, and not of its segmentation."""
 
+_NAMED = 3
 _NOT_IN_A_NAME = re.compile(r"[\\/:]+")
 
 
@@ -77,6 +78,12 @@ def images_of(words: Sequence[str]) -> list[str]:
 def is_there(word: str) -> bool:
     """Whether a word is a path; else it is a pattern."""
     return os.path.exists(word)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])
 
 
 def work_of(images: Sequence[str], folders: Mapping[str, str]) -> list[Work]:

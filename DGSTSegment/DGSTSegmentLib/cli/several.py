@@ -14,7 +14,7 @@ from ..engine.faults import DISK_FULL
 from ..engine.protocol import EngineError
 from ..errors import InputError
 from . import engine
-from .names import Work, work_of
+from .names import Work, first_of, work_of
 from .outputs import results_folder
 from .progress import ProgressView, progress_view
 from .record import Record, stamp_of
@@ -26,7 +26,6 @@ RESULTS = ("out", "probability")
 """Fields of a prediction's request that are paths to write."""
 
 _MODEL = ("model", "base", "fold", "checkpoint", "orientation")
-_NAMED = 3
 
 
 @dataclass
@@ -197,10 +196,9 @@ class _Batch:
             return kind(f"{why}; {self._done_in(folder)}.")
         if not failed:
             return None
-        more = f", and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         return kind(
-            f"{len(failed)} of {self._total} CTs could not be segmented ({', '.join(failed[:_NAMED])}{more}); why was "
-            "said above, and --continue then leaves out the others."
+            f"{len(failed)} of {self._total} CTs could not be segmented ({first_of(failed)}); why was said "
+            "above, and --continue then leaves out the others."
         )
 
     def _done_in(self, folder: str) -> str:
