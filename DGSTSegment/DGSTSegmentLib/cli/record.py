@@ -36,13 +36,15 @@ class Record:
     Args:
         folder: absolute path; it need hold no record yet.
 
+    ``is_kept`` says whether all that was added is written.
+
     Raises:
         InputError: its record cannot be read.
     """
 
     def __init__(self, folder: str):
         self._path = os.path.join(folder, RECORD_FILE)
-        self._made, self._is_kept = _read(self._path), True
+        self._made, self.is_kept = _read(self._path), True
 
     def add(self, work: Work, stamp: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Note what a result of the engine was made of.
@@ -55,7 +57,7 @@ class Record:
             **{name: result[name] for name in ("model", "origin", "orientation")},
             "probability": work.paths.get("probability"),
         }
-        self._is_kept = False
+        self.is_kept = False
 
     def write(self) -> None:
         """Keep what was added.
@@ -63,9 +65,9 @@ class Record:
         Raises:
             InputError: the folder cannot be written to.
         """
-        if not self._is_kept:
+        if not self.is_kept:
             write_text(self._path, json.dumps({"predictions": self._made}, indent=2, allow_nan=False))
-            self._is_kept = True
+            self.is_kept = True
 
     def refuse_another_image(self, work: Work) -> None:
         """For a CT whose results are there.

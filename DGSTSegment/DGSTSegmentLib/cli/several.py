@@ -203,7 +203,8 @@ class _Batch:
 
     def _done_in(self, folder: str) -> str:
         done = len(self._outcome.left_out) + len(self._outcome.predictions)
-        return f"{done} of {self._total} are in {folder}, and --continue goes on with the others"
+        later = "and --continue goes on with the others" if self._record.is_kept else "but --continue will not know all"
+        return f"{done} of {self._total} are in {folder}, {later}"
 
 
 def _not_of_the_ct(one: Work, error: Exception) -> str:

@@ -214,3 +214,19 @@ def test_people_read_that_results_were_left_out(dgst, cts, out):
     dgst(*command(images, out))
     assert dgst(*command(images[:1], out, "--continue")).out == "1 left out, since its result is there already\n"
     assert dgst(*command(images, out, "--continue")).out == "2 left out, since their results are there already\n"
+
+
+def test_the_time_left_is_measured_by_cts_that_were_predicted(dgst, cts, out):
+    err = dgst(*command(cts("damaged", "fine", "fine"), out)).err.splitlines()
+    told = [line for line in err if line.startswith("[")]
+    assert told[:2] == ["[1/3] ct0.nii.gz", "[2/3] ct1.nii.gz"]
+    assert told[2].startswith("[3/3] ct2.nii.gz, 0:0") and told[2].endswith(" left for all")
+
+
+def test_a_record_that_cannot_be_written_is_told_and_tried_again(dgst, cts, out):
+    images = cts(f"makes {out / '.partial-predictions.json' / 'x'}", "fine")
+    (out / ".partial-predictions.json").mkdir(parents=True)
+    outcome = dgst(*command(images, out, "--json"))
+    assert outcome.code == 2 and len(outcome.json["predictions"]) == 2
+    assert outcome.err.count("predictions.json could not be written") == 3
+    assert f"2 of 2 are in {out}, but --continue will not know all" in outcome.err.splitlines()[-1]
