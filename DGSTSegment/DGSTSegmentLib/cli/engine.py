@@ -12,13 +12,21 @@ from ..training.run_files import REQUEST_FILE
 from .progress import ProgressView, progress_view
 
 if TYPE_CHECKING:
-    from ..engine.client import EngineClient
+    from ..engine.client import EngineClient, Job
 
 _SECONDS_TO_SAVE = 120.0
 
 
 class Interrupted(Exception):
-    """The user pressed Ctrl-C; the message says what was kept."""
+    """The user pressed Ctrl-C; the message says what was kept.
+
+    Args:
+        result: of the request, where it was complete before it could be stopped.
+    """
+
+    def __init__(self, message: str, result: dict[str, Any] | None = None):
+        super().__init__(message)
+        self.result = result
 
 
 def ask(name: str, fields: dict[str, Any], verbose: bool = False) -> dict[str, Any]:
@@ -48,20 +56,33 @@ def ask_client(client: EngineClient, view: ProgressView, name: str, fields: dict
         except KeyboardInterrupt as interrupt:
             view.say("Stopping, and keeping what was reached; Ctrl-C again ends at once.")
             client.stop()
-            if job.result(_SECONDS_TO_SAVE).get("stopped"):
+            result = _stopped_result(job, name, fields)
+            if result.get("stopped"):
                 raise
             done = f"{fields['out']} is complete" if "out" in fields else "nothing was written"
-            raise Interrupted(f"Interrupted; {done}.") from interrupt
+            raise Interrupted(f"Interrupted; {done}.", result) from interrupt
     if result.get("stopped"):
         raise EngineError(f"The engine was told to end before it was done; {_kept(name, fields)}.", "died")
     return result
+
+
+def _stopped_result(job: Job, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """What the engine answers to a request that it was told to stop.
+
+    Raises:
+        Interrupted: in place of whatever the request fails with: it was to end, and the reason is its cause.
+    """
+    try:
+        return job.result(_SECONDS_TO_SAVE)
+    except Exception as error:
+        raise Interrupted(f"Interrupted; {_kept(name, fields)}.") from error
 
 
 @contextmanager
 def _told_of_ctrl_c(name: str, fields: dict[str, Any]) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, TimeoutError) as interrupt:
+    except KeyboardInterrupt as interrupt:
         raise Interrupted(f"Interrupted; {_kept(name, fields)}.") from interrupt
 
 

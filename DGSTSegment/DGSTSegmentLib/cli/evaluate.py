@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..training.case_files import label_values
 from .arguments import add_instances, add_json, add_labels, existing, user_path
-from .evaluations import Scan, evaluate_each, flat, scans_of, write_table
+from .engine import Interrupted
+from .evaluations import Evaluations, Scan, evaluate_each, scans_of, shown, write_table
+from .names import first_of
 from .outputs import print_json, table_path
 
 if TYPE_CHECKING:
@@ -33,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="segmentation to measure, or a folder, whose files are measured by those of the same names",
     )
     parser.add_argument(
-        "--image", type=user_path, metavar="CT", help="their CT, or a folder: both are compared on its grid"
+        "--image",
+        type=user_path,
+        metavar="CT",
+        help="their CT, or a folder of CTs (files, or folders of a DICOM series each): both are compared on its grid",
     )
     parser.add_argument("--out", type=user_path, metavar="CSV", help="of folders: table to write, a row a scan")
     parser.add_argument("--tolerance", type=float, metavar="MM", help="of the surface Dice, mm")
@@ -53,33 +60,58 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         raise InputError("A table is written of folders; leave out --out, or give folders.")
     evaluation, notes = _evaluated(Scan(options.reference, options.prediction, options.image), options)
+    notes = _told(notes)
     if options.json:
         print_json({**evaluation.to_json(), "notes": notes})
     else:
-        print("\n".join([*lines_of(evaluation.to_json()), *notes]))
+        print("\n".join(lines_of(evaluation.to_json())))
 
 
 def _folders(options: argparse.Namespace) -> None:
     """
     Raises:
         InputError: files cannot be told to belong together, or some could not be measured; the others were.
+        Interrupted: Ctrl-C; what was measured until then is printed and written.
     """
-    scans, notes = scans_of(options.reference, options.prediction, options.image)
-    inputs = [path for scan in scans.values() for path in (scan.reference, scan.prediction)]
-    table = table_path(options.out, *inputs) if options.out else None
-    result = evaluate_each(scans, lambda scan: _evaluated(scan, options))
-    result.notes[:0] = notes
-    if table:
-        write_table(result.evaluations, table)
+    paired = scans_of(options.reference, options.prediction, options.image)
+    table = table_path(options.out) if options.out else None
+    result = evaluate_each(paired.scans, lambda scan: _evaluated(scan, options))
+    notes = _told([*paired.notes, *result.notes])
     if options.json:
-        print_json(result.to_json())
+        without = {name: getattr(paired, name) for name in ("without_prediction", "without_reference")}
+        print_json({**result.to_json(), **without, "notes": notes})
     else:
-        print("\n".join([*result.lines(), *lines_of(result.over_scans()), *result.notes]))
-    if result.failed:
+        print("".join(f"{line}\n" for line in result.lines()), end="")
+    if table and result.evaluations:
+        write_table(result, table)
+    _end(result, len(paired.scans), table)
+
+
+def _end(result: Evaluations, count: int, table: str | None) -> None:
+    """
+    Raises:
+        Interrupted, InputError: as ``_folders``.
+    """
+    tried, failed = len(result.evaluations) + len(result.failed), list(result.failed)
+    if not result.evaluations:
+        kept = "nothing was measured" + (f", and {table} was not written" if table else "")
+    else:
+        kept = "what was measured is told above" + (f" and in {table}" if table else "")
+    if result.interrupted:
+        raise Interrupted(f"Interrupted after {tried} of {count} scans; {kept}.")
+    if failed:
         raise InputError(
-            f"{len(result.failed)} of {len(scans)} scans could not be measured ({', '.join(result.failed)}), for what "
-            "was said above; mend that, and measure again."
+            f"{len(failed)} of {count} scans could not be measured ({first_of(failed)}), and why was said above; "
+            f"{kept}."
         )
+
+
+def _told(notes: Iterable[str]) -> list[str]:
+    """The notes, each once, after they were shown."""
+    once = list(dict.fromkeys(notes))
+    for note in once:
+        print(note, file=sys.stderr)
+    return once
 
 
 def _evaluated(scan: Scan, options: argparse.Namespace) -> tuple[Evaluation, list[str]]:
@@ -158,10 +190,13 @@ def _nodes(path: str, labels: list[str] | None, option: str, notes: list[str | N
 
 def lines_of(values: dict[str, Any]) -> list[str]:
     """A line a number, parts of parts with their names before them."""
-    return [f"{name:<36} {_shown(value)}" for name, value in flat(values).items()]
+    return [f"{name:<36} {shown(value)}" for name, value in _flat(values).items()]
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not defined here"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values of values by one name each: ``detection, recall``."""
+    found = {}
+    for name, value in values.items():
+        title = f"{above}{name.replace('_', ' ')}"
+        found |= _flat(value, f"{title}, ") if isinstance(value, Mapping) else {title: value}
+    return found

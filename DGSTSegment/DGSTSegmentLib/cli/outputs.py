@@ -12,18 +12,10 @@ from ..errors import InputError
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-NNUNET_CHANNEL = "_0000"
-"""At the end of the name of an image of nnU-Net's, and not of its segmentation."""
 
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False))
-
-
-def file_stem(name: str) -> str:
-    """``ct`` of ``ct_0000.nii.gz``, by which a CT and its segmentations know each other."""
-    ending = next((ending for ending in VOLUME_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)].removesuffix(NNUNET_CHANNEL)
 
 
 def volume_path(path: str, *inputs: str | None) -> str:

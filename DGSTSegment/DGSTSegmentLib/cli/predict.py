@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
-from pathlib import Path
+import os
 from typing import Any
 
-from ..errors import InputError
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
 from .engine import ask
+from .names import images_of, is_there
 from .outputs import print_json, volume_path
-from .several import RESULTS, Outcome, images_of, predict_each
+from .several import RESULTS, Outcome, predict_each
 
 NAME = "predict"
 HELP = "Segment CTs, without test-time mirroring; a segmentation lies voxel for voxel on its CT."
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEG",
         required=True,
         help="segmentation to write (.nii.gz, .nrrd, ...); of several CTs a folder, in which each is called as its CT "
-        "is (without the _0000 of nnU-Net's images)",
+        "is (where all end in the _0000 of nnU-Net's images, without it)",
     )
     parser.add_argument(
         "--probability", type=user_path, metavar="P", help="probability of any label, to write in the same way"
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--continue",
         action="store_true",
         dest="go_on",
-        help="of several CTs leave out those whose results are in the folder already",
+        help="of several CTs leave out those whose results are in the folder already, made by this model of this CT",
     )
     add_orientation(parser)
     add_computing(parser)
@@ -55,15 +54,18 @@ def run(options: argparse.Namespace) -> None:
         "model": model_spec(options.model),
         **given(options, "base", "fold", "checkpoint", "device", "precision", "orientation"),
     }
-    if len(images) > 1 or Path(options.out).is_dir():
+    if len(images) > 1 or options.go_on or _is_a_folder(options.out) or not all(map(is_there, options.image)):
         _several(images, fields, options)
     else:
         _one(images[0], fields, options)
 
 
+def _is_a_folder(out: str) -> bool:
+    """Or is written as one."""
+    return os.path.isdir(out) or out.endswith(("/", os.sep))
+
+
 def _one(image: str, fields: dict[str, Any], options: argparse.Namespace) -> None:
-    if options.go_on:
-        raise InputError("--continue is for several CTs; leave it out, or give a folder with --out.")
     fields |= {"image": image, "out": volume_path(options.out, image)}
     if options.probability:
         fields["probability"] = volume_path(options.probability, image, options.out)
@@ -77,23 +79,23 @@ def _one(image: str, fields: dict[str, Any], options: argparse.Namespace) -> Non
 def _several(images: list[str], fields: dict[str, Any], options: argparse.Namespace) -> None:
     """
     Raises:
-        InputError: one could not be segmented; the others were.
+        InputError: one could not be segmented, or none could be.
+        EngineError: the same, through no fault of the CT.
+        Interrupted: Ctrl-C.
     """
     outcome = predict_each(images, given(options, *RESULTS), fields, options.go_on, options.verbose)
     if options.json:
-        print_json(asdict(outcome))
+        print_json(outcome.to_json())
     else:
-        print("\n".join(_lines(outcome)))
-    if outcome.failed:
-        raise InputError(
-            f"{len(outcome.failed)} of {len(images)} CTs could not be segmented ({', '.join(outcome.failed)}); what "
-            "each needs was said above, and --continue then leaves out the others."
-        )
+        print("".join(f"{line}\n" for line in _lines(outcome)), end="")
+    if outcome.error is not None:
+        raise outcome.error
 
 
 def _lines(outcome: Outcome) -> list[str]:
     there = len(outcome.left_out)
-    return [*map(_line, outcome.predictions), *([f"{there} left out, since they were there already"] if there else [])]
+    whose = "its result is" if there == 1 else "their results are"
+    return [*map(_line, outcome.predictions), *([f"{there} left out, since {whose} there already"] if there else [])]
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -23,6 +23,13 @@ class ProgressView(Protocol):
     def say(self, message: str) -> None:
         """Show a sentence, and keep it."""
 
+    def on_each(self, count: int, done: int, title: str = "", seconds_left: float | None = None) -> None:
+        """Show that of ``count`` CTs so many are done, and the next one's title; none where there is no next one.
+
+        Args:
+            seconds_left: for all that are left, where it is known.
+        """
+
 
 @contextmanager
 def progress_view() -> Iterator[ProgressView]:
@@ -56,12 +63,18 @@ class PlainLines:
             self.say(line)
         self._phase, self._line, self._told = event["phase"], line, time.monotonic()
 
+    def on_each(self, count: int, done: int, title: str = "", seconds_left: float | None = None) -> None:
+        if title:
+            self._phase = self._line = ""  # the next CT's phases are others, though they be told in the same words
+            left = _left({"seconds_left": seconds_left})
+            self.say(f"[{done + 1}/{count}] {title}{f', {left} for all' if left else ''}")
+
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
 class Bars:
-    """A bar a phase.
+    """A bar a phase; of several CTs only the phases of the last one, below a bar of all.
 
     Args:
         progress: a started ``rich.progress.Progress`` with the columns of ``bars``.
@@ -69,7 +82,7 @@ class Bars:
 
     def __init__(self, progress):
         self._progress = progress
-        self._phase, self._task = "", None
+        self._phase, self._task, self._of_all = "", None, None
 
     def on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "note":
@@ -85,6 +98,17 @@ class Bars:
             values=_values(event),
             left=_left(event),
         )
+
+    def on_each(self, count: int, done: int, title: str = "", seconds_left: float | None = None) -> None:
+        if title:
+            for task in self._progress.task_ids:
+                if task != self._of_all:
+                    self._progress.remove_task(task)
+            self._phase, self._task = "", None
+        if self._of_all is None:
+            self._of_all = self._progress.add_task("CTs", total=count, count="", values="", left="")
+        left = _left({"seconds_left": seconds_left})
+        self._progress.update(self._of_all, completed=done, count=f"{done}/{count}", values=title, left=left)
 
     def say(self, message: str) -> None:
         self._progress.console.print(message, highlight=False, markup=False)

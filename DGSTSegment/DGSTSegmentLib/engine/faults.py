@@ -11,6 +11,8 @@ from ..training.memory import is_out_of_memory
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 """The disk, or what a user may take of it, is full; Windows knows no quota."""
 
+DISK_FULL = "The disk is full; free some space and try again."
+
 _OF_THE_GPU = ("cuda", "cudnn", "cublas", "unable to find an engine")
 """What tells that it was the GPU's memory that ran out."""
 
@@ -23,7 +25,7 @@ def fault_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, InputError):
         return {"kind": "input", "message": str(error)}
     if isinstance(error, OSError) and error.errno in _FULL:
-        return {"kind": "input", "message": "The disk is full; free some space and try again."}
+        return {"kind": "input", "message": DISK_FULL}
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("DGSTSegmentLib"):
         return {"kind": "internal", "message": f"The engine's Python lacks the package {error.name}; install it there."}
     return {

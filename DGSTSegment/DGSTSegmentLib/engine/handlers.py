@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Fields = dict[str, Any]
 
+MODEL_PARTS = ("base", "fold", "checkpoint", "orientation")
+"""Fields of a request that say, beside ``model``, what is opened."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -48,7 +51,7 @@ def describe(fields: Fields, context: Context) -> Fields:
     from .machine import devices
 
     context.phase("opening the model")
-    model = context.model.get(fields["model"], *(fields.get(part) for part in ("base", "fold", "checkpoint")))
+    model = context.model.get(fields["model"], *(fields.get(part) for part in MODEL_PARTS))
     return {
         "card": model.card.to_json(),
         "title": model.card.title,
@@ -74,7 +77,7 @@ def predict(fields: Fields, context: Context) -> Fields:
     for path in (request.out, request.probability, request.findings):
         if path is not None and Path(path).suffix != ".npy":
             check_writable(volume.geometry, path)
-    model = context.model.get(request.model, request.base, request.fold, request.checkpoint, request.orientation)
+    model = context.model.get(request.model, *(getattr(request, part) for part in MODEL_PARTS))
     notes = [*notes_on_ct(volume), *model.notes, *([] if reference else _note_on_orientation(request, model, volume))]
     for note in notes:
         context.on_event({"event": "note", "message": note})

@@ -115,7 +115,8 @@ def _refuse_folder_of_volumes(folder: Path) -> None:
     if volumes:
         others = f" and {len(volumes) - 1} more" if len(volumes) > 1 else ""
         raise InputError(
-            f"{folder} holds no DICOM images but volumes ({volumes[0]}{others}); give one of these files at a time."
+            f"{folder} holds no DICOM images but volumes ({volumes[0]}{others}); give one of these files at a time "
+            "(dgst predict, in a terminal, takes several as scans/*.nii.gz with a folder as --out)."
         )
 
 

@@ -23,6 +23,9 @@ _IMAGE_IO = {
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
 }
+READABLE = tuple(_IMAGE_IO)
+"""Endings of the files that are read."""
+
 _WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 _FAST_COMPRESSION = 2
 _PERPENDICULAR_FOR_NIFTI = 1e-4
@@ -120,7 +123,7 @@ def _reason(error: RuntimeError, path: Path) -> str:
 def _image_io_of(path: Path) -> str:
     if not path.exists():
         raise InputError(f"There is no file or folder {path}; check the path.")
-    ending = _ending(path, tuple(_IMAGE_IO))
+    ending = _ending(path, READABLE)
     if ending is not None:
         return _IMAGE_IO[ending]
     if dicom_kind.is_dicom(path):
@@ -128,7 +131,7 @@ def _image_io_of(path: Path) -> str:
             raise InputError(f"{path} is {reason}.")
         raise InputError(f"{path} is a single DICOM file; give the folder that holds its whole CT series.")
     raise InputError(
-        f"{path} is not a volume that can be read; give a file ending in {_any_of(tuple(_IMAGE_IO))}, "
+        f"{path} is not a volume that can be read; give a file ending in {_any_of(READABLE)}, "
         "or the folder of a DICOM CT series."
     )
 
@@ -170,7 +173,7 @@ def refuse_not_finite(name: str | os.PathLike, count: int) -> None:
 
 def is_named_as_volume(path: Path) -> bool:
     """Whether a file of that name is one that :func:`read_image` takes."""
-    return _ending(path, tuple(_IMAGE_IO)) is not None
+    return _ending(path, READABLE) is not None
 
 
 def _ending(path: Path, endings: tuple[str, ...]) -> str | None:

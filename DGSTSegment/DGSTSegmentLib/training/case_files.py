@@ -65,22 +65,28 @@ class CaseFiles:
 def told_apart(cases: Sequence[CaseFiles]) -> list[CaseFiles]:
     """The cases, named so that no two are called alike: by as many folders above the image as that needs, and by a
     number where that does not help."""
-    images = [case.image for case in cases if not case.name]
+    parts = {case.image: Path(case.image).parts for case in cases if not case.name}
+    needed = own_ends(parts.values())
     seen: Counter[str] = Counter()
     apart = []
     for case in cases:
-        name = case.name or own_end(case.image, images)
+        name = case.name or "/".join(parts[case.image][-needed[parts[case.image]] :])
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name} ({seen[name]})"
         apart.append(case if name == case.title else replace(case, name=name))
     return apart
 
 
-def own_end(path: str, paths: Iterable[str]) -> str:
-    """The shortest end of a path that no other one of ``paths`` has: the file's name, or with folders above it."""
-    own, others = Path(path).parts, [Path(one).parts for one in paths]
-    enough = (n for n in range(1, len(own) + 1) if all(one == own or one[-n:] != own[-n:] for one in others))
-    return "/".join(own[-next(enough, len(own)) :])
+def own_ends(paths: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """How many of its last parts tell each path from all others; one is the file's name, more are folders above it."""
+    left, needed, length = set(paths), {}, 0
+    while left:
+        length += 1
+        ends = Counter(path[-length:] for path in left)
+        enough = {path: length for path in left if ends[path[-length:]] == 1 or len(path) <= length}
+        needed |= enough
+        left -= enough.keys()
+    return needed
 
 
 def label_values(given: str | Iterable[int] | None) -> tuple[int, ...] | None:

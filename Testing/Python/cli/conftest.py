@@ -51,9 +51,16 @@ def no_engine(monkeypatch):
 
 @pytest.fixture
 def one_engine(monkeypatch, request):
-    """Commands use the session's engine instead of starting one each."""
+    """Commands use the session's engine instead of starting one each; a list with an entry for each that was opened."""
     shared = request.getfixturevalue("engine")
-    monkeypatch.setattr(engine, "open_client", lambda *_: contextlib.nullcontext(shared))
+    opened = []
+
+    def open_client(*_):
+        opened.append(shared)
+        return contextlib.nullcontext(shared)
+
+    monkeypatch.setattr(engine, "open_client", open_client)
+    return opened
 
 
 def assert_one_sentence(outcome: Outcome) -> None:

@@ -52,7 +52,7 @@ def asked(request, tmp_path):
 
 def test_ctrl_c_is_answered_with_what_is_there(client, asked):
     name, fields, stopped, done = asked
-    for kind, kept in (("slow", stopped), ("finishes", done)):
+    for kind, kept in (("slow", stopped), ("finishes", done), ("fails at last", stopped)):
         view = OnFirstProgress(_thread.interrupt_main)
         with pytest.raises(Interrupted) as told:
             ask_client(client, view, name, {**fields, "model": kind})

@@ -49,6 +49,46 @@ def test_without_a_terminal_there_are_plain_lines():
         assert isinstance(view, PlainLines)
 
 
+def test_plain_lines_tell_of_each_ct_and_how_long_all_take(capsys):
+    view = PlainLines()
+    for done in range(2):
+        view.on_each(2, done, f"ct{done}.nii", 65.0 if done else None)
+        view.on_event(told("read", 1, 1))
+    view.on_each(2, 2)
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/2] ct0.nii",
+        "read, 1/1",
+        "[2/2] ct1.nii, 1:05 left for all",
+        "read, 1/1",
+    ]
+
+
+def test_however_many_cts_there_are_the_one_at_work_stays_in_sight():
+    from rich.console import Console
+
+    from DGSTSegmentLib.cli import progress
+
+    screen = io.StringIO()
+    with progress.bars(Console(file=screen, force_terminal=True, width=160, height=8)) as bars:
+        bars.on_event(told("opening the model"))
+        for done in range(30):
+            bars.on_each(30, done, f"ct{done}.nii", 65.0 if done else None)
+            bars.on_event(told("read", 1, 1))
+            bars.on_event(told("predict", 3, 7))
+        shown = _last_frame(bars)
+        bars.on_each(30, 30)
+        end = _last_frame(bars)
+    assert [line[0] for line in shown] == ["CTs", "read", "predict"]
+    assert shown[0][1:] == ("29/30", "ct29.nii", "1:05 left") and shown[2][1] == "3/7"
+    assert end[0][1:] == ("30/30", "", "") and len(end) == 3
+
+
+def _last_frame(bars):
+    """What rich draws of each bar; there are no others below."""
+    fields = ("count", "values", "left")
+    return [(task.description, *(task.fields[name] for name in fields)) for task in bars._progress.tasks]
+
+
 def test_bars_show_phase_step_loss_and_time_left():
     from rich.console import Console
 

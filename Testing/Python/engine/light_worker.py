@@ -96,8 +96,14 @@ def finishes(context):
     return {"stopped": False}
 
 
+def fails_at_last(context):
+    until_stopped(context)
+    raise InputError("The file is no volume; give another.")
+
+
 KINDS = {
     "finishes": finishes,
+    "fails at last": fails_at_last,
     "quick": lambda context: {"pid": os.getpid()},
     "slow": until_stopped,
     "noise": noise,

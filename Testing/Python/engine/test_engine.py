@@ -56,6 +56,8 @@ def test_describe_gives_card_and_devices(engine, tiny_model):
     described = engine.describe(str(tiny_model))
     assert described["card"]["labels"] == {"background": 0, "lymph node": 1}
     assert described["title"] == "tiny (demonstration, trained on phantoms)"
+    as_asked = engine.submit("describe", {"model": str(tiny_model), "orientation": "ras"}).result()
+    assert (described["orientation"], as_asked["orientation"]) == ("lps", "ras")
     assert described["devices"][0]["name"] == "cpu"
     assert 0 < described["devices"][0]["free_mb"] <= described["devices"][0]["memory_mb"]
 

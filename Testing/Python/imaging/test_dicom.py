@@ -249,7 +249,9 @@ def test_a_folder_without_dicom(tmp_path, capfd):
 def test_a_folder_of_volumes_is_to_be_given_file_by_file(tmp_path):
     for name in ("a.nii.gz", "b.nii.gz", "c.NRRD", "notes.txt"):
         (tmp_path / name).touch()
-    assert "volumes (a.nii.gz and 2 more); give one of these files at a time" in _refusal(tmp_path)
+    said = _refusal(tmp_path)
+    assert "volumes (a.nii.gz and 2 more); give one of these files at a time" in said
+    assert "takes several as scans/*.nii.gz with a folder as --out" in said
 
 
 def test_a_truncated_slice(tmp_path):
