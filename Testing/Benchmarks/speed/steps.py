@@ -131,7 +131,10 @@ _OF_ADAMW = (
     "The selection reads every gradient three times (once for the norm, twice for the largest) in some hundred calls a "
     "network, which costs as much as fused AdamW's single pass over gradients, weights and both moments."
 )
-_OF_PASSES = "The step reads every gradient from memory whatever the patch is, while the passes shrink with the patch."
+_OF_PASSES = (
+    "The step reads every gradient from memory in fp32, while the passes shrink with the patch, and in number formats "
+    "that a processor is fast at."
+)
 _OF_SELECTION = (
     "The reference's time lies in the identity matrices, which grow with the square of the row's length: the shorter a "
     "network's rows, the less there is to gain."
