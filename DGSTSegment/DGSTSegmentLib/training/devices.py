@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import InputError
+from .shallow import ShallowInFullPrecision
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What convolutions and products take in each precision."""
@@ -86,11 +87,17 @@ def choose_precision(name: str, device: torch.device, note: Callable[[str], None
     return "bf16" if _cpu_computes_bf16() else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """The block's convolutions and products in ``precision``."""
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """The block's convolutions and products in ``precision``; where gradients are wanted on a CPU, but for those whose
+    gradients would be wrong."""
     if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=DTYPES[precision])
+        yield
+        return
+    trains = device.type == "cpu" and torch.is_grad_enabled()
+    exception = ShallowInFullPrecision() if trains else contextlib.nullcontext()
+    with torch.autocast(device.type, dtype=DTYPES[precision]), exception:
+        yield
 
 
 @contextlib.contextmanager
