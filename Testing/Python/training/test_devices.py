@@ -106,9 +106,13 @@ def test_a_prediction_tells_of_the_gpu_that_it_passed_over(old_gpu, model_folder
     assert len([event for event in heard if "no kernel image" in event.get("message", "")]) == 1
 
 
-def test_a_run_tells_of_the_gpu_that_it_passed_over_and_goes_on_with_the_cpu(old_gpu, request_for):
+def test_a_run_tells_of_the_gpu_that_it_passed_over_and_goes_on_with_the_cpu(old_gpu, request_for, monkeypatch):
+    def hear(event):
+        if "no kernel image" in event.get("message", ""):
+            monkeypatch.undo()  # torch's own optimizers ask whether there is one too, where it is built with CUDA
+
     request = request_for(device="auto", steps=1)
-    assert len([note for note in finetune(request).notes if "no kernel image" in note]) == 1
+    assert len([note for note in finetune(request, on_event=hear).notes if "no kernel image" in note]) == 1
     assert Run.reopen(request.out).fixed.device == "cpu"
 
 
