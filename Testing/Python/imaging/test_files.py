@@ -95,7 +95,9 @@ def test_a_volume_unlike_a_ct_is_noted_and_not_refused(low, high, said, tmp_path
     assert (str(path) in caplog.text) == bool(said)
 
 
-@pytest.mark.parametrize(("value", "shown"), [(-3, "-3"), (0.5, "0.5"), (1e12, r"1e\+12"), (0.99999994, "0.99999994")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-3, "-3"), (0.5, "0.5"), (1e12, r"1(e\+12|0{12})"), (0.99999994, "0.99999994")]
+)
 def test_an_image_is_not_taken_for_a_segmentation(value, shown, tmp_path):
     array = np.ones((2, 3, 4), np.float32)
     array[0, 0, 0] = value
