@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,6 +14,10 @@ from DGSTSegmentLib.imaging import Geometry, Volume
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes test at once; each computes on one core, and so does what it starts.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun in the background, where shells have Ctrl-C ignored: tests that press it would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FULL_GPU = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which 1.12 GiB is free."
