@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -70,6 +73,20 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path``, atomically."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows of cells as a table, atomically; None is an empty cell.
+
+    Cells are separated by commas, in a ``.tsv`` by tabs.
+
+    Raises:
+        InputError: the file could not be written.
+    """
+    text = io.StringIO()
+    separator = "\t" if os.fspath(path).lower().endswith(".tsv") else ","
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def flush_to_disk(path: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from .arguments import add_instances, add_json, add_labels, existing, user_path
 from .engine import Interrupted
 from .evaluations import Evaluations, Scan, evaluate_each, scans_of, shown, write_table
 from .names import first_of
-from .outputs import print_json, table_path
+from .outputs import print_json, table_path, told
 
 if TYPE_CHECKING:
     from ..imaging.volume import Volume
@@ -60,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         raise InputError("A table is written of folders; leave out --out, or give folders.")
     evaluation, notes = _evaluated(Scan(options.reference, options.prediction, options.image), options)
-    notes = _told(notes)
+    notes = told(notes)
     if options.json:
         print_json({**evaluation.to_json(), "notes": notes})
     else:
@@ -76,7 +75,7 @@ def _folders(options: argparse.Namespace) -> None:
     paired = scans_of(options.reference, options.prediction, options.image)
     table = table_path(options.out) if options.out else None
     result = evaluate_each(paired.scans, lambda scan: _evaluated(scan, options))
-    notes = _told([*paired.notes, *result.notes])
+    notes = told([*paired.notes, *result.notes])
     if options.json:
         without = {name: getattr(paired, name) for name in ("without_prediction", "without_reference")}
         print_json({**result.to_json(), **without, "notes": notes})
@@ -104,14 +103,6 @@ def _end(result: Evaluations, count: int, table: str | None) -> None:
             f"{len(failed)} of {count} scans could not be measured ({first_of(failed)}), and why was said above; "
             f"{kept}."
         )
-
-
-def _told(notes: Iterable[str]) -> list[str]:
-    """The notes, each once, after they were shown."""
-    once = list(dict.fromkeys(notes))
-    for note in once:
-        print(note, file=sys.stderr)
-    return once
 
 
 def _evaluated(scan: Scan, options: argparse.Namespace) -> tuple[Evaluation, list[str]]:

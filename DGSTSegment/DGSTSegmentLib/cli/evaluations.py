@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_text
+from .. import atomic
 from ..engine.faults import fault_of
 from ..errors import InputError
 from ..training.memory import give_back_memory, is_out_of_memory
@@ -166,9 +164,11 @@ def evaluate_each(scans: Mapping[str, Scan], evaluate: Callable[[Scan], tuple[Ev
                     result.evaluations[name] = evaluation
                     result.notes += notes
                 except Exception as error:
-                    if not isinstance(error, InputError) and not is_out_of_memory(error):
+                    if is_out_of_memory(error):
+                        give_back_memory()
+                    elif not isinstance(error, InputError):
                         raise
-                    result.failed[name] = sentence = _why_not(error)
+                    result.failed[name] = sentence = fault_of(error)["message"]
                     view.say(sentence if scan.names_one_in(sentence) else f"{name}: {sentence}")
                 left = (time.monotonic() - began) / n * (len(scans) - n)
                 view.on_event(
@@ -189,13 +189,11 @@ def write_table(result: Evaluations, path: str) -> None:
     """
     rows = {name: _row(one) for name, one in result.evaluations.items()}
     columns = ["scan", *dict.fromkeys(column for row in rows.values() for column in row), "failed"]
-    text = io.StringIO()
-    separator = "\t" if path.lower().endswith(".tsv") else ","
-    writer = csv.DictWriter(text, columns, delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    for name in sorted([*rows, *result.failed]):
-        writer.writerow({"scan": name, **rows.get(name, {}), "failed": result.failed.get(name, "")})
-    write_text(path, text.getvalue())
+    scans = [
+        {"scan": name, **rows.get(name, {}), "failed": result.failed.get(name)}
+        for name in sorted([*rows, *result.failed])
+    ]
+    atomic.write_table(path, [columns, *([scan.get(column) for column in columns] for scan in scans)])
 
 
 def shown(value: Any) -> str:
@@ -203,14 +201,6 @@ def shown(value: Any) -> str:
     if value is None:
         return "not defined here"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _why_not(error: Exception) -> str:
-    """The sentence that tells why a scan could not be measured: it is bad input, or memory ran out."""
-    if isinstance(error, InputError):
-        return str(error)
-    give_back_memory()
-    return fault_of(error)["message"]
 
 
 def _row(one: Evaluation) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from .arguments import add_instances, add_json, existing, user_path
-from .outputs import print_json, table_path
+from .outputs import print_json, table_path, told
 
 if TYPE_CHECKING:
     from ..imaging.finding import Finding
@@ -47,9 +46,7 @@ def run(options: argparse.Namespace) -> None:
     write_csv(found.items, out)
     if options.instances == "auto" and (note := note_on_scattered_values(segmentation)):
         notes.append(f"{options.segmentation} {note}, add --instances components.")
-    notes = list(dict.fromkeys(notes))
-    for note in notes:
-        print(note, file=sys.stderr)
+    notes = told(notes)
     if options.json:
         print_json({"out": out, "findings": [item.to_json() for item in found.items], "notes": notes})
     else:

@@ -63,7 +63,7 @@ def images_of(words: Sequence[str]) -> list[str]:
     """
     images, alike = [], {}
     for word in words:
-        matches = [word] if is_there(word) else sorted(glob.glob(word))
+        matches = [word] if os.path.exists(word) else sorted(glob.glob(word))
         if not matches:
             raise InputError(f"{word} does not exist; check the path.")
         for image in map(os.path.abspath, matches):
@@ -73,11 +73,6 @@ def images_of(words: Sequence[str]) -> list[str]:
             others.append(image)
             images.append(image)
     return images
-
-
-def is_there(word: str) -> bool:
-    """Whether a word is a path; else it is a pattern."""
-    return os.path.exists(word)
 
 
 def first_of(names: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def told(notes: Iterable[str]) -> list[str]:
+    """The notes, each once, after they were shown on stderr."""
+    once = list(dict.fromkeys(notes))
+    for note in once:
+        print(note, file=sys.stderr)
+    return once
 
 
 def volume_path(path: str, *inputs: str | None) -> str:

@@ -6,9 +6,10 @@ import argparse
 import os
 from typing import Any
 
+from ..training.request import MODEL_PARTS
 from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
 from .engine import ask
-from .names import images_of, is_there
+from .names import images_of
 from .outputs import print_json, volume_path
 from .several import RESULTS, Outcome, predict_each
 
@@ -52,9 +53,9 @@ def run(options: argparse.Namespace) -> None:
     images = images_of(options.image)
     fields = {
         "model": model_spec(options.model),
-        **given(options, "base", "fold", "checkpoint", "device", "precision", "orientation"),
+        **given(options, *MODEL_PARTS, "device", "precision"),
     }
-    if len(images) > 1 or options.go_on or _is_a_folder(options.out) or not all(map(is_there, options.image)):
+    if len(images) > 1 or options.go_on or _is_a_folder(options.out) or not all(map(os.path.exists, options.image)):
         _several(images, fields, options)
     else:
         _one(images[0], fields, options)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.faults import DISK_FULL
 from ..engine.protocol import EngineError
 from ..errors import InputError
+from ..training.request import MODEL_PARTS
 from . import engine
 from .names import Work, first_of, work_of
 from .outputs import results_folder
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 RESULTS = ("out", "probability")
 """Fields of a prediction's request that are paths to write."""
-
-_MODEL = ("model", "base", "fold", "checkpoint", "orientation")
 
 
 @dataclass
@@ -116,7 +115,7 @@ class _Batch:
         Raises:
             InputError: the model cannot be used, computes where it cannot, or others made what is there.
         """
-        asked = {name: self._fields[name] for name in _MODEL if name in self._fields}
+        asked = {name: self._fields[name] for name in ("model", *MODEL_PARTS) if name in self._fields}
         described = engine.ask_client(client, view, "describe", asked)
         devices = [device["name"] for device in described["devices"]]
         if self._fields.get("device") == "cuda" and "cuda" not in devices:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..imaging.volume import Volume
 from ..training.events import Stopped
+from ..training.request import MODEL_PARTS
 from .models import OpenedModel
 from .protocol import Request
 from .session import read_array, write_array
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from ..training.request import PredictRequest
 
 Fields = dict[str, Any]
-
-MODEL_PARTS = ("base", "fold", "checkpoint", "orientation")
-"""Fields of a request that say, beside ``model``, what is opened."""
 
 
 @dataclass(frozen=True)

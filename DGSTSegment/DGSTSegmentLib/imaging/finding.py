@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..atomic import write_text
+from ..atomic import write_table
 from ..errors import InputError
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -105,12 +103,7 @@ def write_csv(findings: Iterable[Finding], path: str | os.PathLike) -> None:
     Raises:
         InputError: the file could not be written.
     """
-    text = io.StringIO()
-    separator = "\t" if os.fspath(path).lower().endswith(".tsv") else ","
-    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows(csv_cells(item) for item in findings)
-    write_text(path, text.getvalue())
+    write_table(path, [CSV_COLUMNS, *map(csv_cells, findings)])
 
 
 def csv_cells(item: Finding) -> list[str]:

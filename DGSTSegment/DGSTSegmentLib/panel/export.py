@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import re
 import shutil
 import tempfile
@@ -17,7 +15,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from ..atomic import atomic_path, write_text
+from ..atomic import atomic_path, write_table
 from ..errors import InputError
 from ..imaging.finding import CSV_COLUMNS, csv_cells
 from . import bridge, roles
@@ -113,7 +111,7 @@ def saveFindings(
         [*csv_cells(item.finding), shares[item.number], item.state, "yes" if item.number in corrected else "no"]
         for item in items
     ]
-    _writeCsv([*CSV_COLUMNS, "annotated_share", "decision", "corrected"], rows, path)
+    write_table(path, [[*CSV_COLUMNS, "annotated_share", "decision", "corrected"], *rows])
 
 
 def saveReviewed(scan, path: Path) -> None:
@@ -124,15 +122,7 @@ def saveReviewed(scan, path: Path) -> None:
         InputError: there is none, a transform moves the annotation, or the file could not be written.
     """
     rows = [[*csv_cells(node.finding), node.source, node.name] for node in reviewedNodes(scan)]
-    _writeCsv([*CSV_COLUMNS, "source", "segment"], rows, path)
-
-
-def _writeCsv(header: list[str], rows: list[list[str]], path: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_table(path, [[*CSV_COLUMNS, "source", "segment"], *rows])
 
 
 @dataclass(frozen=True)

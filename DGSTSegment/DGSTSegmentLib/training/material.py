@@ -23,7 +23,7 @@ from .held_case import HELD_OUT_FOLDER
 from .holdout import choose_held_out, with_twins
 from .inputs import Described, Fixed, Inputs
 from .preparation import is_prepared
-from .request import FinetuneRequest
+from .request import MODEL_PARTS, FinetuneRequest
 from .run import Run
 from .run_files import refuse_unfinished
 
@@ -231,8 +231,7 @@ def differences(run: Run, material: Material) -> list[str]:
 
 def _model_of(request: FinetuneRequest) -> FoundationModel:
     refuse_unfinished(request.model)
-    parts = ("base", "fold", "checkpoint", "orientation")
-    return open_model(request.model, **{part: getattr(request, part) for part in parts})
+    return open_model(request.model, **{part: getattr(request, part) for part in MODEL_PARTS})
 
 
 def _refuse_several_labels(foundation: FoundationModel) -> None:

@@ -15,6 +15,8 @@ from .case_files import CaseFiles
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_STEPS = 200
+MODEL_PARTS = ("base", "fold", "checkpoint", "orientation")
+"""Fields that say, beside ``model``, what is opened."""
 SELECTION = ("gamma", "layers", "update")
 """Fields that say which weights move and by which rule; only strategies that select heed them."""
 

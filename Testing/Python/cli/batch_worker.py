@@ -38,17 +38,12 @@ def predict(fields, context):
         raise InputError(f"{fields['out']} could not be written (it is a test); choose another folder.")
     if fate == "damaged":
         raise InputError(f"{fields['image']} could not be read; it is damaged.")
+    while fate in ("waits", "fails when told to stop", "finishes") and not context.should_stop():
+        time.sleep(0.02)
     if fate == "waits":
-        while not context.should_stop():
-            time.sleep(0.02)
         return {"stopped": True}
     if fate == "fails when told to stop":
-        while not context.should_stop():
-            time.sleep(0.02)
         raise InputError("It was at its end when it was told to.")
-    if fate == "finishes":
-        while not context.should_stop():
-            time.sleep(0.02)
     for result in ("out", "probability"):
         if fields.get(result):
             Path(fields[result]).write_text(f"{result} of {fields['image']}")

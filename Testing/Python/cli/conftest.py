@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import re
@@ -81,3 +82,23 @@ def refused(dgst):
         return outcome.err
 
     return run
+
+
+class PressesCtrlC:
+    """A view in front of which Ctrl-C is pressed while that CT is worked on, or just before."""
+
+    def __init__(self, number, before=False):
+        self._number, self._before, self._armed = number, before, False
+
+    def on_event(self, event):
+        if self._armed:
+            self._armed = False
+            _thread.interrupt_main()
+
+    def on_each(self, count, done, title="", seconds_left=None):
+        if done + 1 == self._number and self._before:
+            raise KeyboardInterrupt
+        self._armed = done + 1 == self._number
+
+    def say(self, message):
+        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import sys
@@ -14,6 +13,8 @@ import pytest
 from DGSTSegmentLib.cli import engine, several
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.transport import SubprocessTransport
+
+from .conftest import PressesCtrlC
 
 WORKER = Path(__file__).parent / "batch_worker.py"
 
@@ -151,26 +152,6 @@ def test_a_folder_that_takes_no_more_ends_it_after_two_and_a_damaged_ct_never(dg
 def test_a_device_that_is_not_there_is_refused_once(refused, cts, out):
     assert "There is no CUDA GPU" in refused(*command(cts("fine", "fine"), out, "--device", "cuda"))
     assert not out.exists()
-
-
-class PressesCtrlC:
-    """A view in front of which Ctrl-C is pressed while that CT is worked on, or just before."""
-
-    def __init__(self, number, before=False):
-        self._number, self._before, self._armed = number, before, False
-
-    def on_event(self, event):
-        if self._armed:
-            self._armed = False
-            _thread.interrupt_main()
-
-    def on_each(self, count, done, title="", seconds_left=None):
-        if done + 1 == self._number and self._before:
-            raise KeyboardInterrupt
-        self._armed = done + 1 == self._number
-
-    def say(self, message):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import _thread
 import re
 import shutil
 from contextlib import nullcontext
@@ -11,6 +10,8 @@ import pytest
 
 from DGSTSegmentLib.cli import names, several
 from DGSTSegmentLib.imaging.files import read_volume
+
+from .conftest import PressesCtrlC
 
 
 @pytest.fixture
@@ -115,26 +116,8 @@ def test_a_pattern_that_the_shell_left_alone_means_the_files_that_it_fits(scans,
     assert names.images_of(["scans/*/ct.nii.gz"]) == [str(path) for path in scans[:2]]
 
 
-class InterruptsAt:
-    """A view in front of which Ctrl-C is pressed as soon as that CT is worked on."""
-
-    def __init__(self, number):
-        self._number, self._armed = number, False
-
-    def on_event(self, event):
-        if self._armed:
-            self._armed = False
-            _thread.interrupt_main()
-
-    def say(self, message):
-        pass
-
-    def on_each(self, count, done, title="", seconds_left=None):
-        self._armed = done + 1 == self._number
-
-
 def test_ctrl_c_tells_how_many_are_there(dgst, one_engine, several_of, scans, tmp_path, monkeypatch):
-    monkeypatch.setattr(several, "progress_view", lambda: nullcontext(InterruptsAt(2)))
+    monkeypatch.setattr(several, "progress_view", lambda: nullcontext(PressesCtrlC(2)))
     outcome = dgst(*several_of(scans))
     assert outcome.code == 130
     done = int(re.search(r"Interrupted; (\d) of 3 are in", outcome.err)[1])

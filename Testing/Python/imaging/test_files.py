@@ -10,6 +10,9 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import notes_on_ct, read_ct, read_segmentation, read_volume, write_volume
 
+LARGE = r"1e\+12" if np.lib.NumpyVersion(np.__version__) >= "2.3.0" else "1000000000000"
+"""As numpy writes 1e12 in single precision; Python 3.10 has an older one."""
+
 ENDINGS = [".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha"]
 
 
@@ -95,9 +98,7 @@ def test_a_volume_unlike_a_ct_is_noted_and_not_refused(low, high, said, tmp_path
     assert (str(path) in caplog.text) == bool(said)
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(-3, "-3"), (0.5, "0.5"), (1e12, r"1(e\+12|0{12})"), (0.99999994, "0.99999994")]
-)
+@pytest.mark.parametrize(("value", "shown"), [(-3, "-3"), (0.5, "0.5"), (1e12, LARGE), (0.99999994, "0.99999994")])
 def test_an_image_is_not_taken_for_a_segmentation(value, shown, tmp_path):
     array = np.ones((2, 3, 4), np.float32)
     array[0, 0, 0] = value
