@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -241,6 +243,7 @@ def _end_text(code: int) -> str:
 
 
 def _work_alone(settings: Settings, deadline: float | None) -> None:
+    _end_with_the_parent()
     _silence_monai()
     try:
         work(open_benchmark(settings), deadline, _tell)
@@ -249,6 +252,18 @@ def _work_alone(settings: Settings, deadline: float | None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end_with_the_parent() -> None:
+    """A killed benchmark cannot end its processes: left behind they would go on, beside those of the run after it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _silence_monai() -> None:

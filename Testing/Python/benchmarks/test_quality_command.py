@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from quality import command
 from quality.entrants import FULL, LEARNING_RATE_FACTORS, MANY_DRAWS, REFERENCE, chosen_entrants
@@ -149,6 +154,29 @@ def test_processes_that_end_early_are_named_with_how_they_ended():
     assert "process 2 was killed by SIGKILL" in str(told.value)
     assert "process 3 ended with exit code 2 for the reason above" in str(told.value)
     assert "process 1" not in str(told.value)
+
+
+def test_a_killed_benchmark_leaves_no_process_at_work(tmp_path):
+    benchmark = Path(command.__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, str(benchmark), "--quick", "--jobs", "2", "--device", "cpu", "--out", str(tmp_path)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment) as process:
+        workers = until_started(psutil.Process(process.pid), 2)
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=240)
+    for worker in alive:
+        worker.kill()
+    assert not alive
+
+
+def until_started(parent: psutil.Process, count: int) -> list[psutil.Process]:
+    """The processes that work for ``parent``, without multiprocessing's own."""
+    for _ in range(600):
+        children = [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+        if len(children) == count:
+            return children
+        time.sleep(0.1)
+    raise AssertionError(f"no {count} processes were started")
 
 
 def test_ideas_mean_validation_scans_only_at_five_cases():
