@@ -12,11 +12,11 @@ from .. import __version__
 from ..engine.faults import fault_of
 from ..engine.protocol import EngineError
 from ..errors import InputError
-from . import demo, describe, evaluate, findings, finetune, predict
+from . import demo, describe, evaluate, export, findings, finetune, predict
 from .arguments import OneSentenceParser
 from .engine import Interrupted
 
-COMMANDS = (describe, predict, finetune, findings, evaluate, demo)
+COMMANDS = (describe, predict, finetune, findings, evaluate, export, demo)
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 

@@ -61,6 +61,24 @@ def describe(fields: Fields, context: Context) -> Fields:
     }
 
 
+def export(fields: Fields, context: Context) -> Fields:
+    """Write the model into the folder ``out`` as nnU-Net leaves one."""
+    from ..networks.nnunet_export import export_nnunet
+
+    context.phase("opening the model")
+    model = context.model.get(fields["model"], *(fields.get(part) for part in MODEL_PARTS))
+    context.phase("writing the model")
+    exported = export_nnunet(model, fields["out"])
+    return {
+        "out": str(exported.folder),
+        "model": model.card.title,
+        "origin": model.origin,
+        "fold": exported.fold,
+        "command": exported.command,
+        "notes": list(exported.notes),
+    }
+
+
 def predict(fields: Fields, context: Context) -> Fields:
     """Segment one CT, from a file or from an array of the session, and leave the answer where it is wanted."""
     context.phase("opening the model")
@@ -175,6 +193,7 @@ def _leave(volume: Volume, path: str, names: Mapping[int, str] | None = None) ->
 
 HANDLERS: dict[str, Callable[[Fields, Context], Fields]] = {
     "describe": describe,
+    "export": export,
     "predict": predict,
     "finetune": finetune,
     "resume": resume,
@@ -182,6 +201,7 @@ HANDLERS: dict[str, Callable[[Fields, Context], Fields]] = {
 
 _NEEDED = {
     "describe": ("model",),
+    "export": ("model", "out"),
     "predict": ("model", "image", "out"),
     "finetune": ("model", "cases", "out"),
     "resume": ("out",),

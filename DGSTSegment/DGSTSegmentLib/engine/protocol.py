@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import InputError
 
 PROTOCOL_VERSION = 1
-REQUESTS = ("describe", "predict", "finetune", "resume", "stop", "shutdown")
+REQUESTS = ("describe", "export", "predict", "finetune", "resume", "stop", "shutdown")
 FINAL_EVENTS = ("result", "error")
 
 

@@ -49,9 +49,19 @@ def _opened(
         return _opened_at(location, location, fold, checkpoint, base)
     folder = unpacked(archive)
     try:
-        return _opened_at(folder / location.relative_to(archive), location, fold, checkpoint, base)
+        return _opened_at(files_of(location), location, fold, checkpoint, base)
     except InputError as error:  # nobody knows the folder of the cache
         raise InputError(str(error).replace(str(folder), str(archive))) from error
+
+
+def files_of(location: Path) -> Path:
+    """Where the files of a model are: at ``location`` itself, or where those of the zip that it leads into are.
+
+    Raises:
+        InputError: a zip cannot be unpacked.
+    """
+    archive = archive_of(location)
+    return location if archive is None else unpacked(archive) / location.relative_to(archive)
 
 
 def _opened_at(

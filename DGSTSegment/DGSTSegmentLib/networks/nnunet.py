@@ -44,7 +44,7 @@ def open_nnunet(
     """
     results = find_results(path, fold, checkpoint)
     checkpoints = {name: read_checkpoint(file) for name, file in results.checkpoints.items()}
-    trained = _described(results, next(iter(checkpoints.values())))
+    trained = trained_as(results, next(iter(checkpoints.values())))
     plan = plan_of(trained.plans, trained.dataset, trained.configuration)
     states = {name: _weights(content, results.checkpoints[name]) for name, content in checkpoints.items()}
     labels = labels_of(trained.dataset)
@@ -82,7 +82,7 @@ def note_on_orientation(model: FoundationModel, geometry: Geometry) -> str | Non
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """How a model came about: the plans, the data set's description, the configuration's and the trainer's names."""
 
     plans: dict[str, Any]
@@ -91,8 +91,13 @@ class _Trained:
     trainer: str
 
 
-def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> _Trained:
-    """From the files beside the folds, or else from the checkpoint."""
+def trained_as(results: ResultsFolder, checkpoint: Mapping[str, Any] | None = None) -> Trained:
+    """From the files beside the folds, or else from the checkpoint: the first, read anew where it is not given.
+
+    Raises:
+        InputError: neither has a part of it.
+    """
+    checkpoint = checkpoint or read_checkpoint(next(iter(results.checkpoints.values())))
     arguments = checkpoint.get("init_args")
     arguments = arguments if isinstance(arguments, dict) else {}
     parts = []
@@ -107,10 +112,10 @@ def _described(results: ResultsFolder, checkpoint: Mapping[str, Any]) -> _Traine
     configuration = arguments.get("configuration") or results.configuration
     if not configuration:
         raise InputError(f"{results.path} does not say which configuration was trained; give the folder its full name.")
-    return _Trained(*parts, str(configuration), str(checkpoint.get("trainer_name", results.trainer)))
+    return Trained(*parts, str(configuration), str(checkpoint.get("trainer_name", results.trainer)))
 
 
-def _card(trained: _Trained, results: ResultsFolder, states: Sequence[State]) -> ModelCard:
+def _card(trained: Trained, results: ResultsFolder, states: Sequence[State]) -> ModelCard:
     plans_name, first = trained.plans.get("plans_name", "unnamed plans"), next(iter(results.checkpoints.values()))
     return ModelCard(
         name=f"{trained.plans.get('dataset_name', results.path.parent.name)} {trained.configuration}",

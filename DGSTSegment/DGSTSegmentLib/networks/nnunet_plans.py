@@ -12,12 +12,15 @@ from ..errors import InputError
 from .grid_zoom import ANISOTROPY_THRESHOLD
 from .plan import Plan
 
-_NORMALIZATIONS = {
+NORMALIZATIONS = {
     "CTNormalization": "ct",
     "ZScoreNormalization": "zscore",
     "RescaleTo01Normalization": "rescale01",
     "NoNormalization": "none",
 }
+"""nnU-Net's schemes -> names of ``plan.NORMALIZATIONS``."""
+RAS_READER = "NibabelIOWithReorient"
+"""nnU-Net's class that brings scans to RAS order; its others leave them as they are stored."""
 _THRESHOLD = "separate_z_anisotropy_threshold"
 _DEFAULT_RESAMPLING = "resample_data_or_seg_to_shape"
 
@@ -131,14 +134,14 @@ def _refuse_unsupported(configuration: Mapping[str, Any], dataset: Mapping[str, 
 def _supported_plan(plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> Plan:
     image, scores = _resampling(configuration)
     scheme = configuration["normalization_schemes"][0]
-    if scheme not in _NORMALIZATIONS:
+    if scheme not in NORMALIZATIONS:
         raise InputError(f"The model normalises by {scheme}, which is not supported; choose another model.")
-    reorients = plans.get("image_reader_writer") == "NibabelIOWithReorient"
+    reorients = plans.get("image_reader_writer") == RAS_READER
     return Plan(
         spacing_kji=tuple(configuration["spacing"]),
         patch_size_kji=tuple(configuration["patch_size"]),
         transpose=tuple(plans.get("transpose_forward", (0, 1, 2))),
-        normalization=_NORMALIZATIONS[scheme],
+        normalization=NORMALIZATIONS[scheme],
         within_nonzero=bool(configuration["use_mask_for_norm"][0]),
         orientation="ras" if reorients else "lps",
         image_order=image.get("order", 3),

@@ -19,13 +19,14 @@ from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.catalogue import STARTER
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.model import FoundationModel
+from DGSTSegmentLib.networks.nnunet_own_plans import plans_of
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
 
 from . import networks, peers, scans
 from .companion import Companion, on_stage
 from .goals import Goal
-from .nnunet_layout import plans_of, write_raw
+from .nnunet_layout import write_raw
 from .part import Context, Row, row
 from .timing import Estimate, interleaved, ratios
 

@@ -48,7 +48,6 @@ _MOST_ROUNDS = 3
 """A round of all contestants takes minutes."""
 
 SIDES = Path(__file__).with_name("sides")
-_DATASET = "Dataset902_Starter"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Contestants:
 
     def __init__(self, context: Context, model: FoundationModel):
         self.context, self.folder = context, context.work / NAME
-        self.results = write_results(self.folder / "results", _DATASET, model)
+        self.results = write_results(self.folder / "results", model)
         self.monai_model = write_for_monai(self.folder / "monai-model", model)
         self.environment = peers.threads_environment(context.threads, context.device)
         self.nnunet = peers.install(peers.NNUNET, context.work, context.say)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from speed import finetuning, first_step, peers, prediction, scans
 from speed.companion import Companion
-from speed.nnunet_layout import plans_of, write_raw, write_results
+from speed.nnunet_layout import write_raw, write_results
 from speed.part import Context
 from speed.usage import run_whole
 
@@ -20,6 +20,7 @@ from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.imaging.files import read_volume, write_volume
 from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.nnunet_own_plans import plans_of
 from DGSTSegmentLib.networks.nnunet_plans import plan_of
 from DGSTSegmentLib.training.overlap import dice
 from DGSTSegmentLib.training.predict import predict
@@ -35,7 +36,7 @@ def context(tmp_path):
 
 def test_a_results_folder_holds_the_same_model(tiny_model, tmp_path):
     model = open_model(tiny_model)
-    opened = open_model(write_results(tmp_path, "Dataset900_Test", model), fold=0)
+    opened = open_model(write_results(tmp_path / "results", model), fold=0)
     assert opened.plan == model.plan and opened.card.patch_size_kji == model.card.patch_size_kji
     image = torch.randn(1, 1, *model.plan.patch_size_kji)
     with torch.inference_mode():
@@ -43,18 +44,11 @@ def test_a_results_folder_holds_the_same_model(tiny_model, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_plans_are_refused_where_nnunet_would_normalise_otherwise(tiny_model):
-    model = open_model(tiny_model)
-    plan = type(model.plan).from_json({**model.plan.to_json(), "normalization": "zscore"})
-    with pytest.raises(ValueError, match="zscore"):
-        plans_of("Dataset900_Test", plan, model.architecture, 2)
-
-
 def test_a_raw_data_set_holds_ct_and_mask_and_says_so(tmp_path, ball_scan):
     ct, nodes = ball_scan.read()
     raw = write_raw(tmp_path, "Dataset900_Test", {"background": 0, "lymph node": 1}, [(ct, nodes)])
     description = json.loads((raw / "dataset.json").read_text())
-    assert description["numTraining"] == 1 and description["labels"] == {"background": 0, "lymph_node": 1}
+    assert description["numTraining"] == 1 and description["labels"] == {"background": 0, "lymph node": 1}
     assert np.array_equal(read_volume(raw / "imagesTr" / "scan0_0000.nii.gz").array, ct.array)
     assert np.array_equal(read_volume(raw / "labelsTr" / "scan0.nii.gz").array, nodes.array)
     assert plan_of(plans_of("D", *_plan_and_network(), 2), description, "3d_fullres").spacing_kji == (2.0, 1.5, 1.5)
@@ -172,7 +166,7 @@ def test_nnunet_predicts_what_we_predict(tiny_model, tiny_study, tmp_path):
     python = peers.python_of(peers.NNUNET, WORK)
     if python is None:
         pytest.skip(f"nnU-Net is not installed in {WORK}; python3 run.py bench speed does that")
-    model = open_model(write_results(tmp_path, "Dataset900_Test", open_model(tiny_model)), fold=0)
+    model = open_model(write_results(tmp_path / "results", open_model(tiny_model)), fold=0)
     out, environment = tmp_path / "mask.nii.gz", peers.threads_environment(1, "cpu")
     command = [python, prediction.SIDES / "nnunet_prediction.py", model.location, "cpu", tiny_study[0][0], out]
     run_whole(command, environment, tmp_path / "log.txt")

@@ -26,7 +26,9 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 
 def test_help_lists_the_commands_and_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", LOADED_BY_HELP], capture_output=True, text=True, check=True)
-    assert all(name in answer.stdout for name in ("describe", "predict", "finetune", "findings", "evaluate", "demo"))
+    assert all(
+        name in answer.stdout for name in ("describe", "predict", "finetune", "findings", "evaluate", "export", "demo")
+    )
     assert "not a medical device" in answer.stdout
     assert "DGST_MODELS" in answer.stdout and "DGST_CACHE" in answer.stdout
     assert answer.stderr.strip() == "[]"
@@ -40,7 +42,7 @@ def test_a_name_that_the_terminal_has_no_letters_for_is_printed_all_the_same(tin
     assert answer.returncode == 0 and rb"\u03bb.csv" in answer.stdout
 
 
-@pytest.mark.parametrize("command", ["describe", "predict", "finetune", "findings", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["describe", "predict", "finetune", "findings", "evaluate", "export", "demo"])
 def test_every_command_has_help(dgst, command):
     outcome = dgst(command, "--help")
     assert outcome.code == 0 and f"usage: dgst {command}" in outcome.out
