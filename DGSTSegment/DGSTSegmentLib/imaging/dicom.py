@@ -15,6 +15,7 @@ from .volume import Volume
 
 _CHARACTER_SET, _MODALITY, _SERIES_DESCRIPTION = "0008|0005", "0008|0060", "0008|103e"
 _POSITION, _SPACING_BETWEEN_SLICES = "0020|0032", "0018|0088"
+_PHOTOMETRIC, _INVERTED = "0028|0004", "MONOCHROME1"
 _STORED_AS = ("0028|1052", "0028|1053", "0028|0100", "0028|0101", "0028|0103")
 """Intercept and slope, from stored values to HU; then how many bits a stored value has, and whether one is its sign."""
 _SAME_IN_ALL = {"0020|0037": "orientation", "0028|0030": "pixel spacing"}
@@ -26,8 +27,9 @@ def read_series(folder: Path) -> Volume:
     """The one CT series in ``folder`` (not in folders below), in HU.
 
     Raises:
-        InputError: no CT series or several, unreadable slices, or slices that do not say where they lie or do not make
-            a regular grid: missing, doubled, unevenly spaced or taken with a tilted gantry.
+        InputError: no CT series or several, unreadable slices, slices that are stored inverted, or slices that do not
+            say where they lie or do not make a regular grid: missing, doubled, unevenly spaced or taken with a tilted
+            gantry.
     """
     with itk.no_warnings(), itk_paths.to_read(folder) as openable:
         files = _files_of_the_ct_series(folder, openable)
@@ -48,6 +50,7 @@ def _read_slices(folder: Path, files: tuple[str, ...]) -> tuple[Volume, np.ndarr
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
+        _refuse_inverted_slices(folder, reader, len(files))
         _refuse_unplaced_slices(folder, reader, len(files))
         _refuse_mixed_slices(folder, reader, len(files))
         if any(len(set(_texts(reader, tag, len(files)))) > 1 for tag in _STORED_AS):
@@ -72,6 +75,20 @@ def _texts(reader: sitk.ImageSeriesReader, tag: str, count: int) -> list[str]:
 
 def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split("\\")]
+
+
+def _refuse_inverted_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
+    """GDCM turns the stored values of such a slice over before it makes HU of them, which then are others.
+
+    Raises:
+        InputError: a slice says that its lowest value is meant to be shown white.
+    """
+    inverted = _texts(reader, _PHOTOMETRIC, count).count(_INVERTED)
+    if inverted:
+        raise InputError(
+            f"{inverted} of {count} slices in {folder} are marked {_INVERTED} ({_PHOTOMETRIC}), whose HU would come "
+            "inverted; export the series as MONOCHROME2 or as NIfTI."
+        )
 
 
 def _refuse_unplaced_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:

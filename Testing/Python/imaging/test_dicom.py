@@ -120,6 +120,15 @@ def test_slices_of_which_some_are_stored_without_a_sign_all_come_in_hu(tmp_path,
     np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, expected)
 
 
+@pytest.mark.parametrize(("one", "count"), [(None, "6 of 6"), (0, "1 of 6"), (3, "1 of 6")])
+def test_slices_whose_hu_would_come_inverted_are_refused(one, count, tmp_path):
+    _write_series(tmp_path / "ct")
+    _edit(tmp_path / "ct", lambda scan: setattr(scan, "PhotometricInterpretation", "MONOCHROME1"), one)
+    sentence = _refusal(tmp_path / "ct")
+    assert f"{count} slices" in sentence and "MONOCHROME1" in sentence
+    assert sentence.endswith("; export the series as MONOCHROME2 or as NIfTI.")
+
+
 @pytest.mark.parametrize("one", [None, 2], ids=["none says it", "all but one say it"])
 @pytest.mark.parametrize("how", ["left out", "empty"])
 @pytest.mark.parametrize(
