@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +142,34 @@ def files_of_at_most(size: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def raised_with_little_memory(megabytes: int, action: str, path: Path) -> str:
+    """The name of the error, or "nothing", that ``action`` ends with where it may take ``megabytes`` and no more.
+
+    Args:
+        action: Python that may use ``files``, ``path``, and ``zeros``, a volume of 100 MB that is there already.
+    """
+    if sys.platform != "linux":
+        pytest.skip("only on Linux a process is sure to be refused memory beyond a limit")
+    one_thread = {**os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(megabytes), action, str(path)]
+    return subprocess.run(command, env=one_thread, capture_output=True, text=True, check=True).stdout.strip()
+
+
+_WITH_LITTLE_MEMORY = """
+import pathlib, resource, sys
+import numpy as np
+from DGSTSegmentLib.imaging import Geometry, Volume, files
+
+megabytes, action, path = int(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+zeros = Volume(np.zeros((50, 1000, 1000), np.int16), Geometry.from_parts((50, 1000, 1000), (1, 1, 1)))
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + megabytes * 1_000_000,) * 2)
+try:
+    exec(action)
+except Exception as error:
+    print(type(error).__name__)
+else:
+    print("nothing")
+"""

@@ -30,6 +30,7 @@ def read_series(folder: Path) -> Volume:
         InputError: no CT series or several, unreadable slices, slices that are stored inverted, or slices that do not
             say where they lie or do not make a regular grid: missing, doubled, unevenly spaced or taken with a tilted
             gantry.
+        MemoryError: the machine has too little for it.
     """
     with itk.no_warnings(), itk_paths.to_read(folder) as openable:
         files = _files_of_the_ct_series(folder, openable)
@@ -61,6 +62,7 @@ def _read_slices(folder: Path, files: tuple[str, ...]) -> tuple[Volume, np.ndarr
     except InputError:
         raise
     except (RuntimeError, ValueError) as error:
+        itk.raise_if_out_of_memory(error)
         _refuse_slices_that_lie_nowhere_apart(folder, files)
         raise InputError(
             f"The DICOM series in {folder} could not be read ({itk.reason(error)}); export the whole series again."
@@ -164,6 +166,7 @@ def _header(folder: Path, file: str) -> dict[str, str]:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
+        itk.raise_if_out_of_memory(error)
         raise InputError(
             f"{folder} holds a file that is no readable DICOM ({itk.reason(error)}); export the series again."
         ) from error

@@ -38,12 +38,14 @@ def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     Raises:
         InputError: no such file, not an image file, not three-dimensional, truncated, with voxels that are
             not finite, with axes that span no space, or without the size of its voxels.
+        MemoryError: the machine has too little for it.
     """
     image_io = _image_io_of(path)
     try:
         with itk.no_warnings(), itk_paths.to_read(path) as openable:
             return _read_three_dimensional(path, openable, image_io)
     except RuntimeError as error:
+        itk.raise_if_out_of_memory(error)
         raise InputError(
             f"{path} could not be read as a volume ({_reason(error, path)}); it is damaged or not what its name says."
         ) from error
@@ -57,6 +59,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
     Raises:
         InputError: an ending that is not written, a folder that does not exist, axes that the format cannot hold, or
             a disk that refuses.
+        MemoryError: the machine has too little to write it, or to see whether all of it was written.
     """
     refuse_unwritable(itk.geometry_of(image), path)
     ending = _ending(path, _WRITABLE)
@@ -67,6 +70,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
                 sitk.WriteImage(image, str(openable), ending != ".nii", _FAST_COMPRESSION)
                 complete = _is_complete(openable, image, is_nifti)
         except RuntimeError as error:
+            itk.raise_if_out_of_memory(error)
             raise OSError(_reason(error, partial)) from error
         if not complete:
             raise OSError("the disk took only a part of it")
@@ -89,7 +93,8 @@ def _is_complete(path: Path, image: sitk.Image, is_nifti: bool) -> bool:
     """Whether all of ``image`` lies in the file; where the header was cut off, ITK cannot even read it."""
     try:
         return nifti.inspect(path).complete if is_nifti else _holds(path, image)
-    except RuntimeError:
+    except RuntimeError as error:
+        itk.raise_if_out_of_memory(error)
         return False
 
 

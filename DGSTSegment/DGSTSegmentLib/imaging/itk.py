@@ -11,6 +11,11 @@ import SimpleITK as sitk
 from .geometry import Geometry
 from .volume import Volume
 
+_NO_MEMORY = (
+    "failed to allocate",
+    "bad_alloc",
+    "nifti_image_load failed",  # ITK's NIfTI reader says no more where its second copy of the voxels finds no room
+)
 _STORABLE_AS = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}
 
 
@@ -57,3 +62,13 @@ def reason(error: Exception) -> str:
     if lines[-1].startswith("Reason:") and len(lines) > 1:
         lines.pop()
     return lines[-1].split("ERROR:")[-1].split("): ")[-1].strip().rstrip(".!")
+
+
+def raise_if_out_of_memory(error: RuntimeError | ValueError) -> None:
+    """To be called before a failure of ITK is put down to a file; a NIfTI file is taken to be whole.
+
+    Raises:
+        MemoryError: ITK complains of memory that it could not have.
+    """
+    if any(words in str(error).lower() for words in _NO_MEMORY):
+        raise MemoryError(reason(error)) from error

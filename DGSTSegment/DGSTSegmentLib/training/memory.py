@@ -16,6 +16,7 @@ _WORDS = (
     "bad_alloc",
     "bad allocation",
     "unable to allocate",
+    "failed to allocate memory for image",  # ITK
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",
     "unable to find an engine to execute this computation",  # cuDNN, when no algorithm's workspace fits
@@ -27,7 +28,7 @@ class OutOfMemory(InputError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, in Python, numpy or torch, on any device."""
+    """Whether memory ran out, in Python, numpy, ITK or torch, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ in _NAMES:
         return True
     if not isinstance(error, RuntimeError):

@@ -22,6 +22,7 @@ IN_THE_MACHINE = [
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
     MemoryError("Unable to allocate 8.00 PiB for an array"),
+    RuntimeError("itkImportImageContainer.hxx:179:\nFailed to allocate memory for image."),
 ]
 
 

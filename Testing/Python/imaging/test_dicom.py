@@ -9,6 +9,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume
 
+from ..conftest import raised_with_little_memory
+
 _HU = np.arange(6 * 4 * 5, dtype=np.int16).reshape(6, 4, 5) * 10 - 600
 
 
@@ -268,3 +270,10 @@ def test_a_truncated_slice(tmp_path):
     slice_file = sorted((tmp_path / "ct").iterdir())[2]
     slice_file.write_bytes(slice_file.read_bytes()[:-20])
     _refusal(tmp_path / "ct")
+
+
+def test_a_series_that_memory_does_not_hold_is_not_called_unreadable(tmp_path):
+    _write_series(tmp_path / "ct")
+    for side in ("Rows", "Columns"):
+        _edit(tmp_path / "ct", lambda scan, side=side: setattr(scan, side, 20_000))
+    assert raised_with_little_memory(1000, "files.read_volume(path)", tmp_path / "ct") == "MemoryError"
