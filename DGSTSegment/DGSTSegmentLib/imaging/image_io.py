@@ -12,7 +12,7 @@ from ..atomic import atomic_path
 from ..errors import InputError
 from . import compressed, dicom_kind, itk, itk_paths, nifti
 from .geometry import Geometry
-from .placement import notes_on_place
+from .placement import notes_on_place, refuse_sheared_nifti
 from .volume import count_not_finite
 
 _IMAGE_IO = {
@@ -29,6 +29,8 @@ READABLE = tuple(_IMAGE_IO)
 _WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 _FAST_COMPRESSION = 2
 _PERPENDICULAR_FOR_NIFTI = 1e-4
+_NOT_PERPENDICULAR = "only supports orthonormal direction cosines"
+"""As ITK says it of a NIfTI file."""
 
 
 def read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -110,7 +112,7 @@ def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> tuple[
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
     reader.SetFileName(str(openable))
-    reader.ReadImageInformation()
+    _read_header(path, openable, reader)
     _refuse_unless_three_dimensional(path, reader.GetSize())
     if image_io == "NiftiImageIO":
         _refuse_damaged(path, nifti.inspect(openable))
@@ -119,6 +121,15 @@ def _read_three_dimensional(path: Path, openable: Path, image_io: str) -> tuple[
     notes = notes_on_place(path, openable, image_io, _place(path, image))
     refuse_not_finite(path, count_not_finite(sitk.GetArrayViewFromImage(image)))
     return image, tuple(notes)
+
+
+def _read_header(path: Path, openable: Path, reader: sitk.ImageFileReader) -> None:
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if _NOT_PERPENDICULAR in str(error):
+            refuse_sheared_nifti(path, openable)
+        raise
 
 
 def _reason(error: RuntimeError, path: Path) -> str:

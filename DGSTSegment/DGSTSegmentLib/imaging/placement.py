@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from .text_header import metaimage_header, nrrd_header
 _LIKELY_SPACING_MM = (0.05, 20.0)
 _MOST_VOXELS_APART = 0.5
 _PERPENDICULAR_WITHIN = 1e-3
+_SHEAR_OF_ROUNDING = 1e-5
 _NO_DIRECTIONS = (
     "The file does not say how its voxels lie in the patient; left and right may be swapped, and slices not be axial."
 )
@@ -62,6 +64,29 @@ def _no_spacing(path: Path) -> str:
     return f"{path} does not say how large its voxels are, so sizes would be made up; export it with its spacing."
 
 
+def refuse_sheared_nifti(path: Path, openable: Path) -> None:
+    """Say why ITK refuses a NIfTI file of which the sform alone says where the voxels lie, if the reason is a shear.
+
+    Args:
+        path: how messages call the file.
+        openable: where it can be opened.
+
+    Raises:
+        InputError: that sform's axes are not perpendicular.
+    """
+    _refuse_sheared(path, read_nifti_header(openable), _SHEAR_OF_ROUNDING)
+
+
+def _refuse_sheared(path: Path, header: NiftiHeader, within: float) -> None:
+    shear = shear_of(header.sform) if header.qform_code <= 0 < header.sform_code else 0
+    if shear > within:
+        degrees = math.degrees(math.asin(min(shear, 1)))
+        raise InputError(
+            f"{path} has an sform whose axes are not perpendicular but {degrees:.2g} degrees off, as from a tilted "
+            "gantry, and no qform; resample the scan to a straight grid first."
+        )
+
+
 def _on_nifti(path: Path, header: NiftiHeader, geometry: Geometry) -> list[str]:
     if header.offset < header.lowest_offset:
         raise InputError(
@@ -70,6 +95,7 @@ def _on_nifti(path: Path, header: NiftiHeader, geometry: Geometry) -> list[str]:
     if header.qform_code <= 0 and header.sform_code <= 0:
         return [_NO_DIRECTIONS]
     if header.qform_code <= 0 or header.sform_code <= 0:
+        _refuse_sheared(path, header, _PERPENDICULAR_WITHIN)  # ITK may have been told to straighten such axes
         return []
     taken = LPS_TO_RAS @ geometry.ijk_to_world
     unit = np.diag([geometry.spacing[0] / np.linalg.norm(header.qform[:3, 0])] * 3 + [1.0])

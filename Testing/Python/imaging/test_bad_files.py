@@ -194,12 +194,10 @@ def test_a_nrrd_whose_axes_span_no_space(directions, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [[[0, 0, 0, 0]] * 3, [[1, 0.3, 0, 0], [0.3, 1, 0, 0], [0, 0, 1, 0]], [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]],
-    ids=["zero", "sheared", "two axes alike"],
+    "rows", [[[0, 0, 0, 0]] * 3, [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]], ids=["zero", "an axis without length"]
 )
-def test_a_nifti_whose_axes_are_not_perpendicular(rows, tmp_path):
-    path = tmp_path / "sheared.nii"
+def test_a_nifti_whose_axes_span_no_space(rows, tmp_path):
+    path = tmp_path / "flat.nii"
     write_volume(_CT, path)
     content = bytearray(path.read_bytes())
     struct.pack_into("<hh12f", content, 252, 0, 1, *[0.0] * 12)

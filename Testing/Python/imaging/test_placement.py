@@ -1,5 +1,6 @@
 """What a file leaves open about where its voxels lie is said, and what cannot be right is refused."""
 
+import gzip
 import logging
 import struct
 
@@ -29,19 +30,20 @@ _NO_DIRECTIONS = "does not say how its voxels lie in the patient"
 def _nifti(path, qform, sform, move=(0, 0, 0), shear=0.0, ct=_CT):
     """``ct`` with these codes of qform and sform, and an sform that is moved (mm) or sheared."""
     write_volume(ct, path)
-    content = bytearray(path.read_bytes())
+    compressed = path.suffix == ".gz"
+    content = bytearray(gzip.decompress(path.read_bytes()) if compressed else path.read_bytes())
     struct.pack_into("<2h", content, 252, qform, sform)
     rows = np.diag([-1, -1, 1, 1]) @ ct.geometry.ijk_to_world
     rows[:3, 3] += move
     rows[:3, 2] += [shear, 0, 0]
     struct.pack_into("<12f", content, 280, *rows[:3].ravel())
-    path.write_bytes(content)
+    path.write_bytes(gzip.compress(content) if compressed else content)
     return path
 
 
-def _refusal(path) -> str:
+def _refusal(path, read=read_volume) -> str:
     with pytest.raises(InputError) as refusal:
-        read_volume(path)
+        read(path)
     assert str(refusal.value).count(str(path)) == 1
     return str(refusal.value)
 
@@ -82,6 +84,31 @@ def test_forms_for_two_spaces_are_noted_with_the_one_that_was_taken(codes, tmp_p
 @pytest.mark.parametrize("codes", [(1, 1), (1, 2)])
 def test_a_sheared_form_beside_a_straight_one_is_refused_as_a_tilted_gantry(codes, tmp_path):
     assert "tilted gantry" in _refusal(_nifti(tmp_path / "ct.nii", *codes, shear=0.6))
+
+
+def _tilted(path, degrees):
+    """A CT of labels, too, of which the sform alone says where it lies, sheared by an angle."""
+    labels = _CT.with_array((_CT.array > 0).astype(np.uint8))
+    return _nifti(path, 0, 1, shear=2 * np.tan(np.radians(degrees)), ct=labels)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("read", [read_volume, read_segmentation])
+@pytest.mark.parametrize(("degrees", "said"), [(0.01, "0.01"), (0.05, "0.05"), (17, "17")])
+def test_a_sheared_form_that_stands_alone_is_not_called_damaged(degrees, said, read, ending, tmp_path):
+    sentence = _refusal(_tilted(tmp_path / f"ct{ending}", degrees), read)
+    assert f"axes are not perpendicular but {said} degrees off" in sentence and "damaged" not in sentence
+    assert sentence.endswith("resample the scan to a straight grid first.")
+
+
+def test_a_sheared_form_that_itk_would_straighten_is_refused_beyond_the_tolerance_only(monkeypatch, tmp_path):
+    monkeypatch.setenv("ITK_NIFTI_SFORM_PERMISSIVE", "YES")
+    assert "not perpendicular" in _refusal(_tilted(tmp_path / "tilted.nii", 1))
+    assert read_volume(_tilted(tmp_path / "slightly.nii", 0.05)).geometry.same_grid(_CT.geometry, tolerance_mm=0.1)
+
+
+def test_a_form_that_stands_alone_is_read_with_as_little_shear_as_itk_takes(tmp_path):
+    assert read_volume(_tilted(tmp_path / "ct.nii", 0.005)).notes == ()
 
 
 def test_a_nifti_without_a_form_is_noted(tmp_path):
