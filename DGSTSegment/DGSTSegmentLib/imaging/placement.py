@@ -16,6 +16,10 @@ _LIKELY_SPACING_MM = (0.05, 20.0)
 _MOST_VOXELS_APART = 0.5
 _PERPENDICULAR_WITHIN = 1e-3
 _SHEAR_OF_ROUNDING = 1e-5
+_LPS, _RAS, _LAS = "left-posterior-superior", "right-anterior-superior", "left-anterior-superior"
+_SPACES_OF_THE_PATIENT = (_LPS, _RAS, _LAS, "lps", "ras", "las")
+"""Those of NRRD, in small letters, that say where left and right are; a scanner's, and right-handed alone, do not."""
+
 _NO_DIRECTIONS = (
     "The file does not say how its voxels lie in the patient; left and right may be swapped, and slices not be axial."
 )
@@ -49,7 +53,7 @@ def _nrrd_says_directions(path: Path, openable: Path) -> bool:
         fields = nrrd_header(file)
     if not fields.keys() & {"space directions", "spacings"}:
         raise InputError(_no_spacing(path))
-    return {"space directions", "space"} <= fields.keys()
+    return "space directions" in fields and fields.get("space", "").lower() in _SPACES_OF_THE_PATIENT
 
 
 def _metaimage_says_directions(path: Path, openable: Path) -> bool:

@@ -138,6 +138,11 @@ _SPACE = "space: left-posterior-superior"
     ("make", "lines", "noted"),
     [
         (_nrrd, [_SPACE, _DIRECTIONS], False),
+        (_nrrd, ["space: RAS", _DIRECTIONS], False),
+        (_nrrd, ["space: Left-Anterior-Superior", _DIRECTIONS], False),
+        (_nrrd, ["space: 3D-right-handed", _DIRECTIONS], True),
+        (_nrrd, ["space: 3D-left-handed", _DIRECTIONS], True),
+        (_nrrd, ["space: scanner-xyz", _DIRECTIONS], True),
         (_nrrd, ["space dimension: 3", _DIRECTIONS], True),
         (_nrrd, ["spacings: 1 1 2"], True),
         (_metaimage, ["ElementSpacing = 1 1 2", "TransformMatrix = 1 0 0 0 1 0 0 0 1"], False),
