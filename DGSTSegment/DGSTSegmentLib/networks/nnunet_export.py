@@ -21,7 +21,7 @@ from .model import FoundationModel
 from .nnunet import Trained, open_nnunet, trained_as
 from .nnunet_folder import CHECKPOINTS, find_results
 from .nnunet_own_plans import CONFIGURATION, TRAINER, dataset_of, plans_of
-from .nnunet_plans import RAS_READER
+from .nnunet_plans import RAS_READERS
 from .state import own_state
 
 
@@ -140,7 +140,7 @@ def _refuse_another(model: FoundationModel, folder: Path) -> None:
 
 def _notes(model: FoundationModel, trained: Trained) -> list[str]:
     notes = []
-    shows = "ras" if trained.plans.get("image_reader_writer") == RAS_READER else "as-stored"
+    shows = "ras" if trained.plans.get("image_reader_writer") in RAS_READERS else "as-stored"
     if model.plan.orientation != shows:
         theirs = "in RAS order" if shows == "ras" else "as it is stored"
         ours = {"lps": "in LPS order", "ras": "in RAS order"}.get(model.plan.orientation, "as it is stored")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from .nnunet_plans import NORMALIZATIONS, RAS_READER
+from .nnunet_plans import NORMALIZATIONS, RAS_READERS
 from .plan import Plan
 
 CONFIGURATION, PLANS, TRAINER, ENDING = "3d_fullres", "nnUNetPlans", "nnUNetTrainer", ".nii.gz"
@@ -54,7 +54,7 @@ def plans_of(dataset: str, plan: Plan, architecture: Mapping[str, Any], batch_si
         "plans_name": PLANS,
         "original_median_spacing_after_transp": list(plan.spacing_kji),
         "original_median_shape_after_transp": list(plan.patch_size_kji),
-        "image_reader_writer": RAS_READER if plan.orientation == "ras" else READER,
+        "image_reader_writer": RAS_READERS[0] if plan.orientation == "ras" else READER,
         "transpose_forward": list(plan.transpose),
         "transpose_backward": [plan.transpose.index(axis) for axis in range(3)],
         "experiment_planner_used": "ExperimentPlanner",

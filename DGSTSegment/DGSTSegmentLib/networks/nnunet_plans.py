@@ -19,8 +19,8 @@ NORMALIZATIONS = {
     "NoNormalization": "none",
 }
 """nnU-Net's schemes -> names of ``plan.NORMALIZATIONS``."""
-RAS_READER = "NibabelIOWithReorient"
-"""nnU-Net's class that brings scans to RAS order; its others leave them as they are stored."""
+RAS_READERS = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
+"""nnU-Net's classes that bring scans to RAS order; its others leave them as they are stored."""
 _THRESHOLD = "separate_z_anisotropy_threshold"
 _DEFAULT_RESAMPLING = "resample_data_or_seg_to_shape"
 
@@ -136,7 +136,7 @@ def _supported_plan(plans: Mapping[str, Any], configuration: Mapping[str, Any]) 
     scheme = configuration["normalization_schemes"][0]
     if scheme not in NORMALIZATIONS:
         raise InputError(f"The model normalises by {scheme}, which is not supported; choose another model.")
-    reorients = plans.get("image_reader_writer") == RAS_READER
+    reorients = plans.get("image_reader_writer") in RAS_READERS
     return Plan(
         spacing_kji=tuple(configuration["spacing"]),
         patch_size_kji=tuple(configuration["patch_size"]),

@@ -275,8 +275,9 @@ def test_prefixes_of_torchs_wrappers_and_doubled_names_do_not_matter(results, wo
         assert same_answer(model.network(), workshop.made(workshop.plain()), workshop.patch())
 
 
-def test_a_model_trained_on_volumes_in_ras_order_gets_them_so(results, workshop):
-    plans = {**workshop.plans(), "image_reader_writer": "NibabelIOWithReorient"}
+@pytest.mark.parametrize("reader", ["NibabelIOWithReorient", "SimpleITKIOWithReorient"])
+def test_a_model_trained_on_volumes_in_ras_order_gets_them_so(results, workshop, reader):
+    plans = {**workshop.plans(), "image_reader_writer": reader}
     workshop.write_results(results, {"0": workshop.made(workshop.plain())}, plans=plans)
     assert open_model(results).plan.orientation == "ras"
 
