@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from monai.transforms import (
+    Affined,
     Compose,
     RandAdjustContrast,
-    RandAffined,
     RandFlipd,
     RandGaussianNoise,
     RandGaussianSmooth,
@@ -25,6 +25,8 @@ from .patches import Patch
 KEYS = ("image", "knowledge")
 ROTATIONS = (0.5, 0.1, 0.1)
 """Greatest angles (radians) about the axes k, j and i in a grid of equal spacings."""
+ZOOM = 0.15
+"""How much larger or smaller a patch is shown at most, along all axes alike."""
 
 Shape = tuple[int, int, int]
 
@@ -44,15 +46,7 @@ class Augmentation:
         self.warp_probability = warp_probability
         more = [int(np.ceil(n * 1.2)) - n for n in size]
         self.margin = tuple((n // 2, n - n // 2) for n in more)
-        self._warp = RandAffined(
-            KEYS,
-            prob=1.0,
-            spatial_size=self.size,
-            rotate_range=_rotations(spacing_kji),
-            scale_range=0.15,
-            mode=("bilinear", "nearest"),
-            padding_mode=("border", "zeros"),
-        )
+        self._rotations = _rotations(spacing_kji)
         self._flips = Compose([RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)])
         self._intensity = Compose(
             [
@@ -60,7 +54,8 @@ class Augmentation:
                 RandGaussianSmooth(prob=0.15, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
                 RandScaleIntensity(factors=0.25, prob=0.3),
                 RandShiftIntensity(offsets=0.1, prob=0.3),
-                RandSimulateLowResolution(prob=0.15, zoom_range=(0.5, 1.0)),
+                # By mean values: MONAI's default, the nearest voxel, would move the image off its marks.
+                RandSimulateLowResolution(prob=0.15, zoom_range=(0.5, 1.0), downsample_mode="area"),
                 RandAdjustContrast(prob=0.2, gamma=(0.7, 1.5), retain_stats=True),
             ]
         )
@@ -73,15 +68,27 @@ class Augmentation:
         """Tensors [1, k, j, i]: ``image`` float32, ``knowledge`` uint8."""
         data = {key: torch.from_numpy(np.array(getattr(patch, key), dtype=np.float32))[None] for key in KEYS}
         data["knowledge"] -= OUTSIDE  # so that the zeros that come in over the border mean no voxel of the scan
-        for transform in (*((self._warp,) if warp else ()), self._flips):
-            transform.set_random_state(seed=int(rng.integers(2**31)))
-            data = transform(data)
+        if warp:
+            data = self._warp(rng)(data)
+        self._flips.set_random_state(seed=int(rng.integers(2**31)))
+        data = self._flips(data)
         self._intensity.set_random_state(seed=int(rng.integers(2**31)))
         data["image"] = self._intensity(data["image"])
         data["knowledge"] += OUTSIDE
         # Without MONAI's meta data, which would follow the values through every layer of the network.
         plain = {key: convert_to_tensor(value, track_meta=False).contiguous() for key, value in data.items()}
         return {**plain, "knowledge": plain["knowledge"].to(torch.uint8)}
+
+    def _warp(self, rng: np.random.Generator) -> Affined:
+        angles = rng.uniform(-1, 1, 3) * self._rotations
+        return Affined(
+            KEYS,
+            rotate_params=angles.tolist(),
+            scale_params=[rng.uniform(1 - ZOOM, 1 + ZOOM)] * 3,
+            spatial_size=self.size,
+            mode=("bilinear", "nearest"),
+            padding_mode=("border", "zeros"),
+        )
 
 
 def _rotations(spacing_kji: Sequence[float]) -> tuple[float, ...]:

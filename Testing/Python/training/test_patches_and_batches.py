@@ -149,6 +149,41 @@ def test_augmentation_moves_image_and_marks_together(warp):
         assert ((image > middle) == node)[inside].float().mean() > 0.93
 
 
+def ball_patch(shape, radius):
+    """A ball of a node, bright on dark, in the middle of a patch."""
+    offsets = np.indices(shape).transpose(1, 2, 3, 0) - (np.array(shape) - 1) / 2
+    ball = np.linalg.norm(offsets, axis=-1) < radius
+    return Patch(np.where(ball, 2.0, -2.0).astype(np.float32), np.where(ball, NODE, BACKGROUND).astype(np.uint8))
+
+
+def middle_of(mask):
+    return mask.nonzero().float().mean(0)
+
+
+def test_no_change_of_intensity_moves_the_image_off_its_marks():
+    augmentation, rng = Augmentation((16, 16, 16)), np.random.default_rng(0)
+    patch = ball_patch(augmentation.size, 2.6)
+    for _ in range(100):
+        data = augmentation(patch, False, rng)
+        image = data["image"][0]
+        bright = image > (image.max() + image.median()) / 2
+        apart = middle_of(bright) - middle_of(data["knowledge"][0] == NODE)
+        assert apart.abs().max() < 0.3
+
+
+def test_a_warped_patch_is_zoomed_along_all_axes_alike():
+    augmentation, rng = Augmentation((32, 32, 32)), np.random.default_rng(0)
+    shape = tuple(n + before + after for n, (before, after) in zip(augmentation.size, augmentation.margin, strict=True))
+    patch, sizes = ball_patch(shape, 9), []
+    for _ in range(30):
+        node = augmentation(patch, True, rng)["knowledge"][0] == NODE
+        sizes.append(node.nonzero().float().std(0))
+    unwarped = torch.from_numpy(patch.knowledge == NODE).nonzero().float().std(0).mean()
+    assert all(size.max() / size.min() < 1.05 for size in sizes)
+    zooms = [float(size.mean() / unwarped) for size in sizes]
+    assert 0.84 < min(zooms) < 0.93 and 1.07 < max(zooms) < 1.2
+
+
 def tilt(codes, spacing):
     """How steep the border between nodes below and background is, and how many voxels it has."""
     k, j, i = np.nonzero((codes[1:] != codes[:-1]) & (codes[1:] != OUTSIDE) & (codes[:-1] != OUTSIDE))
