@@ -28,19 +28,70 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         InputError: the system refused the write (disk full, folder missing or read-only); ``path`` is as it was.
     """
     path = Path(path)
-    partial = _stand_in(path)
-    try:
+    with _stand_ins_of(path) as (partial,):
         yield partial
         flush_to_disk(partial)
         os.replace(partial, path)
+
+
+@contextmanager
+def atomic_pair(first: Path, second: Path) -> Iterator[tuple[Path, Path]]:
+    """Paths beside two files that belong together, to write to; both take their places only when the block ends well.
+
+    A process that is killed in the moment between the two leaves the new ``first`` beside the old ``second``, and what
+    ``first`` was under another name: ``is_cut_off`` tells.
+
+    Raises:
+        InputError: the system refused the write; both files are as they were.
+    """
+    with _stand_ins_of(first, second) as partials:
+        yield partials
+        for partial in partials:  # what the disk does not take it says here, while nothing is changed
+            flush_to_disk(partial)
+        with _put_back_on_failure(first):
+            os.replace(partials[0], first)
+            os.replace(partials[1], second)
+
+
+def is_cut_off(first: Path) -> bool:
+    """Whether a process may have been killed while it put a pair in place, of which ``first`` is the first."""
+    return _set_aside(first).exists()
+
+
+@contextmanager
+def _stand_ins_of(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Their stand-ins, of which none is left afterwards; what the system refuses in the block becomes a sentence."""
+    partials = tuple(_stand_in(path) for path in paths)
+    try:
+        yield partials
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason, names = error.strerror or str(error), " and ".join([str(paths[0]), *(path.name for path in paths[1:])])
         raise InputError(
-            f"{path} could not be written ({reason}); free some space or choose another folder, nothing was changed."
+            f"{names} could not be written ({reason}); free some space or choose another folder, nothing was changed."
         ) from error
     finally:
-        with suppress(OSError):  # no such folder, a name too long: what the block failed of already
-            partial.unlink(missing_ok=True)
+        for partial in partials:
+            with suppress(OSError):  # no such folder, a name too long: what the block failed of already
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _put_back_on_failure(path: Path) -> Iterator[None]:
+    """Whatever the block fails of, ``path`` is what it was before, there or not."""
+    before, existed, was_cut_off = _set_aside(path), path.exists(), is_cut_off(path)
+    if existed:
+        os.replace(path, before)
+    try:
+        yield
+    except BaseException:
+        if existed:
+            os.replace(before, path)
+        else:
+            path.unlink(missing_ok=True)
+        if was_cut_off:  # and still is
+            before.touch()
+        raise
+    before.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -67,6 +118,10 @@ def holds_nothing(folder: Path) -> bool:
 
 def _stand_in(path: Path) -> Path:
     return path.with_name(f"{PARTIAL}{path.name}")
+
+
+def _set_aside(path: Path) -> Path:
+    return path.with_name(f"{PARTIAL}before-{path.name}")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_text
 from ..errors import InputError
 from .card import ModelCard
 from .plan import Plan
@@ -34,12 +33,8 @@ class Description:
     architecture: dict[str, Any]
     deep_supervision: bool = True
 
-    def write(self, directory: Path) -> None:
-        """Write ``card.json``, atomically.
-
-        Raises:
-            InputError: the folder cannot be written to.
-        """
+    def to_text(self) -> str:
+        """What stands in ``card.json``."""
         data = {
             "format": FORMAT,
             "card": self.card.to_json(),
@@ -47,7 +42,7 @@ class Description:
             "architecture": self.architecture,
             "deep_supervision": self.deep_supervision,
         }
-        write_text(directory / CARD_FILE, json.dumps(data, indent=2) + "\n")
+        return json.dumps(data, indent=2) + "\n"
 
 
 def read_description(directory: Path) -> Description:

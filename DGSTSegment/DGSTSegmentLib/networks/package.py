@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..atomic import atomic_path
+from ..atomic import atomic_pair, is_cut_off
 from ..dgst.delta import BaseMismatch, Delta, NotADelta
 from ..dgst.identity import fingerprint
 from ..errors import InputError
@@ -40,14 +41,15 @@ def write_full(
     """Write a package with all weights, stored as ``dtype`` (``torch.float16`` halves it); returns the card as written.
 
     Raises:
-        InputError: the folder cannot be written to; no file is left half-written.
+        InputError: the folder cannot be written to; the model that lay there is as it was.
     """
     directory = _made(directory)
     state = {name: _stored(tensor, dtype) for name, tensor in own_state(network).items()}
     card = replace(completed_card(card, plan, dict(architecture)), fingerprint=fingerprint(state), base=None)
-    with atomic_path(directory / WEIGHTS_FILE) as partial:
-        partial.write_bytes(safetensors.torch.save(state))  # save_file hides a full disk behind an error of its own
-    Description(card, plan, dict(architecture), deep_supervision).write(directory)
+    description = Description(card, plan, dict(architecture), deep_supervision)
+    with atomic_pair(directory / WEIGHTS_FILE, directory / CARD_FILE) as (weights_file, card_file):
+        weights_file.write_bytes(safetensors.torch.save(state))  # save_file hides a full disk behind its own error
+        card_file.write_text(description.to_text(), encoding="utf-8")
     return card
 
 
@@ -59,7 +61,7 @@ def write_delta(
     The card is completed with the base's name, fingerprint and location, and the fingerprint of the result.
 
     Raises:
-        InputError: the folder cannot be written to; no file is left half-written.
+        InputError: the folder cannot be written to; the model that lay there is as it was.
         BaseMismatch: the delta was made on another model; ``base_model.delta_to`` makes a right one.
         ValueError: the base is itself a fine-tuned model.
     """
@@ -75,9 +77,10 @@ def write_delta(
         base=_base_record(base_model),
         fingerprint=fingerprint(own_state(result)),
     )
-    with atomic_path(directory / DELTA_FILE) as partial:
-        delta.save(partial)
-    Description(card, plan, base_model.architecture, base_model.deep_supervision).write(directory)
+    description = Description(card, plan, base_model.architecture, base_model.deep_supervision)
+    with atomic_pair(directory / DELTA_FILE, directory / CARD_FILE) as (delta_file, card_file):
+        delta.save(delta_file)
+        card_file.write_text(description.to_text(), encoding="utf-8")
     return card
 
 
@@ -92,11 +95,17 @@ def open_package(
     """Open a package from its folder; ``location`` is what the user named, ``base`` where the base may lie.
 
     Raises:
-        InputError: a part is missing or damaged, or the base is not found or is another model.
+        InputError: a part is missing or damaged, or the base is not found or is another model, or the package was not
+            written completely.
     """
     description = read_description(directory)
     if (directory / DELTA_FILE).is_file():
         return _open_delta(directory, location, description, base, open_model)
+    with _refusals_of(directory, location):
+        return _open_full(directory, location, description)
+
+
+def _open_full(directory: Path, location: Path, description: Description) -> FoundationModel:
     if not (directory / WEIGHTS_FILE).is_file():
         raise InputError(f"{location} has neither {WEIGHTS_FILE} nor {DELTA_FILE}; copy the model again.")
     state = fitting_state(build_blank(description.architecture), _read_weights(directory / WEIGHTS_FILE), location)
@@ -116,23 +125,44 @@ def _open_delta(
     directory: Path, location: Path, description: Description, base: str | os.PathLike | None, open_model: OpenModel
 ) -> FoundationModel:
     base_model = find_base(location, description.card, base, open_model)
-    model = FoundationModel(
-        card=description.card,
-        plan=description.plan,
-        architecture=description.architecture,
-        states=base_model.states,
-        deep_supervision=description.deep_supervision,
-        location=location,
-        delta=_read_delta(directory / DELTA_FILE),
-        base=base_model.oriented(description.plan.orientation),  # what it was fine-tuned with
-    )
-    try:
-        complete = fingerprint(own_state(model.network())) == description.card.fingerprint
-    except (BaseMismatch, NotADelta) as error:
-        raise InputError(f"{location} cannot be applied to its base {base_model.card.name}: {error}") from error
-    if not complete:
-        raise InputError(f"{location} is damaged: its weights are not those its card names; copy the model again.")
+    with _refusals_of(directory, location):
+        model = FoundationModel(
+            card=description.card,
+            plan=description.plan,
+            architecture=description.architecture,
+            states=base_model.states,
+            deep_supervision=description.deep_supervision,
+            location=location,
+            delta=_read_delta(directory / DELTA_FILE),
+            base=base_model.oriented(description.plan.orientation),  # what it was fine-tuned with
+        )
+        _refuse_other_weights(model)
     return model
+
+
+def _refuse_other_weights(model: FoundationModel) -> None:
+    try:
+        complete = fingerprint(own_state(model.network())) == model.fingerprint
+    except (BaseMismatch, NotADelta) as error:
+        raise InputError(f"{model.location} cannot be applied to its base {model.base.card.name}: {error}") from error
+    if not complete:
+        raise InputError(
+            f"{model.location} is damaged: its weights are not those its card names; copy the model again."
+        )
+
+
+@contextmanager
+def _refusals_of(directory: Path, location: Path) -> Iterator[None]:
+    """Where the last write of a package was cut off, that is what is said of weights that do not fit its card."""
+    try:
+        yield
+    except InputError as error:
+        if not any(is_cut_off(directory / name) for name in (DELTA_FILE, WEIGHTS_FILE)):
+            raise
+        raise InputError(
+            f"{location} was not written completely, its weights and its card are not of one model; go on with the run "
+            "that wrote it (--resume), or make it again."
+        ) from error
 
 
 def find_base(

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -15,6 +19,32 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta, write_full
 
 from ..conftest import files_of_at_most
+
+KILLED_AT_THE_CARD = """
+import os, sys
+from pathlib import Path
+from DGSTSegmentLib.networks.foundation import open_model
+from DGSTSegmentLib.networks.package import write_delta
+
+base, replace_file = open_model(sys.argv[1]), os.replace
+network = base.network()
+next(network.parameters()).data += 1
+os.replace = lambda source, target: os._exit(9) if Path(target).name == "card.json" else replace_file(source, target)
+write_delta(sys.argv[2], base.delta_to(network), base.card, base.plan, base)
+"""
+"""Writes a fine-tuned model (base, folder), and is gone before its card takes its place."""
+
+
+def keep_card(patch):
+    """No card takes another's place, as on Windows while another program reads it."""
+    replace_file = os.replace
+
+    def refuse_card(source, target):
+        if Path(target).name == "card.json":
+            raise PermissionError(13, "Access is denied")
+        replace_file(source, target)
+
+    patch.setattr(os, "replace", refuse_card)
 
 
 def changed(model, seed=1):
@@ -213,6 +243,47 @@ class TestDelta:
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(InputError, match="damaged"):
             open_model(tmp_path / "tuned")
+
+    def test_a_disk_that_is_full_at_the_card_leaves_the_model_that_was_there(self, package, tmp_path):
+        base = open_model(package)
+        network = fine_tuned(base, tmp_path / "tuned")
+        size = (tmp_path / "tuned" / "delta.safetensors").stat().st_size
+        with (
+            files_of_at_most(2 * size),
+            pytest.raises(InputError, match=r"card.json could not be written .*nothing was"),
+        ):
+            fine_tuned(base, tmp_path / "tuned", seed=2, name="tuned" * size)
+        assert identical(open_model(tmp_path / "tuned").network(), network)
+        assert {path.name for path in (tmp_path / "tuned").iterdir()} == {"card.json", "delta.safetensors"}
+
+    @pytest.mark.parametrize("existed", [True, False])
+    def test_a_card_that_cannot_take_its_place_leaves_what_was_there(self, package, tmp_path, monkeypatch, existed):
+        base, folder = open_model(package), tmp_path / "tuned"
+        network = fine_tuned(base, folder) if existed else None
+        keep_card(monkeypatch)
+        with pytest.raises(InputError, match=r"could not be written \(Access is denied\)"):
+            fine_tuned(base, folder, seed=2)
+        assert {path.name for path in folder.iterdir()} == ({"card.json", "delta.safetensors"} if existed else set())
+        assert not existed or identical(open_model(folder).network(), network)
+
+    def test_a_process_that_was_killed_between_delta_and_card_leaves_a_model_that_says_so(
+        self, package, tmp_path, monkeypatch
+    ):
+        base, folder = open_model(package), tmp_path / "tuned"
+        fine_tuned(base, folder)
+        command = [sys.executable, "-c", KILLED_AT_THE_CARD, str(package), str(folder)]
+        assert subprocess.run(command).returncode == 9
+        incomplete = pytest.raises(InputError, match=r"not written completely.*\(--resume\), or make it again")
+        with incomplete:
+            open_model(folder)
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="could not be written"):
+            keep_card(patch)
+            fine_tuned(base, folder, seed=2)
+        with incomplete:
+            open_model(folder)
+        network = fine_tuned(base, folder, seed=2)
+        assert identical(open_model(folder).network(), network)
+        assert {path.name for path in folder.iterdir()} == {"card.json", "delta.safetensors"}
 
     def test_it_stands_on_a_foundation_model_only(self, package, tmp_path):
         base = open_model(package)

@@ -11,7 +11,7 @@ import pytest
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.networks.card import ModelCard
-from DGSTSegmentLib.networks.description import Description
+from DGSTSegmentLib.networks.description import CARD_FILE, Description
 from DGSTSegmentLib.training.case import read_case
 from DGSTSegmentLib.training.inputs import Fixed, Inputs
 from DGSTSegmentLib.training.request import FinetuneRequest
@@ -239,7 +239,7 @@ def test_a_damaged_file_of_a_run_hides_neither_it_nor_the_others(study, file, te
         folder.mkdir(parents=True)
         write_record(folder, record(folder))
         write_result(folder, result(stopped=True))
-        Description(ModelCard(folder.name), PLAN, {}).write(folder)
+        (folder / CARD_FILE).write_text(Description(ModelCard(folder.name), PLAN, {}).to_text())
     (damaged / file).write_text(text)
     assert [run.card.name for run in study.runs()] == ["0001", "0002"]
     assert [run.resumable for run in study.runs()] == [False, True]
