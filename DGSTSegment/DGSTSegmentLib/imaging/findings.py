@@ -57,16 +57,28 @@ def find(
         InputError: ``ct`` or ``probability`` lies on another grid.
         ValueError: ``instances`` is none of the three, or the segmentation holds no integers.
     """
-    if instances not in ("auto", "values", "components"):
-        raise ValueError(f"instances is auto, values or components, not {instances!r}.")
-    labels = _labels(segmentation)
     _refuse_other_grids(segmentation.geometry, {"CT": ct, "probability": probability})
-    numbered = np.zeros(segmentation.array.shape, dtype=np.int32)
-    items = []
-    for number, region in enumerate(_regions(labels, instances), start=1):
-        numbered[region.box][region.mask] = number
+    numbers, items = np.zeros(segmentation.array.shape, np.int32), []
+    for number, region in enumerate(_regions(_labels(segmentation), instances), start=1):
+        numbers[region.box][region.mask] = number
         items.append(_measured(number, region, segmentation.geometry, ct, probability))
-    return Findings(items, Volume(numbered, segmentation.geometry))
+    return Findings(items, segmentation.with_array(numbers))
+
+
+def tell_apart(segmentation: Volume, instances: str = "auto") -> Volume:
+    """The findings of ``segmentation`` unmeasured, which of thousands of specks takes most of the time: int32, the
+    number that ``find`` gives the finding each voxel belongs to, from 1 without a gap, else 0.
+
+    Args:
+        segmentation, instances: as of ``find``.
+
+    Raises:
+        ValueError: as ``find``.
+    """
+    numbers = np.zeros(segmentation.array.shape, np.int32)
+    for number, region in enumerate(_regions(_labels(segmentation), instances), start=1):
+        numbers[region.box][region.mask] = number
+    return segmentation.with_array(numbers)
 
 
 def note_on_scattered_values(segmentation: Volume) -> str | None:
@@ -116,6 +128,13 @@ def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) ->
 
 
 def _regions(labels: np.ndarray, instances: str) -> Iterator[_Region]:
+    """In the order of their numbers.
+
+    Raises:
+        ValueError: ``instances`` is none of the three.
+    """
+    if instances not in ("auto", "values", "components"):
+        raise ValueError(f"instances is auto, values or components, not {instances!r}.")
     boxes = _boxes(labels)
     by_value = instances == "values" or (instances == "auto" and len(boxes) > 1)
     for value, box in boxes.items():

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .findings import SAME_GRID_MM, Finding, Findings
+from .volume import Volume
 
 SIZE_CLASSES = ("<5", "5-10", ">=10")
 """Size classes of lymph nodes by their short axis, mm."""
@@ -77,13 +78,8 @@ def match(reference: Findings, prediction: Findings, min_iou: float = 0.1) -> Ma
     Raises:
         InputError: both lie on different grids.
     """
-    overlaps = [overlap for overlap in _overlaps(reference, prediction) if overlap[0] > min_iou]
-    matched: dict[int, tuple[int, float]] = {}
-    taken = set()
-    for iou, wanted, offered in sorted(overlaps, key=lambda overlap: (-overlap[0], overlap[1:])):
-        if wanted not in matched and offered not in taken:
-            matched[wanted] = (offered, iou)
-            taken.add(offered)
+    matched = match_numbers(reference.instances, prediction.instances, min_iou)
+    taken = {offered for offered, _ in matched.values()}
     predicted = {item.number: item for item in prediction.items}
     return Matching(
         [
@@ -96,6 +92,25 @@ def match(reference: Findings, prediction: Findings, min_iou: float = 0.1) -> Ma
     )
 
 
+def match_numbers(reference: Volume, prediction: Volume, min_iou: float = 0.1) -> dict[int, tuple[int, float]]:
+    """As ``match``, of findings that need not be measured: number in the reference -> (number in the prediction, IoU).
+
+    Args:
+        reference, prediction: the number of the finding each voxel belongs to, from 1, else 0.
+
+    Raises:
+        InputError: both lie on different grids.
+    """
+    overlaps = [overlap for overlap in _overlaps(reference, prediction) if overlap[0] > min_iou]
+    matched: dict[int, tuple[int, float]] = {}
+    taken = set()
+    for iou, wanted, offered in sorted(overlaps, key=lambda overlap: (-overlap[0], overlap[1:])):
+        if wanted not in matched and offered not in taken:
+            matched[wanted] = (offered, iou)
+            taken.add(offered)
+    return matched
+
+
 def size_class(short_axis_mm: float) -> str:
     """The size class of a node with this short axis (mm), one of :data:`SIZE_CLASSES`."""
     if short_axis_mm < 5:
@@ -103,24 +118,23 @@ def size_class(short_axis_mm: float) -> str:
     return "5-10" if short_axis_mm < 10 else ">=10"
 
 
-def _overlaps(reference: Findings, prediction: Findings) -> list[tuple[float, int, int]]:
+def _overlaps(reference: Volume, prediction: Volume) -> list[tuple[float, int, int]]:
     """(IoU, number in the reference, number in the prediction) of all findings that share voxels."""
-    if not reference.instances.geometry.same_grid(prediction.instances.geometry, SAME_GRID_MM):
+    if not reference.geometry.same_grid(prediction.geometry, SAME_GRID_MM):
         raise InputError("Reference and prediction lie on different grids; resample one to the other first.")
-    ours, theirs = reference.instances.array, prediction.instances.array
+    ours, theirs = reference.array, prediction.array
     both = np.flatnonzero((ours != 0) & (theirs != 0))
-    columns = len(prediction.items) + 1
+    sizes, predicted_sizes = _sizes(ours), _sizes(theirs)
+    columns = len(predicted_sizes)
     pairs, shared = np.unique(ours.flat[both].astype(np.int64) * columns + theirs.flat[both], return_counts=True)
     wanted, offered = pairs // columns, pairs % columns
-    sizes, predicted_sizes = _sizes(reference), _sizes(prediction)
     iou = shared / (sizes[wanted] + predicted_sizes[offered] - shared)
     return list(zip(iou.tolist(), wanted.tolist(), offered.tolist(), strict=True))
 
 
-def _sizes(findings: Findings) -> np.ndarray:
+def _sizes(numbers: np.ndarray) -> np.ndarray:
     """Voxels of each finding, indexed by its number."""
-    numbers = findings.instances.array
-    return np.bincount(numbers[numbers != 0], minlength=len(findings.items) + 1)
+    return np.bincount(numbers[numbers != 0], minlength=1)
 
 
 def _by_size(findings: Iterable[Finding]) -> dict[str, int]:

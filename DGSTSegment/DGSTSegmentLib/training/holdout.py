@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..imaging.components import components_of
-from ..imaging.findings import find
-from ..imaging.matching import match
+from ..imaging.findings import tell_apart
+from ..imaging.matching import match_numbers
 from ..imaging.volume import Volume
 from .case import Case
 from .knowledge import NODE, UNKNOWN
@@ -96,14 +96,14 @@ def measure(predicted: Volume, case: Case, knowledge: np.ndarray) -> HeldOutMeas
     """
     known = knowledge != UNKNOWN
     wanted, given = knowledge == NODE, (predicted.array > 0) & known
-    marked, found = find(case.annotation), find(predicted.with_array((predicted.array > 0).astype(np.uint8)))
-    matching = match(marked, found)
+    marked = tell_apart(case.annotation)
+    found = tell_apart(predicted.with_array((predicted.array > 0).astype(np.uint8)))
     return HeldOutMeasure(
         case=case.name,
         dice=dice(wanted, given),
-        nodes=len(marked.items),
-        found=len(matching.pairs),
-        findings=len(found.items),
+        nodes=int(marked.array.max()),
+        found=len(match_numbers(marked, found)),
+        findings=int(found.array.max()),
         complete=case.completeness == "all" and bool(known.all()),
     )
 

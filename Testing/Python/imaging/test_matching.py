@@ -5,7 +5,7 @@ import pytest
 
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging import Geometry, Volume, findings
-from DGSTSegmentLib.imaging.matching import DetectionCounts, match, size_class
+from DGSTSegmentLib.imaging.matching import DetectionCounts, match, match_numbers, size_class
 
 _GRID = Geometry.from_parts((3, 40, 60), (1, 1, 3))
 
@@ -117,3 +117,20 @@ def test_counts_add_up_over_scans_with_and_without_nodes():
     assert without.recall() is None
     assert DetectionCounts().false_positives_per_scan() is None
     assert sum([with_nodes, without], DetectionCounts()) == both
+
+
+@pytest.mark.parametrize("instances", ["auto", "values", "components"])
+def test_findings_that_are_not_measured_have_the_same_numbers_and_partners(instances):
+    reference, prediction = np.zeros((2, *_GRID.shape), np.uint8)
+    for value, (row, start, stop) in enumerate([(5, 0, 10), (5, 10, 16), (20, 0, 6), (20, 8, 20)], start=1):
+        reference[1, row, start:stop] = value  # the first two touch
+    prediction[1, 5, 4:16] = prediction[1, 20, 0:9] = prediction[1, 20, 12:30:3] = prediction[1, 30, 0:4] = 1
+    reference[0, 30, 50] = 2  # of a value that lies in two pieces
+    volumes = Volume(reference, _GRID), Volume(prediction, _GRID)
+    measured = [findings.find(volume, instances=instances) for volume in volumes]
+    numbers = [findings.tell_apart(volume, instances) for volume in volumes]
+    for ours, theirs in zip(numbers, measured, strict=True):
+        assert np.array_equal(ours.array, theirs.instances.array) and ours.array.max() == len(theirs.items)
+    pairs = match(*measured).pairs
+    assert {pair.reference.number: (pair.prediction.number, pair.iou) for pair in pairs} == match_numbers(*numbers)
+    assert len(pairs) > 0
