@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psutil
@@ -16,6 +17,7 @@ from ..networks.architectures import outputs
 from ..networks.plan import Plan
 from .batches import Batch, Batches
 from .devices import autocast, chosen_kernels
+from .draws import drawn_from, draws_at_random
 from .events import Reporter
 from .loss import FewShotLoss, LossParts
 from .pace import CALIBRATION, Pace
@@ -81,6 +83,7 @@ class Trainer:
         asks = any(case.leaves_open for case in cases)
         self.teacher = Teacher(foundation, self.device, run.fixed.precision) if asks else None
         self.step, self.skipped, self.stopped = 0, 0, False
+        self._draws = draws_at_random(strategy.network)
         self._lost = 0
         """Steps up to this one, in a row, whose loss was not finite."""
         uses_scaler = run.fixed.precision == "fp16"
@@ -126,13 +129,13 @@ class Trainer:
         while self.strategy.warm_up_batches:
             if tried == WARM_UP_TRIES:
                 raise NothingMoved(tried, self.run.fixed.precision)
-            self._backward(self.batches[tried].to(self.device))
+            self._backward(self.batches[tried].to(self.device), tried)
             self.strategy.observe(self.scaler)
             tried += 1
 
     def _do_step(self, batch: Batch) -> None:
         factor = self._lr_factor()
-        parts = self._backward(batch)
+        parts = self._backward(batch, self.step)
         report = self.strategy.step(lr_factor=factor, scaler=self.scaler)
         fixed_now = self.pace.step_done(self.step)
         if fixed_now and self.pace.shortfall:
@@ -158,13 +161,17 @@ class Trainer:
             return 1.0
         return poly(self.step, self.pace.steps)
 
-    def _backward(self, batch: Batch) -> LossParts:
+    def _backward(self, batch: Batch, step: int) -> LossParts:
         taught = self._teacher_on(batch)  # first: later its activations would lie on top of what backward keeps
-        with autocast(self.device, self.run.fixed.precision):
-            scores = outputs(self.strategy.network(batch.image))
-        parts = self.loss_of(scores, batch.knowledge, taught)
-        (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
+        with self._draws_of(step):
+            with autocast(self.device, self.run.fixed.precision):
+                scores = outputs(self.strategy.network(batch.image))
+            parts = self.loss_of(scores, batch.knowledge, taught)
+            (parts.total if self.scaler is None else self.scaler.scale(parts.total)).backward()
         return parts
+
+    def _draws_of(self, step: int) -> AbstractContextManager[None]:
+        return drawn_from(self.run.request.seed, step, self.device) if self._draws else nullcontext()
 
     def _teacher_on(self, batch: Batch) -> torch.Tensor | None:
         asks = self.teacher is not None and self.loss_of.asks_teacher(batch.knowledge)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from dynamic_network_architectures.building_blocks.regularization import DropPath
 
 from DGSTSegmentLib import __version__
 from DGSTSegmentLib.errors import InputError
@@ -15,6 +16,7 @@ from DGSTSegmentLib.networks.architectures import build
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_full
+from DGSTSegmentLib.training.draws import drawn_from, draws_at_random
 from DGSTSegmentLib.training.events import Stopped
 from DGSTSegmentLib.training.finetune import finetune, resume
 from DGSTSegmentLib.training.run import Run
@@ -38,6 +40,59 @@ def test_a_stopped_run_resumes_to_the_very_delta_of_an_uninterrupted_one(request
     assert not resumed.stopped and resumed.steps == 5
     assert open_model(resumed.model).notes == ()
     assert_same_delta(whole, resumed)
+
+
+@pytest.fixture
+def model_with_dropout(tmp_path):
+    """The small foundation model, in whose training half of the features are left out by chance."""
+    arguments = {**ARCHITECTURE["arguments"], "dropout_op": "Dropout3d", "dropout_op_kwargs": {"p": 0.5}}
+    architecture = {**ARCHITECTURE, "arguments": arguments}
+    card = ModelCard(name="dropping", labels={"background": 0, "lymph node": 1}, trained_on="Nothing.")
+    write_full(tmp_path / "dropping", build(architecture), card, PLAN, architecture)
+    return str(tmp_path / "dropping")
+
+
+@pytest.mark.parametrize("strategy", ["dgst", "static"])
+def test_what_dropout_leaves_out_is_drawn_from_seed_and_step(request_for, model_with_dropout, tmp_path, strategy):
+    def asked(folder, **changes):
+        out = str(tmp_path / folder)
+        return request_for(**{"model": model_with_dropout, "strategy": strategy, "steps": 3, "out": out, **changes})
+
+    before = torch.get_rng_state()
+    whole, again = finetune(asked("whole")), finetune(asked("again"))
+    assert torch.equal(torch.get_rng_state(), before), "the process's own draws are nothing of the training's"
+    assert_same_delta(whole, again)
+    stop = StopAfter(1)
+    assert finetune(asked("stopped"), on_event=stop.on_event, should_stop=stop.should_stop).stopped
+    torch.rand(5)
+    assert_same_delta(whole, resume(tmp_path / "stopped"))
+
+
+def test_dropout_leaves_out_other_features_at_every_step_and_with_every_seed():
+    features = torch.ones(1, 64)
+    kept = []
+    for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        with drawn_from(seed, step, torch.device("cpu")):
+            kept.append(torch.nn.functional.dropout(features, 0.5))
+    assert torch.equal(kept[0], kept[3])
+    assert not any(torch.equal(kept[a], kept[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("more", "draws"),
+    [
+        ({}, False),
+        ({"dropout_op": "Dropout3d", "dropout_op_kwargs": {"p": 0}}, False),
+        ({"dropout_op": "Dropout3d", "dropout_op_kwargs": {"p": 0.1}}, True),
+    ],
+)
+def test_only_a_network_that_leaves_something_out_by_chance_draws(more, draws):
+    assert draws_at_random(build({**ARCHITECTURE, "arguments": {**ARCHITECTURE["arguments"], **more}})) == draws
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.1])
+def test_a_network_that_leaves_out_whole_paths_by_chance_draws(chance):
+    assert draws_at_random(torch.nn.Sequential(DropPath(chance))) == (chance > 0)
 
 
 def test_a_run_whose_folder_cannot_be_written_to_is_refused_in_one_sentence(request_for):
