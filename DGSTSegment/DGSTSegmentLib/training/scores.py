@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import math
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import IO
 
 import numpy as np
 import torch
@@ -82,7 +86,7 @@ def window_scores(
         float32 [c, k, j, i], and the means that sufficed.
 
     Raises:
-        OutOfMemory: not even the smallest means sufficed.
+        OutOfMemory: not even the smallest means sufficed, or the disk has no room for them.
         NoNumbers: so the networks answer in fp32 too.
         Stopped: the user asked to stop.
     """
@@ -200,8 +204,33 @@ def _filled_up(array: np.ndarray, window: tuple[int, ...]) -> tuple[torch.Tensor
 def _zeros(shape: tuple[int, ...], home: torch.device, keep_sum: str) -> torch.Tensor:
     if keep_sum != "disk":
         return torch.zeros(shape, device=home)
-    with tempfile.TemporaryFile() as file:
-        return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="w+", shape=shape))
+    size = 4 * math.prod(shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            _reserve(file, size)
+            return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="w+", shape=shape))
+    except OSError as error:
+        place = tempfile.tempdir or "the folder of temporary files"  # none is set where none takes a file
+        raise OutOfMemory(
+            f"Memory ran out while predicting, and {place} has no room for the {size / 1e6:.0f} MB of the result "
+            f"({error.strerror or error}); free some space there, close other programs, or crop the scan to the body."
+        ) from error
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take the disk's space for ``size`` bytes now: where it ends only when a mapped file is written to, the process is
+    killed. Left out where a system has no call for it; Windows takes the space at once anyhow.
+
+    Raises:
+        OSError: the disk has no such space.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # which a file system says that cannot reserve
+            raise
 
 
 def _box(start: tuple[int, ...], window: tuple[int, ...]) -> tuple[slice, ...]:

@@ -1,3 +1,5 @@
+import os
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +12,10 @@ from DGSTSegmentLib.imaging import Geometry, Volume
 from DGSTSegmentLib.training.events import Reporter, Stopped
 from DGSTSegmentLib.training.memory import OutOfMemory
 from DGSTSegmentLib.training.predict import Predictor
-from DGSTSegmentLib.training.scores import Means, window_scores
+from DGSTSegmentLib.training.scores import Means, _reserve, window_scores
 from DGSTSegmentLib.training.windows import gaussian_weights, window_starts
 
+from ..conftest import files_of_at_most
 from .conftest import PLAN
 
 CPU = Means.most(torch.device("cpu"), "fp32")
@@ -222,6 +225,25 @@ def test_a_network_that_was_moved_to_predict_can_be_trained_afterwards():
 def test_when_nothing_smaller_is_left_one_sentence_says_what_to_do():
     with pytest.raises(OutOfMemory, match="Memory ran out while predicting a volume of 12 x 12 x 10 voxels; close"):
         scores_of([Greedy(99)], volume(10, 12, 12), WINDOW, CPU)
+
+
+def test_a_disk_without_room_for_the_result_is_said_with_its_folder(tmp_path, monkeypatch):
+    """Two classes of 75 x 50 x 50 voxels take 1.5 MB."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    means = Means(torch.device("cpu"), "fp32", 1, "disk")
+    with (
+        files_of_at_most(1_000_000),
+        pytest.raises(OutOfMemory, match=rf"{tmp_path} has no room for the 2 MB of .*\("),
+    ):
+        scores_of([Local()], volume(75, 50, 50), WINDOW, means)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no space, or always does")
+def test_the_result_has_its_space_on_disk_before_it_is_written_to(tmp_path):
+    """Else the process is killed where a full disk has no more for a file that is mapped."""
+    with open(tmp_path / "sum", "w+b") as file:
+        _reserve(file, 1_000_000)
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 1_000_000
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory():
