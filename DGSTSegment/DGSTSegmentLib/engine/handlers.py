@@ -67,7 +67,6 @@ def export(fields: Fields, context: Context) -> Fields:
 
     context.phase("opening the model")
     model = context.model.get(fields["model"], *(fields.get(part) for part in MODEL_PARTS))
-    context.phase("writing the model")
     exported = export_nnunet(model, fields["out"])
     return {
         "out": str(exported.folder),
