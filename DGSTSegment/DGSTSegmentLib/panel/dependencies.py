@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
+import tempfile
 from pathlib import Path
 
 import slicer
@@ -71,16 +72,40 @@ def _install(wanted: list[str]) -> None:
     torch = next((line for line in wanted if _name(line) == "torch"), None)
     if torch is not None:
         _installTorch(torch)
+        if not _isMet(torch):
+            raise InputError(
+                _(
+                    "The extension PyTorch did not install {torch}; install it in the module PyTorch, then try again."
+                ).format(torch=torch)
+            )
     others = [line for line in wanted if line != torch]
-    if not others:
-        return
-    slicer.util.showStatusMessage(_("Installing {packages} ...").format(packages=", ".join(others)))
+    if others:
+        slicer.util.showStatusMessage(_("Installing {packages} ...").format(packages=", ".join(others)))
+        _installBeside(_torchThatIsThere(), others)
+
+
+def _torchThatIsThere() -> list[str]:
+    """The pin that keeps the PyTorch of Slicer's extension: what comes from the package index in its place, where a
+    package wants a newer one, may compute without the GPU. pip takes a version of the package that fits, or says that
+    there is none."""
+    importlib.invalidate_caches()
+    try:
+        return [f"torch=={importlib.metadata.version('torch')}"]  # such as 2.7.1+cu118, which is that build alone
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def _installBeside(pins: list[str], lines: list[str]) -> None:
     try:
         from slicer.packaging import pip_ensure  # Slicer 5.12 and newer
     except ImportError:
-        slicer.util.pip_install(others)
-    else:
-        pip_ensure(others, requester=REQUESTER, prompt_install=False)  # it was asked above, for all at once
+        slicer.util.pip_install([*lines, *pins])
+        return
+    with tempfile.TemporaryDirectory() as folder:  # pip_ensure hands no requirement to pip that is met already
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(pins), encoding="utf-8")
+        # It was asked above, for all at once.
+        pip_ensure(lines, constraints=str(constraints), requester=REQUESTER, prompt_install=False)
 
 
 def _installTorch(line: str) -> None:

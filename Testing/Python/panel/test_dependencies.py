@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +28,34 @@ def installed(monkeypatch):
     return asked
 
 
-def test_the_requirements_are_those_of_the_project(widget):
-    from pathlib import Path
+@pytest.fixture
+def ensured(monkeypatch):
+    """What was asked of ``slicer.packaging``, which Slicer has from 5.12 on: requirements, and lines that bind them."""
+    import slicer
 
+    asked = []
+
+    def pip_ensure(requirements, constraints=None, prompt_install=True, requester=None):
+        lines = [] if constraints is None else Path(constraints).read_text(encoding="utf-8").splitlines()
+        asked.append((requirements, lines, prompt_install, requester))
+
+    module = types.ModuleType("slicer.packaging")
+    module.pip_ensure = pip_ensure
+    monkeypatch.setitem(sys.modules, "slicer.packaging", module)
+    monkeypatch.setattr(slicer, "packaging", module, raising=False)
+    return asked
+
+
+@pytest.fixture
+def torch_here(monkeypatch):
+    """Sets which PyTorch is installed."""
+    version = importlib.metadata.version
+    return lambda is_it: monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: is_it if name == "torch" else version(name)
+    )
+
+
+def test_the_requirements_are_those_of_the_project(widget):
     from DGSTSegmentLib.panel import dependencies
 
     project = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8")
@@ -78,7 +105,33 @@ def test_a_yes_installs_all_at_once_and_what_did_not_come_is_not_used(wanted, in
     wanted("no-such-package>=1", "nor-this>=2")
     answers.give("OK")
     assert not dependencies.ensure()
-    assert installed == [["no-such-package>=1", "nor-this>=2"]]
+    assert [line for line in installed[0] if not line.startswith("torch")] == ["no-such-package>=1", "nor-this>=2"]
+    assert len(installed) == 1
+
+
+def test_the_torch_that_is_there_stays_whatever_the_others_would_rather_have(wanted, installed, torch_here):
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import dependencies
+
+    torch_here("2.7.1+cu118")
+    wanted("torch>=2.6", "no-such-package>=1")
+    answers.give("OK")
+    dependencies.ensure()
+    assert installed == [["no-such-package>=1", "torch==2.7.1+cu118"]]
+
+
+def test_the_torch_that_is_there_stays_in_newer_slicers_too(wanted, installed, ensured, torch_here):
+    """Their ``pip_ensure`` leaves out what is met, so that the pin must not be one of its requirements."""
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import dependencies
+
+    torch_here("2.7.1+cu118")
+    wanted("torch>=2.6", "no-such-package>=1")
+    answers.give("OK")
+    dependencies.ensure()
+    assert ensured == [(["no-such-package>=1"], ["torch==2.7.1+cu118"], False, "DGSTSegment")] and installed == []
 
 
 def test_torch_comes_by_slicers_own_extension(wanted, installed, monkeypatch):
@@ -95,10 +148,12 @@ def test_torch_comes_by_slicers_own_extension(wanted, installed, monkeypatch):
     module = types.ModuleType("PyTorchUtils")
     module.PyTorchUtilsLogic = PyTorchUtilsLogic
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
-    wanted("torch>=99")
+    wanted("torch>=99", "no-such-package>=1")
     answers.give("OK")
     assert not dependencies.ensure()
-    assert asked == [(False, ">=99")] and installed == []
+    assert asked == [(False, ">=99")]
+    assert installed == [], "the others would bring a PyTorch from elsewhere"
+    assert any("did not install torch>=99" in text for text in answers.shown)
 
 
 def test_without_that_extension_the_user_is_told_to_install_it(wanted, installed):
