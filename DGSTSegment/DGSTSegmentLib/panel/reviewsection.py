@@ -221,6 +221,11 @@ class ReviewSection:
         numbers = self.table.numbers
         self.goTo(self.table.next(0, self._undecided()) or (numbers[0] if numbers else 0))
 
+    def sayFirst(self) -> None:
+        """The same where the user holds a brush, under which the views stay: he goes there himself."""
+        if self.table.next(0, self._undecided()):
+            slicer.util.showStatusMessage(_("Lymph nodes were found; the key N goes to the first of them."), 10000)
+
     def _undecided(self) -> set[int]:
         return {item.number for item in self.review.prediction.findings() if item.state == UNDECIDED}
 

@@ -283,7 +283,10 @@ class Panel:
             return  # another module is on the screen; this is shown when the user comes back
         self.nextStep.sections.open("reviewSection")
         self.review.showScan()
-        self.review.goToFirst()
+        if self.annotate.editor.isArmed:
+            self.review.sayFirst()
+        else:
+            self.review.goToFirst()
         self.refresh()
 
     def _onAnnotationChanged(self) -> None:

@@ -132,6 +132,23 @@ def test_what_was_found_while_another_module_was_shown_is_what_is_shown_then(hos
     assert after.node.GetDisplayNode().GetVisibility() and not before.node.GetDisplayNode().GetVisibility()
 
 
+def test_what_is_found_while_a_brush_is_held_leaves_the_views_under_it(host, panel, review, ui, monkeypatch):
+    import slicer
+
+    ui.newNodeButton.click()
+    view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    view.JumpSliceByCentering(3.0, -4.0, 5.0)
+    before, said = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()).copy(), []
+    monkeypatch.setattr(slicer.util, "showStatusMessage", lambda message, duration=0: said.append(message))
+    again = predicted_again(panel, host, review.review.prediction)
+    np.testing.assert_array_equal(slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()), before)
+    assert ui.segmentEditor.activeEffect().name == "Paint"
+    assert review.review.prediction.node is again.node and review.table.chosen == 0
+    assert any("key N goes to the first" in text for text in said)
+    press(host, "n")
+    assert review.table.chosen == review.table.numbers[0] and ui.segmentEditor.activeEffect() is None
+
+
 def test_keys_decide_nothing_while_their_section_is_closed_or_a_brush_is_held(host, review, ui):
     first = review.table.chosen
     ui.reviewSection.collapsed = True
