@@ -49,10 +49,8 @@ class FindingsTable:
         self._filling = False
         table.setColumnCount(len(HEADERS))
         table.setHorizontalHeaderLabels(list(HEADERS))
-        header = table.horizontalHeader()
-        for column in range(_DECISION):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(_DECISION, qt.QHeaderView.Stretch)
+        self._fitColumns(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(_DECISION, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         table.connect("itemSelectionChanged()", self._onSelection)
@@ -74,6 +72,7 @@ class FindingsTable:
         large = [item for item in items if item.finding.short_axis_mm >= least]
         large.sort(key=lambda item: -item.finding.short_axis_mm)
         self._filling = True
+        self._fitColumns(qt.QHeaderView.Interactive)  # else each cell that is set has all rows measured
         self.numbers = [item.number for item in large]
         self.table.setRowCount(len(large))
         for row, item in enumerate(large):
@@ -82,6 +81,7 @@ class FindingsTable:
             for column, text in enumerate(cellsOf(shown, overlaps.get(item.number, 0.0))):
                 self.table.setItem(row, column, _cell(text, shown, item if node is not None else None))
             self._decorate(row, item)
+        self._fitColumns(qt.QHeaderView.ResizeToContents)
         self._filling = False
         self.choose(chosen)
 
@@ -112,6 +112,10 @@ class FindingsTable:
         start = self.numbers.index(number) + 1 if number in self.numbers else 0
         order = self.numbers[start:] + self.numbers[:start]
         return next((candidate for candidate in order if candidate in undecided), 0)
+
+    def _fitColumns(self, mode) -> None:
+        for column in range(_DECISION):
+            self.table.horizontalHeader().setSectionResizeMode(column, mode)
 
     def _decorate(self, row: int, item: ReviewedFinding) -> None:
         cell = self.table.item(row, _DECISION)

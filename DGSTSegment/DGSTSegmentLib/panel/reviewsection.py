@@ -92,9 +92,16 @@ class ReviewSection:
         index = self.ui.shownSelector.findData(parameters.shown)
         if index >= 0 and self.ui.shownSelector.currentIndex != index:
             self.ui.shownSelector.setCurrentIndex(index)
-        settings = (parameters.leastShortAxis, parameters.outlineOnly, parameters.opacity, parameters.shown)
-        if settings != self._shownSettings:
+        shown, settings = self._shownSettings, self._settings()
+        if shown is None or settings[0] != shown[0]:
             self._fill()
+        elif settings != shown:
+            self._showInViews()
+
+    def _settings(self) -> tuple:
+        """Which findings are shown, and how views draw them: the table is filled anew for the first only."""
+        parameters = self.state.parameters
+        return (parameters.leastShortAxis, parameters.shown), (parameters.outlineOnly, parameters.opacity)
 
     def reload(self) -> None:
         """Measure the overlap with the annotation anew, and show everything."""
@@ -141,12 +148,7 @@ class ReviewSection:
         parameters, scan = self.state.parameters, self.state.scan
         if parameters is None:
             return
-        self._shownSettings = (
-            parameters.leastShortAxis,
-            parameters.outlineOnly,
-            parameters.opacity,
-            parameters.shown,
-        )
+        self._shownSettings = self._settings()
         for role in roles.PREDICTIONS:
             prediction = self.logic.prediction(scan, role) if scan is not None else None
             if prediction is not None:
