@@ -186,9 +186,10 @@ class AnnotateSection:
             return
         with attempt(_("The box was not placed.")):
             annotation = self.logic.annotation(self.state.scan)
+            box = self._boxAroundMarks(annotation)  # where there can be none, the old one stays
             if old is not None:
                 slicer.mrmlScene.RemoveNode(old)
-            roles.setRegion(annotation, makeRegion(self.state.scan.GetName(), self._boxAroundMarks(annotation)))
+            roles.setRegion(annotation, makeRegion(self.state.scan.GetName(), box))
             self._observe(annotation)
             self.refresh()
             self.state.stepChanged()

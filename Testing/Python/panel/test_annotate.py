@@ -231,6 +231,24 @@ def test_a_box_is_seen_again_with_its_scan_and_not_replaced_unasked(host, panel,
     assert roles.regionOf(roles.nodeOf(scan, roles.ANNOTATION)) is not first
 
 
+def test_a_box_stays_where_no_new_one_can_be_placed(ui, logic, scan):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import roles
+
+    mark(logic, scan, ball())
+    ui.regionRadio.click()
+    annotation = roles.nodeOf(scan, roles.ANNOTATION)
+    roi = roles.regionOf(annotation)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shift")
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    answers.give("OK")
+    ui.placeBoxButton.click()
+    assert any("The box was not placed." in text and "Shift" in text for text in answers.shown)
+    assert roi is not None and roles.regionOf(annotation) is roi
+
+
 def test_keys_undo_while_the_module_is_shown_and_clash_with_no_key_of_the_review(host, panel, ui, logic, scan):
     from preview_host import segment_editor_keys as keys
 
