@@ -113,9 +113,14 @@ class ScanSection:
         self.ui.deviceLabel.setText(str(error))
 
     def onModelChosen(self, index: int) -> None:
+        spec, isRefused = str(self.ui.modelSelector.itemData(index)), False
         with attempt(_("The model was not changed.")):
-            self.logic.models.use(str(self.ui.modelSelector.itemData(index)))
+            self.logic.models.use(spec)
             self.state.modelChosen()
+        with tell(_("The list of models could not be read.")):
+            isRefused = self.logic.models.current.spec != spec
+        if isRefused:
+            self.refreshModels()  # the list shows what is in use
 
     def onAddFolder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self.ui.addModelButton, _("Folder of a model"), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ..conftest import tiny_case
+from ..conftest import files_of_at_most, tiny_case
 from .conftest import find, mark, open_scan, until
 
 
@@ -168,6 +168,19 @@ def test_a_folder_that_is_no_model_is_refused_in_one_sentence(host, ui, logic, t
     until(host, lambda: not logic.engine.busy)
     assert any(str(tmp_path) in text for text in answers.shown)
     assert logic.models.current.spec == "starter"
+
+
+def test_a_choice_that_could_not_be_kept_leaves_the_model_in_use_in_the_list(ui, panel, logic, tiny_models):
+    from preview_host import answers
+
+    base, adapted = tiny_models
+    index = ui.modelSelector.findData(base)
+    ui.modelSelector.setCurrentIndex(index)
+    with files_of_at_most(1):
+        panel.scan.onModelChosen(index)
+    assert any("The model was not changed." in text for text in answers.shown)
+    assert logic.models.current.spec == adapted
+    assert ui.modelSelector.itemData(ui.modelSelector.currentIndex) == adapted
 
 
 def test_a_scan_that_a_transform_moves_is_refused(host, ui, scan, tiny_models):
