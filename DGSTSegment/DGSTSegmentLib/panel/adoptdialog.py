@@ -31,9 +31,14 @@ class SegmentDialog:
         self._selector.setObjectName("segmentationSelector")
         self._list.setObjectName("segmentList")
         self._addButton, cancelButton = qt.QPushButton(_("Add")), qt.QPushButton(_("Cancel"))
+        allButton, noneButton = qt.QPushButton(_("All")), qt.QPushButton(_("None"))
+        for button, name in ((self._addButton, "addButton"), (allButton, "allButton"), (noneButton, "noneButton")):
+            button.setObjectName(name)
         column, row = qt.QVBoxLayout(self.dialog), qt.QHBoxLayout()
         for widget in (self._selector, qt.QLabel(_("Each checked segment becomes a lymph node:")), self._list):
             column.addWidget(widget)
+        row.addWidget(allButton)
+        row.addWidget(noneButton)
         row.addStretch(1)
         row.addWidget(self._addButton)
         row.addWidget(cancelButton)
@@ -42,6 +47,8 @@ class SegmentDialog:
             self._selector.addItem(node.GetName())
         self._selector.connect("currentIndexChanged(int)", self._show)
         self._list.connect("itemChanged(QListWidgetItem*)", self._allowAdding)
+        allButton.connect("clicked()", self._checkAll)
+        noneButton.connect("clicked()", self._checkNone)
         self._addButton.connect("clicked()", self.dialog.accept)
         cancelButton.connect("clicked()", self.dialog.reject)
         self._show()
@@ -58,13 +65,29 @@ class SegmentDialog:
         return self._nodes[self._selector.currentIndex]
 
     def _show(self, *_index) -> None:
-        """All segments are taken by default; what is empty is named, and cannot be."""
+        """The lymph nodes are taken by default, or all segments where none is called so; what is empty is named, and
+        cannot be."""
         self._candidates = []
         self._list.clear()
         candidates = candidatesIn(self._node)
         for candidate in candidates:
             self._list.addItem(_itemOf(candidate))
         self._candidates = candidates
+        self._check([one for one in candidates if one.isLymphNode and not one.isEmpty] or candidates)
+
+    def _checkAll(self) -> None:
+        self._check(self._candidates)
+
+    def _checkNone(self) -> None:
+        self._check([])
+
+    def _check(self, wanted: list[Candidate]) -> None:
+        """Check the wanted segments, and no other; an empty one never."""
+        self._list.blockSignals(True)  # heard of once, below
+        for row, candidate in enumerate(self._candidates):
+            isChecked = candidate in wanted and not candidate.isEmpty
+            self._list.item(row).setCheckState(qt.Qt.Checked if isChecked else qt.Qt.Unchecked)
+        self._list.blockSignals(False)
         self._allowAdding()
 
     def _checked(self) -> list[str]:
@@ -79,7 +102,6 @@ def _itemOf(candidate: Candidate):
     name = _("{name} (empty)").format(name=candidate.name) if candidate.isEmpty else candidate.name
     item = qt.QListWidgetItem(name)
     item.setFlags(qt.Qt.NoItemFlags if candidate.isEmpty else qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
-    item.setCheckState(qt.Qt.Unchecked if candidate.isEmpty else qt.Qt.Checked)
     return item
 
 

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from ..errors import InputError
 from ..imaging.geometry import Geometry
 from ..imaging.volume import Volume
-from . import bridge, lymphnode, roles
+from . import bridge, lymphnode, origin, roles
 from .placed import PlacedMask
 from .signal import Signal
 
@@ -24,11 +24,13 @@ class Candidate:
 
     Args:
         isEmpty: nothing is drawn in it.
+        isLymphNode: it is called so, by its name or its terminology.
     """
 
     id: str
     name: str
     isEmpty: bool
+    isLymphNode: bool
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,13 @@ def candidatesIn(node) -> list[Candidate]:
     """The segments of a segmentation, in their order."""
     segmentation = node.GetSegmentation()
     filled = set(bridge.storedMasks(node)) if _isLabelmap(segmentation) else _filledShapes(segmentation)
-    return [
-        Candidate(id_, segmentation.GetSegment(id_).GetName(), id_ not in filled) for id_ in bridge.segmentIds(node)
-    ]
+    return [_candidateOf(node, id_, id_ not in filled) for id_ in bridge.segmentIds(node)]
+
+
+def _candidateOf(node, id_: str, isEmpty: bool) -> Candidate:
+    segment = node.GetSegmentation().GetSegment(id_)
+    terms = origin.tagOf(node, id_, segment.GetTerminologyEntryTagName())
+    return Candidate(id_, segment.GetName(), isEmpty, "lymph" in f"{segment.GetName()} {terms}".lower())
 
 
 class Adoption:

@@ -95,6 +95,48 @@ def test_only_checked_segments_of_the_chosen_segmentation_are_taken(ui, ct):
     assert list(nodes_in(ct)) == ["b"], "canceled"
 
 
+def test_lymph_nodes_are_checked_at_first_and_all_and_none_are_one_click(ui, ct):
+    """As beside the organs of another program, by name or by terminology; else everything is."""
+    import qt
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel.lymphnode import TERMINOLOGY
+
+    organs = segmentation({"liver": cuboid((1, 3), (1, 3), (1, 3)), "colon": cuboid((4, 6), (1, 3), (1, 3))}, name="A")
+    mixed = {"aorta": cuboid((1, 3), (1, 3), (1, 3)), "LN_7": cuboid((4, 7), (5, 9), (6, 11))}
+    mixed |= {"Lymph_node_4R": cuboid((10, 13), (5, 9), (6, 11)), "lymph (none)": None}
+    both = segmentation(mixed, name="B")
+    segment = both.GetSegmentation().GetSegment("LN_7")
+    segment.SetTag(segment.GetTerminologyEntryTagName(), TERMINOLOGY)
+    seen = []
+
+    def look(dialog):
+        named = {widget.objectName: widget for widget in dialog.children() if widget.objectName}
+        items, add = named["segmentList"], named["addButton"]
+
+        def checked():
+            rows = [items.item(row) for row in range(items.count)]
+            seen.append([item.text() for item in rows if item.checkState() == qt.Qt.Checked])
+            return add.enabled
+
+        assert checked()
+        named["segmentationSelector"].setCurrentIndex(1)
+        assert checked()
+        named["noneButton"].click()
+        assert not checked(), "nothing to add"
+        named["allButton"].click()
+        assert checked()
+        named["noneButton"].click()
+        items.item(1).setCheckState(qt.Qt.Checked)
+        assert checked()
+
+    answers.give(look)
+    ui.fromSegmentationButton.click()
+    nodes = ["LN_7", "Lymph_node_4R"]
+    assert seen == [["liver", "colon"], nodes, [], ["aorta", *nodes], ["LN_7"]]
+    assert list(nodes_in(ct)) == ["LN_7"] and organs is not both
+
+
 @pytest.mark.parametrize("isMoved", [False, True])
 def test_segments_on_another_grid_are_resampled_and_what_lies_outside_is_named(ui, logic, ct, isMoved):
     """Half of the voxels' size, turned axes, and beyond the scan's end; with a transform that moves them by 4 mm."""
