@@ -240,6 +240,7 @@ class AnnotateSection:
         self.state.parameters.inputVolume = scan
         self.showScan()
         self.state.reviewChanged()  # the marks may have been replaced
+        bringIntoView(scan)  # it may be the one at work on, with another in the views
 
     # ---------------------------------------------------------------------------------------------------- internals
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ..conftest import tiny_case
-from .conftest import save_as
+from .conftest import ball, mark, save_as
 
 
 def backgrounds():
@@ -126,6 +126,16 @@ def test_the_scan_is_shown_before_something_is_painted_or_found_in_it(host, pane
     assert set(backgrounds()) == {scan.GetID()}
     host.process_events()
     assert panel.annotate.editor.isArmed == (taken != "Find") and ui.otherScanWidget.isHidden()
+
+
+def test_opening_the_case_at_work_on_shows_it(host, panel, ui, logic, scan, dropped):
+    mark(logic, scan, ball())
+    ui.addCaseButton.click()
+    assert panel.state.scan is scan and set(backgrounds()) == {dropped.GetID()}
+    ui.caseTable.setCurrentCell(0, 0)
+    ui.openCaseButton.click()
+    host.process_events()
+    assert set(backgrounds()) == {scan.GetID()} and ui.otherScanWidget.isHidden()
 
 
 def test_the_brush_is_put_down_when_another_ct_takes_the_views(host, panel, ui, scan):
