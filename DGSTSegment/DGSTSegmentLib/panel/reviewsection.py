@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from . import roles
 from .findingstable import FindingsTable
 from .keeping import howToSave, whatWasApplied
-from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED
+from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, ReviewedFinding
 from .review import Review
 from .reviewed import LymphNode
 from .saving import SaveMenus
@@ -121,12 +121,19 @@ class ReviewSection:
         items = self.review.prediction.findings() if self.review is not None else []
         least = parameters.leastShortAxis if parameters is not None else 0.0
         self.table.fill(items, self.overlaps, least, self.corrected)
-        hidden = len(items) - len(self.table.numbers)
-        text = _("{count} findings").format(count=len(self.table.numbers))
         self.ui.foundByLabel.setText(self._foundBy())
-        self.ui.countLabel.setText(text + (_(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""))
+        self._showCount(items)
         self._showInViews()
         self.refresh()
+
+    def _showCount(self, items: list[ReviewedFinding]) -> None:
+        """How many of the findings are shown, how many of these want a decision, and how many are too small."""
+        numbers = set(self.table.numbers)
+        shown = [item for item in items if item.number in numbers]
+        undecided, hidden = sum(item.state == UNDECIDED for item in shown), len(items) - len(shown)
+        text = _("{count} findings").format(count=len(shown))
+        text += _(", {undecided} without a decision").format(undecided=undecided) if shown else ""
+        self.ui.countLabel.setText(text + (_(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""))
 
     def _foundBy(self) -> str:
         """Whose findings these are, and whether that is the model in use."""
@@ -313,6 +320,7 @@ class ReviewSection:
         chosen = self.table.chosen
         if chosen:
             self.table.showState(self.review.prediction.finding(chosen), self.overlaps.get(chosen, 0.0))
+            self._showCount(self.review.prediction.findings())
         self._showInViews()
         self.refresh()
         self.state.stepChanged()

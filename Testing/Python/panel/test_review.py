@@ -47,6 +47,15 @@ def test_findings_come_by_size_and_the_first_is_chosen_and_in_the_middle(review,
     np.testing.assert_allclose(matrix[:3, 3], bridge.toRas(finding.centroid), atol=1e-6)
 
 
+def test_the_line_above_the_table_says_how_many_findings_have_no_decision(host, review, ui):
+    assert ui.countLabel.text == "4 findings, 4 without a decision, 1 smaller ones hidden"
+    for key, left in (("a", 3), ("a", 4), ("x", 3)):
+        press(host, key)
+        assert f"4 findings, {left} without a decision" in ui.countLabel.text
+    ui.leastShortAxisSpinBox.value = 40
+    assert ui.countLabel.text == "0 findings, 5 smaller ones hidden"
+
+
 def test_ten_millimetres_and_more_stand_out(ui, review):
     bold = [ui.findingsTable.item(row, 1).font().bold() for row in range(4)]
     assert bold == [True, True, True, False]
