@@ -85,6 +85,7 @@ class SaveMenus:
         if path is not None:
             with attempt(_("The file was not saved.")):
                 message = entry.save(path) or ""
+                self.state.logic.settings.saveFolder = str(path.parent)
                 slicer.util.showStatusMessage(_("Saved: {path}").format(path=path) + message, 5000)
 
     def _addDecisions(self) -> bool:
@@ -102,8 +103,9 @@ class SaveMenus:
 
     def _askPath(self, entry: _Entry) -> Path | None:
         """Where to save a file of one kind; None where the user does not want to."""
-        name = export.proposedName(self.state.scan.GetName(), entry.name)
-        proposed, pattern = Path(self.state.logic.study.folder).parent / name, f"{entry.kind} (*{entry.ending})"
+        logic, name = self.state.logic, export.proposedName(self.state.scan.GetName(), entry.name)
+        folder = logic.settings.saveFolder or Path(logic.study.folder).parent
+        proposed, pattern = Path(folder) / name, f"{entry.kind} (*{entry.ending})"
         chosen = qt.QFileDialog.getSaveFileName(self.ui.exportReportButton, entry.what, str(proposed), pattern)
         if not chosen:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -22,6 +23,16 @@ class Settings:
     @studyFolder.setter
     def studyFolder(self, folder: str) -> None:
         self._set("studyFolder", folder)
+
+    @property
+    def saveFolder(self) -> str:
+        """The folder of the last file that was saved; empty where none was, or where it is gone."""
+        folder = self._get("saveFolder")
+        return folder if folder and Path(folder).is_dir() else ""
+
+    @saveFolder.setter
+    def saveFolder(self, folder: str) -> None:
+        self._set("saveFolder", folder)
 
     @property
     def device(self) -> str:

@@ -24,7 +24,8 @@ class UnexpectedQuestion(AssertionError):
 
 
 def give(*replies: Reply) -> None:
-    """Queue answers: a button's name or text, a path, a text, an item, a function of the dialog; None cancels."""
+    """Queue answers: a button's name or text, a path, a text, an item, a function of the dialog or of the path that a
+    file dialog proposes; None cancels."""
     _waiting.extend(replies)
 
 

@@ -114,10 +114,12 @@ def _answered_menu(menu: QtWidgets.QMenu, show: Callable, place: tuple):
 
 def _file_function(real: Callable) -> Callable:
     def choose(parent=None, caption="", directory="", *more) -> str:
+        """A function as an answer makes the path of the one that the dialog proposes."""
         if by_hand():
             chosen = real(parent, caption, str(directory), *more)
             return chosen if isinstance(chosen, str) else chosen[0]
-        return answers.take(caption) or ""
+        reply = answers.take(caption)
+        return (reply(str(directory)) if callable(reply) else reply) or ""
 
     return choose
 

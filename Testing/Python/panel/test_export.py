@@ -113,3 +113,22 @@ def test_a_file_that_the_dialog_did_not_ask_about_is_not_replaced_unasked(review
         answers.give(str(tmp_path / "found"), answer)
         save_as(ui, "NIfTI")
         assert "exists already" in answers.asked[-1] and (there.read_bytes() == b"mine") == (answer == "Cancel")
+
+
+def test_the_next_file_is_proposed_where_the_last_one_was_saved(review, ui, logic, tmp_path):
+    from pathlib import Path
+
+    from preview_host import answers
+
+    folder, proposed = tmp_path / "for the meeting", []
+    folder.mkdir()
+    logic.settings.saveFolder = ""
+    for path in (tmp_path / "nowhere" / "found.csv", folder / "found.csv", tmp_path / "found.csv"):
+        answers.give(lambda before, path=path: proposed.append(Path(before).parent) or str(path))
+        save_as(ui, "CSV")
+    beside = Path(logic.study.folder).parent
+    assert proposed == [beside, beside, folder], "what could not be saved is not remembered"
+    logic.settings.saveFolder = str(tmp_path / "gone since")
+    answers.give(lambda before: proposed.append(Path(before).parent))
+    save_as(ui, "CSV")
+    assert proposed[-1] == beside
