@@ -91,7 +91,8 @@ class EngineClient:
         return job
 
     def describe(self, model: str, *, base: str | None = None, fold: int | str | None = None) -> Fields:
-        """The model's ``card``, ``title`` and ``location``, and the ``devices`` at hand.
+        """The model's ``card``, ``title`` and ``location``, the ``devices`` at hand, and ``why_no_gpu`` is among them:
+        a clause, None where one is.
 
         Raises:
             InputError, EngineError: as ``Job.result``.

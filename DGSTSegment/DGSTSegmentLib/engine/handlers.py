@@ -44,8 +44,9 @@ class Context:
 
 
 def describe(fields: Fields, context: Context) -> Fields:
-    """The model's card, its title, whose weights they are, how it wants to see scans, notes on it, and what this
-    machine has to run it on."""
+    """The model's card, its title, whose weights they are, how it wants to see scans, notes on it, what this machine
+    has to run it on, and why no GPU is among that."""
+    from ..training.devices import why_no_gpu
     from .machine import devices
 
     context.phase("opening the model")
@@ -58,6 +59,7 @@ def describe(fields: Fields, context: Context) -> Fields:
         "orientation": model.plan.orientation,
         "notes": list(model.notes),
         "devices": devices(),
+        "why_no_gpu": why_no_gpu(),
     }
 
 

@@ -100,13 +100,12 @@ class ScanSection:
         wanted = self.logic.settings.device
         devices = described.get("devices") or []
         usable = [d for d in devices if wanted == "auto" or d["name"].startswith(wanted)]
-        if usable:
-            device = usable[-1]
-            self.ui.deviceLabel.setText(
-                _("Computes on {device}, {free:.1f} of {total:.1f} GB free").format(
-                    device=device["title"], free=device["free_mb"] / 1024, total=device["memory_mb"] / 1024
-                )
-            )
+        sentences = [_computesOn(usable[-1])] if usable else []
+        reason = None if wanted == "cpu" else described.get("why_no_gpu")
+        if reason:
+            sentences.append(_("No GPU is used: {reason}.").format(reason=reason))
+        if sentences:
+            self.ui.deviceLabel.setText("\n".join(sentences))
 
     def _showNoMachine(self, error: Exception) -> None:
         self._described = False
@@ -240,3 +239,9 @@ class ScanSection:
         with tell(_("The list of models could not be read.")):
             entries = self.logic.models.entries()
         return next((entry for entry in entries if entry.spec == spec), None)
+
+
+def _computesOn(device: dict) -> str:
+    free, total = device["free_mb"] / 1024, device["memory_mb"] / 1024
+    sentence = _("Computes on {device}, {free:.1f} of {total:.1f} GB free")
+    return sentence.format(device=device["title"], free=free, total=total)

@@ -19,6 +19,7 @@ from DGSTSegmentLib.networks.architectures import build, plain_unet
 from DGSTSegmentLib.networks.card import ModelCard
 from DGSTSegmentLib.networks.package import write_full
 from DGSTSegmentLib.networks.plan import Plan
+from DGSTSegmentLib.training.devices import why_no_gpu
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_describe_gives_card_and_devices(engine, tiny_model):
     assert (described["orientation"], as_asked["orientation"]) == ("lps", "ras")
     assert described["devices"][0]["name"] == "cpu"
     assert 0 < described["devices"][0]["free_mb"] <= described["devices"][0]["memory_mb"]
+    assert described["why_no_gpu"] == why_no_gpu()
 
 
 def test_predict_writes_a_segmentation_on_the_cts_own_grid(engine, prediction, tmp_path):

@@ -146,6 +146,18 @@ def test_decisions_are_not_lost_when_lymph_nodes_are_looked_for_again(
     assert (panel.review.review.prediction.token == first.token) == (answer == "Cancel")
 
 
+def test_the_line_of_the_machine_says_why_no_gpu_is_used_unless_none_is_wanted(host, panel, ui, logic, scan):
+    if logic.describeMachine().wait()["why_no_gpu"] is None:
+        pytest.skip("this machine has a GPU")
+    for device, said in (("auto", True), ("cuda", True), ("cpu", False)):
+        ui.deviceLabel.setText("")
+        logic.settings.device = device
+        panel.scan.describeMachineAgain()
+        until(host, lambda: ui.deviceLabel.text)
+        assert ("No GPU is used: PyTorch" in ui.deviceLabel.text) == said
+        assert ("GB free" in ui.deviceLabel.text) == (device != "cuda")
+
+
 def test_a_model_is_added_from_a_folder_and_removed_again(host, ui, logic, tiny_model):
     from preview_host import answers
 
