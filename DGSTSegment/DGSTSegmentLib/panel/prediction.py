@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
+from .casestate import imageState
 from .overlay import drawInSlices
 from .placed import PlacedMask
 from .surfaces import makeSurfaces
@@ -34,7 +35,8 @@ _FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
 
 _MOST_REMEMBERED = 8
 _masks: dict[str, tuple[tuple, dict[int, PlacedMask]]] = {}
-"""By a prediction's token: state of its segments, and where its findings lie by number."""
+"""By a prediction's token: state of its segments and of its scan, and where its findings lie by number."""
+_NOWHERE = PlacedMask(np.zeros((0, 0, 0), dtype=bool), (0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,13 @@ class Prediction:
         segment.SetColor(*lymphnode.COLORS[self.role if state == UNDECIDED else state])
 
     def masksOf(self, items: list[ReviewedFinding]) -> dict[int, PlacedMask]:
-        """Where each finding lies in its box, by number."""
+        """Where each finding lies on the scan's grid as it is now, by number. A finding's own box tells that no more
+        once Slicer has loaded the scan with its slices in the other order."""
         state, masks = _masks.get(self.token, (None, {}))
-        if state != bridge.paintedState(self.node):
-            findings = self.findings()
-            whole = bridge.numbersOf(self.node, [item.segmentId for item in findings], self.scan)
-            boxes = {place: (item.number, item.finding.box) for place, item in enumerate(findings, start=1)}
-            masks = _remember(self, {number: _where(whole, place, box) for place, (number, box) in boxes.items()})
+        if state != _stateOf(self):
+            placed = dict(bridge.tightMasks(self.node, self.scan))
+            masks = {item.number: placed.get(item.segmentId, _NOWHERE) for item in self.findings()}
+            _remember(self, masks)
         return {item.number: masks[item.number] for item in items}
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
@@ -189,13 +191,17 @@ def _where(numbers: np.ndarray, number: int, box: Box) -> PlacedMask:
     return PlacedMask(part == number, tuple(first for first, _end in box))
 
 
-def _remember(prediction: Prediction, masks: dict[int, PlacedMask]) -> dict[int, PlacedMask]:
+def _stateOf(prediction: Prediction) -> tuple:
+    """Changes with the segments, and with the voxels and the place of the scan that they are looked for in."""
+    return bridge.paintedState(prediction.node), imageState(prediction.scan)
+
+
+def _remember(prediction: Prediction, masks: dict[int, PlacedMask]) -> None:
     """Keep where the findings lie: merging their segments takes seconds on a large scan, at every look at them."""
     _masks.pop(prediction.token, None)
-    _masks[prediction.token] = (bridge.paintedState(prediction.node), masks)
+    _masks[prediction.token] = (_stateOf(prediction), masks)
     while len(_masks) > _MOST_REMEMBERED:
         _masks.pop(next(iter(_masks)))
-    return masks
 
 
 def predictionOf(scan, role: str) -> Prediction | None:

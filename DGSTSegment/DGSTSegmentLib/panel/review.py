@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
+from ..errors import InputError
 from . import bridge, lymphnode, origin, roles
 from .placed import HALF, PlacedMask
 from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, Prediction, ReviewedFinding
@@ -99,7 +101,7 @@ class Review:
         that was taken back takes its segment out again, unless the user has worked on that: it stays accepted.
 
         Raises:
-            InputError: a transform moves one of them.
+            InputError: a transform moves one of them, or a finding holds no voxel; the marks are as they were then.
         """
         bridge.refuseMoved(*roles.markNodesOf(self.scan))
         removed, kept = self._takenBack()
@@ -107,13 +109,13 @@ class Review:
             self.prediction.setState(item.number, ACCEPTED)
         pending, done = self.pending(), self._applied()
         accepted = self._notAnnotated([item for item in pending if item.state == ACCEPTED])
+        rejected = [item for item in pending if item.state == REJECTED]
+        masks = self._placed(accepted + rejected)
         if accepted or removed:
             self._aboutToChange(roles.annotationOf(self.scan))
         for item in pending:
             if item.number in done:
                 self._remove(item)
-        rejected = [item for item in pending if item.state == REJECTED]
-        masks = self.prediction.masksOf(accepted + rejected) if accepted or rejected else {}
         for item in accepted:
             self._copy(item, masks[item.number], roles.annotationOf(self.scan))
         for item in rejected:
@@ -164,7 +166,7 @@ class Review:
         Returns the segment's id.
 
         Raises:
-            InputError: a transform moves the annotation.
+            InputError: a transform moves the annotation, or the finding holds no voxel.
         """
         bridge.refuseMoved(roles.nodeOf(self.scan, roles.ANNOTATION))
         self.settle()
@@ -181,21 +183,36 @@ class Review:
             self._aboutToChange(annotation)
             if self._applied().get(number) == REJECTED:
                 self._remove(item)
-            there = self._copy(item, self._placed(item), annotation)
+            there = self._copy(item, self._placeOf(item), annotation)
         self.changed()
         return there
 
     def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
         """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
-        found, most, best = self._placed(item), 0, None
+        found, most, best = self._placeOf(item), 0, None
         for id_, placed in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
             both = found.shared(placed)
             if both > most and found.isSameNode(placed):
                 most, best = both, id_
         return best
 
-    def _placed(self, item: ReviewedFinding) -> PlacedMask:
-        return self.prediction.masksOf([item])[item.number]
+    def _placeOf(self, item: ReviewedFinding) -> PlacedMask:
+        return self._placed([item])[item.number]
+
+    def _placed(self, items: list[ReviewedFinding]) -> dict[int, PlacedMask]:
+        """Where findings lie on the scan's grid, by number.
+
+        Raises:
+            InputError: one of them holds no voxel there, so that nothing can be made of it.
+        """
+        masks = self.prediction.masksOf(items) if items else {}
+        for number, placed in masks.items():
+            if not placed.mask.any():
+                problem = _(
+                    "Finding {number} holds no voxel of {scan}; take its decision back, or find lymph nodes again."
+                )
+                raise InputError(problem.format(number=number, scan=self.scan.GetName()))
+        return masks
 
     def _sharesIn(self, node, items: list[ReviewedFinding]) -> dict[int, float]:
         """Share of each finding that a segmentation of the scan covers; 0 of None."""
@@ -210,11 +227,11 @@ class Review:
         cover half of the finding, or half of which lies in it.
 
         Raises:
-            InputError: a transform moves the rejected findings.
+            InputError: a transform moves the rejected findings, or the finding holds no voxel.
         """
         node = roles.nodeOf(self.scan, roles.REJECTED)
         bridge.refuseMoved(node)
-        found = self._placed(self.prediction.finding(number))
+        found = self._placeOf(self.prediction.finding(number))
         taken = [id_ for id_, rejected in bridge.tightMasks(node, self.scan) if found.isSameNode(rejected)]
         for id_ in taken:
             node.GetSegmentation().RemoveSegment(id_)

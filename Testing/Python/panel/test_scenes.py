@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from DGSTSegmentLib.imaging import Geometry, Volume
+
 from ..conftest import tiny_case
-from .conftest import ball, find, mark, open_scan, predicted, stored_marks, until
+from .conftest import ball, balls, find, mark, open_scan, predicted, press, stored_marks, until
 
 
 def test_a_scene_older_than_the_study_is_not_urged_upon_it_and_takes_the_newer_marks(host, panel, ui, logic, monday):
@@ -231,3 +233,61 @@ def test_a_scene_that_is_added_leaves_the_panel_with_a_choice_of_the_users(host,
     host.process_events()
     wanted = "Chosen in the scene" if saved == "a choice" else "Chosen here"
     assert panel.state.scan.GetName() == wanted and ui.inputVolumeSelector.currentNode() is panel.state.scan
+
+
+def flipped(volume):
+    """The same voxels at the same place, kept with the slices in the other order."""
+    shape = volume.array.shape
+    toWorld = volume.geometry.ijk_to_world @ np.diag([1.0, 1, -1, 1])
+    toWorld[:3, 3] = volume.geometry.to_world([shape[0] - 1, 0, 0])
+    return Volume(np.ascontiguousarray(volume.array[::-1]), Geometry(shape, toWorld))
+
+
+def test_findings_of_a_scan_whose_slices_slicer_turned_around_become_the_lymph_nodes_that_they_are(
+    host, panel, ui, tmp_path
+):
+    import slicer
+
+    from DGSTSegmentLib.panel import bridge, roles
+
+    shape = (20, 30, 30)
+    numbers = balls(shape, [(5, 8, 8), (8, 20, 20)], [4, 4])
+    right = Volume(numbers, Geometry.from_parts(shape, (1, 1, 1), (-15, -15, 0)))
+    predicted(panel, host, flipped(right), "Left-handed")
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    host.close_scene()
+    slicer.util.loadScene(path)
+    host.process_events()
+    scan = panel.state.scan
+    assert bridge.geometryOf(scan).same_grid(right.geometry), "Slicer loads no left-handed scan as it is"
+    panel.review.goToFirst()
+    press(host, "a")
+    press(host, "n")
+    press(host, "x")
+    ui.applyButton.click()
+    marked, rejected = (bridge.unionMask(node, scan) for node in roles.markNodesOf(scan))
+    assert marked.any() and rejected.any()
+    np.testing.assert_array_equal(marked | rejected, numbers > 0)
+
+
+def test_a_finding_without_a_voxel_is_made_nothing_of(host, panel, ui, logic):
+    import slicer
+    from preview_host import answers
+
+    from DGSTSegmentLib.panel import bridge, roles
+    from DGSTSegmentLib.panel.placed import PlacedMask
+
+    shape = (20, 30, 30)
+    numbers = balls(shape, [(5, 8, 8), (8, 20, 20)], [4, 4])
+    made = predicted(panel, host, Volume(numbers, Geometry.from_parts(shape, (1, 1, 1))))
+    first, second = made.findings()
+    nothing = PlacedMask.of(np.zeros(shape, bool))
+    bridge.setSegmentMask(made.node, second.segmentId, nothing, bridge.geometryOf(made.scan))
+    for item in (first, second):
+        panel.review.goTo(item.number)
+        press(host, "a")
+    ui.applyButton.click()
+    assert f"Finding {second.number} holds no voxel of Scan" in answers.shown[-1]
+    assert roles.nodeOf(made.scan, roles.ANNOTATION) is None and len(panel.review.review.pending()) == 2
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [made.node]
