@@ -44,13 +44,19 @@ def refuseMoved(*nodes) -> None:
     """Raises:
     InputError: a transform moves one of the nodes (None for one that there is not), whose voxels alone are taken.
     """
-    for node in nodes:
-        if node is not None and node.GetParentTransformNode() is not None:
-            raise InputError(
-                _(
-                    "{name} is moved by the transform {transform}; harden the transform on it first (module Data)."
-                ).format(name=node.GetName(), transform=node.GetParentTransformNode().GetName())
-            )
+    problem = whyMoved(*nodes)
+    if problem is not None:
+        raise InputError(problem)
+
+
+def whyMoved(*nodes) -> str | None:
+    """The sentence about the first of the nodes that a transform moves (None for one that there is not), if any."""
+    moved = next((node for node in nodes if node is not None and node.GetParentTransformNode() is not None), None)
+    if moved is None:
+        return None
+    return _("{name} is moved by the transform {transform}; harden the transform on it first (module Data).").format(
+        name=moved.GetName(), transform=moved.GetParentTransformNode().GetName()
+    )
 
 
 def volumeOf(volumeNode) -> Volume:

@@ -106,6 +106,8 @@ class NextStep:
         review = self._review.review
         if review is None:
             return None
+        if review.moved:
+            return Step(review.moved, "reviewSection")
         shown = set(self._review.table.numbers)
         items = [item for item in review.prediction.findings() if item.number in shown]
         if any(item.state == UNDECIDED for item in items):

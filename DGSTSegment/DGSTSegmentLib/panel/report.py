@@ -81,8 +81,9 @@ def writeReport(
         corrected: what the user has made of findings, by number; their rows say so.
 
     Raises:
-        InputError: the file could not be written.
+        InputError: a transform moves the scan or its findings, or the file could not be written.
     """
+    review.refuseMoved()
     items = [item for item in review.prediction.findings() if item.number in numbers]
     items.sort(key=lambda item: -item.finding.short_axis_mm)
     with _sliceViewsShown(review.scan):

@@ -58,8 +58,24 @@ class Review:
     def scan(self):
         return self.prediction.scan
 
+    @property
+    def moved(self) -> str | None:
+        """Which transform moves the scan or its findings, as a sentence; None without. Until it is taken away or
+        hardened, what is decided and shown would lie beside the anatomy."""
+        return bridge.whyMoved(self.scan, self.prediction.node)
+
+    def refuseMoved(self) -> None:
+        """Raises:
+        InputError: a transform moves the scan or its findings.
+        """
+        bridge.refuseMoved(self.scan, self.prediction.node)
+
     def accept(self, number: int) -> None:
-        """The finding is a lymph node; ``apply`` makes it annotation."""
+        """The finding is a lymph node; ``apply`` makes it annotation.
+
+        Raises:
+            InputError: a transform moves the scan or its findings; so for ``reject`` and ``undecide``.
+        """
         self._decide(number, ACCEPTED)
 
     def reject(self, number: int) -> None:
@@ -103,6 +119,7 @@ class Review:
         Raises:
             InputError: a transform moves one of them, or a finding holds no voxel; the marks are as they were then.
         """
+        self.refuseMoved()
         bridge.refuseMoved(*roles.markNodesOf(self.scan))
         removed, kept = self._takenBack()
         for item in kept:
@@ -166,8 +183,9 @@ class Review:
         Returns the segment's id.
 
         Raises:
-            InputError: a transform moves the annotation, or the finding holds no voxel.
+            InputError: a transform moves the scan, its findings or the annotation, or the finding holds no voxel.
         """
+        self.refuseMoved()
         bridge.refuseMoved(roles.nodeOf(self.scan, roles.ANNOTATION))
         self.settle()
         item, annotation = self.prediction.finding(number), roles.annotationOf(self.scan)
@@ -227,8 +245,9 @@ class Review:
         cover half of the finding, or half of which lies in it.
 
         Raises:
-            InputError: a transform moves the rejected findings, or the finding holds no voxel.
+            InputError: a transform moves the scan, its findings or the rejected ones, or the finding holds no voxel.
         """
+        self.refuseMoved()
         node = roles.nodeOf(self.scan, roles.REJECTED)
         bridge.refuseMoved(node)
         found = self._placeOf(self.prediction.finding(number))
@@ -243,6 +262,7 @@ class Review:
         jumpTo(bridge.toRas(self.prediction.finding(number).finding.centroid))
 
     def _decide(self, number: int, state: str) -> None:
+        self.refuseMoved()
         self.prediction.setState(number, state)
         self.changed()
 

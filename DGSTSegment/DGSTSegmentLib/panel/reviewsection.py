@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 from . import roles
 from .findingstable import FindingsTable
 from .keeping import howToSave, whatWasApplied
+from .later import Later
 from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, ReviewedFinding
 from .review import Review
 from .reviewed import LymphNode
@@ -55,6 +56,9 @@ class ReviewSection:
         ):
             button.connect("clicked()", handler)
         self._shownSettings: tuple | None = None
+        self._observed: list[tuple] = []
+        self._movedShown: str | None = None
+        self._lookLater = Later(0, self._look)  # a transform's sliders move the scan many times in a row
         self.saving = SaveMenus(ui, state, self)
 
     # ------------------------------------------------------------------------------------------------------ showing
@@ -70,7 +74,8 @@ class ReviewSection:
         self.table.choose(0)
         if self.review is not None:
             self.review.changed.connect(self.onReviewChanged)
-        self.reload()
+        self._observe()
+        self.follow()
         self._chooseAgain(keepViews)
 
     def _chooseAgain(self, keepViews: bool) -> None:
@@ -104,12 +109,48 @@ class ReviewSection:
         return (parameters.leastShortAxis, parameters.shown), (parameters.outlineOnly, parameters.opacity)
 
     def reload(self) -> None:
-        """Measure the overlap with the annotation anew, and show everything."""
+        """Measure the overlap with the annotation anew, and show everything.
+
+        Raises:
+            InputError: a transform moves the scan or its findings, or the scan cannot be read.
+        """
         self._forgetDeleted()
         self.overlaps, self.corrected = {}, {}
-        if self.review is not None:
-            self.overlaps, self.corrected = self.review.settle(), self.review.corrected()
-        self._fill()
+        try:
+            if self.review is not None:
+                self.review.refuseMoved()
+                self.overlaps, self.corrected = self.review.settle(), self.review.corrected()
+        finally:
+            self._fill()
+
+    def follow(self) -> None:
+        """``reload`` after something else was done; what cannot be measured is told, disturbing nobody."""
+        with tell(_("The findings were not compared with the annotation.")):
+            self.reload()
+
+    def _observe(self) -> None:
+        """Hear of transforms of what is reviewed."""
+        self.release()
+        moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+        nodes = () if self.review is None else (self.review.scan, self.review.prediction.node)
+        self._observed = [(node, node.AddObserver(moved, self._lookLater)) for node in nodes]
+
+    def release(self) -> None:
+        """Hear of no transform any more."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed = []
+
+    def _look(self) -> None:
+        """The sentence about a transform comes in the place of the findings, and they come back after it."""
+        self._forgetDeleted()
+        if self.state.parameters is not None and self._moved() != self._movedShown:
+            self.showScan(keepViews=True)
+            self.state.findingChosen()
+            self.state.stepChanged()
+
+    def _moved(self) -> str | None:
+        return self.review.moved if self.review is not None else None
 
     def _forgetDeleted(self) -> None:
         """Prediction or scan may have been deleted in another module."""
@@ -118,10 +159,11 @@ class ReviewSection:
 
     def _fill(self) -> None:
         parameters = self.state.parameters
-        items = self.review.prediction.findings() if self.review is not None else []
+        self._movedShown = self._moved()
+        items = [] if self.review is None or self._movedShown else self.review.prediction.findings()
         least = parameters.leastShortAxis if parameters is not None else 0.0
         self.table.fill(items, self.overlaps, least, self.corrected)
-        self.ui.foundByLabel.setText(self._foundBy())
+        self.ui.foundByLabel.setText(self._movedShown or self._foundBy())
         self._showCount(items)
         self._showInViews()
         self.refresh()
@@ -133,7 +175,8 @@ class ReviewSection:
         undecided, hidden = sum(item.state == UNDECIDED for item in shown), len(items) - len(shown)
         text = _("{count} findings").format(count=len(shown))
         text += _(", {undecided} without a decision").format(undecided=undecided) if shown else ""
-        self.ui.countLabel.setText(text + (_(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""))
+        text += _(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""
+        self.ui.countLabel.setText("" if self._movedShown else text)
 
     def _foundBy(self) -> str:
         """Whose findings these are, and whether that is the model in use."""
@@ -167,7 +210,7 @@ class ReviewSection:
         """Show what can be done now."""
         self._forgetDeleted()
         ui, chosen = self.ui, self.table.chosen
-        none = _("Find lymph nodes first.") if self.review is None else None
+        none = _("Find lymph nodes first.") if self.review is None else self.review.moved
         if self._isSoughtAnew():
             none = _("Lymph nodes are being looked for; these findings will be replaced.")
         unchosen = none or (None if chosen else _("Choose a finding in the table first."))
@@ -249,6 +292,7 @@ class ReviewSection:
         if self.review is None or not number or self._isSoughtAnew():
             return
         with attempt(_("The decision was not kept.")):
+            self.review.refuseMoved()
             old = self.review.prediction.finding(number).state
             if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
                 slicer.util.showStatusMessage(_STAYS[old].format(number=number), 5000)

@@ -89,7 +89,7 @@ class Panel:
         self.annotate.editor.effectChanged.connect(self._shareKeys)
         self.ui.reviewSection.connect("contentsCollapsed(bool)", self._shareKeys)
         state.annotationChanged.connect(self._onAnnotationChanged)
-        state.reviewChanged.connect(self.review.reload)
+        state.reviewChanged.connect(self.review.follow)
         state.findingChosen.connect(self.annotate.offerFinding)
         state.modelChosen.connect(self.finetune.settle)
         state.stepChanged.connect(self.nextStep.refresh)
@@ -222,6 +222,7 @@ class Panel:
             slicer.app.layoutManager().disconnect("layoutChanged(int)", self.onLayoutChanged)
         self.shortcuts.disable()
         self.annotate.release()
+        self.review.release()
         self.unbind()
         self.finetune.plotView.setMRMLScene(None)
         self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
@@ -297,13 +298,13 @@ class Panel:
     def _measureOverlap(self) -> None:
         """Some time after a stroke: measuring takes longer than one on a large scan."""
         if self.state.parameters is not None and self.review.review is not None and not self.ui.reviewSection.collapsed:
-            self.review.reload()
+            self.review.follow()
 
     def _onModelsChanged(self) -> None:
         if self.finetune.finishedRun is not None and not self.finetune.finishedRun.exists():
             self.finetune.forgetRun()
         self.scan.refreshModels()
-        self.review.reload()
+        self.review.follow()
         self.nextStep.refresh()
 
     def _onTrainingSetChanged(self) -> None:
