@@ -90,7 +90,7 @@ class AnnotateSection:
         for widget, toolTip in self._toolTips:
             allow(widget, noScan, toolTip)
         ui.placeBoxButton.setVisible(ui.regionRadio.checked)
-        self._refreshAddButton(noScan)
+        self.refreshAddButton()
         self.sameScan.refresh()
         self.table.refresh()
 
@@ -108,8 +108,9 @@ class AnnotateSection:
         if annotation is not None and roles.regionOf(annotation) is not None:
             self._showBox(annotation, roles.completenessOf(annotation) == "region")
 
-    def _refreshAddButton(self, reason: str | None) -> None:
-        button, scan = self.ui.addCaseButton, self.state.scan
+    def refreshAddButton(self) -> None:
+        """Show whether the training set has the scan as it is now."""
+        button, scan, reason = self.ui.addCaseButton, self.state.scan, self._noScan()
         toolTip = _("Keep this scan with its marks in the training set; the next fine-tuning learns from it.")
         case, hasChanges = None, False
         with tell(_("The training folder could not be read.")):
@@ -272,7 +273,7 @@ class AnnotateSection:
 
     def _afterPainting(self) -> None:
         if self.state.parameters is not None:
-            self._refreshAddButton(self._noScan())
+            self.refreshAddButton()
             self.state.annotationChanged()
 
     def release(self) -> None:

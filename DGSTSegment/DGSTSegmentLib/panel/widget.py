@@ -92,6 +92,7 @@ class Panel:
         state.reviewChanged.connect(self.review.follow)
         state.findingChosen.connect(self.annotate.offerFinding)
         state.modelChosen.connect(self.finetune.settle)
+        state.stepChanged.connect(self.annotate.refreshAddButton)  # before the step that may name the button
         state.stepChanged.connect(self.nextStep.refresh)
 
     # ------------------------------------------------------------------------------------------- Slicer's life cycle

@@ -340,3 +340,16 @@ def test_a_listener_that_fails_keeps_nothing_from_the_others():
     with pytest.raises(ZeroDivisionError, match="a fault"):
         signal("news")
     assert heard == ["news", "news"]
+
+
+def test_an_earlier_rejection_that_is_taken_back_is_something_to_update_the_training_set_with(host, panel, review, ui):
+    press(host, "x")
+    ui.applyButton.click()
+    ui.addCaseButton.click()
+    again = predicted_again(panel, host, review.review.prediction)
+    (refused,) = (item.number for item in again.findings() if item.state == "refused")
+    panel.review.goTo(refused)
+    assert ui.addCaseButton.text == "In the training set" and not ui.addCaseButton.enabled
+    press(host, "x")
+    assert again.finding(refused).state == "undecided"
+    assert ui.addCaseButton.text == "Update in training set" and ui.addCaseButton.enabled
