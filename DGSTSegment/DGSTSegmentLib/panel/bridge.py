@@ -195,6 +195,14 @@ def storedMasks(segmentationNode) -> dict[str, StoredMask]:
     return {id_: masks[id_] for id_ in segmentIds(segmentationNode) if id_ in masks}
 
 
+def liesOnGridOf(segmentationNode, volumeNode) -> bool:
+    """Whether the segments are stored on the volume's grid, and none reaches over its end."""
+    geometry = geometryOf(volumeNode)
+    if not all(_liesOn(labelmap, geometry) for labelmap, _ids in _layers(segmentationNode.GetSegmentation())):
+        return False
+    return all(_isInside(stored, geometry) for stored in storedMasks(segmentationNode).values())
+
+
 def _isInside(stored: StoredMask, geometry: Geometry) -> bool:
     """Whether a segment is stored on the grid and does not reach over its end."""
     reaches = any(low < 0 or end > n for (low, end), n in zip(stored.box, geometry.shape, strict=True))

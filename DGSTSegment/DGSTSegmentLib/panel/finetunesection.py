@@ -16,7 +16,7 @@ from .choices import DEVICES, IN_SHORT, LAYERS, UPDATES
 from .comparison import choiceOf, comparison, recommended
 from .earlierruns import EarlierRuns
 from .endnow import EndNow
-from .keeping import howToSave, mayGoOn, yesNoOrCancel
+from .keeping import howToSave, mayGoOn, mayLeaveLost, yesNoOrCancel
 from .plot import TrainingPlot, plotViewNode
 from .state import PanelState, allow, attempt, clock, tell
 from .task import Task, doing
@@ -170,7 +170,7 @@ class FinetuneSection:
         }
 
     def onStart(self) -> None:
-        if not self._applyDecisions() or not self._saveChanges() or not dependencies.ensure():
+        if not self._applyDecisions() or not mayLeaveLost() or not self._saveChanges() or not dependencies.ensure():
             return
         with attempt(_("The fine-tuning was not started.")):
             self._follow(self.logic.fineTune(**self.options()))

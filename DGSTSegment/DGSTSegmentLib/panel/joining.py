@@ -43,7 +43,15 @@ def marksOf(scan) -> Marks:
     Raises:
         InputError: a transform moves it, or its box is turned.
     """
-    annotation, rejected = roles.markNodesOf(scan)
+    return marksIn(*roles.markNodesOf(scan))
+
+
+def marksIn(annotation, rejected) -> Marks:
+    """What an annotation and a node of rejected findings hold; None for one that there is not.
+
+    Raises:
+        InputError: as ``marksOf``.
+    """
     completeness = roles.completenessOf(annotation)
     region = roles.regionOf(annotation) if completeness == "region" else None
     bridge.refuseMoved(annotation, rejected, region)

@@ -8,6 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .lostmarks import lostMarksIn
 from .review import Applied, Review
 from .samescan import joinAndTell
 from .state import attempt, tell
@@ -77,6 +78,20 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
                 review.apply()
             added = True
     return added or answer == qt.QMessageBox.No
+
+
+def mayLeaveLost() -> bool:
+    """Whether to go on, after asking about marks that lost their scan and fit one of the scene: no case has them."""
+    scans = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    found = [(lost.name, scan.GetName()) for scan in scans if (lost := lostMarksIn(scan)) is not None]
+    if not found:
+        return True
+    question = _(
+        "{marks}: nothing is learned from them, since their scan was deleted. To change that, choose {scans} as the CT "
+        "scan and go on with them. Learn without them?"
+    )
+    marks, names = (", ".join(dict.fromkeys(each)) for each in zip(*found, strict=True))
+    return _agreed(question.format(marks=marks, scans=names), _("Learn without these marks?"))
 
 
 def whatWasApplied(applied: Applied) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from slicer.i18n import tr as _
 
 from . import roles
+from .joining import holdsNothing
+from .lostmarks import lostMarksIn
 from .prediction import UNDECIDED
 from .sections import Sections
 from .state import PanelState, tell
@@ -97,6 +99,8 @@ class NextStep:
         )
 
     def _sameScanStep(self, scan, logic) -> Step | None:
+        if lostMarksIn(scan) is not None and holdsNothing(scan):
+            return Step(_("Go on with the marks that lost their scan."), "annotateSection", "goOnButton")
         trainingSet = logic.trainingSet
         if not trainingSet.digests.isKnown(scan) or trainingSet.twinOf(scan) is None:
             return None

@@ -75,7 +75,7 @@ class ReviewSection:
         if self.review is not None:
             self.review.changed.connect(self.onReviewChanged)
         self._observe()
-        self.follow()
+        self._measure()
         self._chooseAgain(keepViews)
 
     def _chooseAgain(self, keepViews: bool) -> None:
@@ -124,7 +124,14 @@ class ReviewSection:
             self._fill()
 
     def follow(self) -> None:
-        """``reload`` after something else was done; what cannot be measured is told, disturbing nobody."""
+        """Something else was done, which may have brought the scan a prediction, or changed the annotation."""
+        if self.review is None:
+            self.showScan(keepViews=True)
+        else:
+            self._measure()
+
+    def _measure(self) -> None:
+        """``reload``, where what cannot be measured is told, disturbing nobody."""
         with tell(_("The findings were not compared with the annotation.")):
             self.reload()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -13,6 +15,8 @@ BOTH = "both"
 """Not a role: both predictions, where the user chooses what is shown."""
 _NAMES = {ANNOTATION: _("{scan}: lymph nodes"), REJECTED: _("{scan}: no lymph nodes")}
 _ROLE, _SCAN, _REGION, _CASES = "DGSTSegment.Role", "DGSTSegment.Scan", "DGSTSegment.Region", "DGSTSegment.Cases"
+_FAMILY = "DGSTSegment.Family"
+"""The reference to a scan ends with the scan; this attribute tells still which nodes had the same."""
 _COMPLETENESS, _SELF = "DGSTSegment.Completeness", "DGSTSegment.Self"
 """A reference of a scan with cases to itself, and an attribute that says that there is one."""
 
@@ -61,8 +65,16 @@ def nameOf(scan: str, role: str) -> str:
 def claim(node, scan, role: str) -> None:
     """Give a segmentation node a role for a scan."""
     node.SetAttribute(_ROLE, role)
+    node.SetAttribute(_FAMILY, _familyOf(scan))
     node.SetNodeReferenceID(_SCAN, scan.GetID())
     _putBeside(node, scan)
+
+
+def _familyOf(scan) -> str:
+    """What the segmentations of a scan have in common; ids of deleted scans are given to others again."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    known = (node.GetAttribute(_FAMILY) for node in nodes if node.GetNodeReferenceID(_SCAN) == scan.GetID())
+    return next(filter(None, known), None) or uuid.uuid4().hex[:12]
 
 
 def _putBeside(node, scan) -> None:
@@ -154,6 +166,16 @@ def showOnly(scan) -> None:
                 regionOf(node).GetDisplayNode().SetVisibility(False)
         elif roleOf(node) == ANNOTATION:
             node.GetDisplayNode().SetVisibility(True)
+
+
+def withoutScan() -> list[dict[str, Any]]:
+    """The segmentations of each scan that has left the scene, by their roles. A scene that an earlier version saved
+    does not tell which of them were one scan's: there each stands alone."""
+    lost: dict[str, dict[str, Any]] = {}
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if roleOf(node) is not None and scanOf(node) is None:
+            lost.setdefault(node.GetAttribute(_FAMILY) or node.GetID(), {})[roleOf(node)] = node
+    return list(lost.values())
 
 
 def scanOfCase(study: str, id_: str):

@@ -14,6 +14,7 @@ from .annotatesection import AnnotateSection
 from .finetunesection import FinetuneSection
 from .later import Later
 from .logic import DGSTSegmentCore
+from .lostmarks import showOnly
 from .nextstep import NextStep
 from .parameters import DGSTSegmentParameters
 from .reviewsection import ReviewSection
@@ -186,7 +187,7 @@ class Panel:
             self._keepScan()
             self.bind(isLoaded=True)
             if self.state.scan is not None:  # a scene may have been added to another one, with its overlays
-                roles.showOnly(self.state.scan)
+                showOnly(self.state.scan)
                 self.annotate.showBox()
             # The editor's selectors follow the scene only after this event, and then may choose by themselves.
             qt.QTimer.singleShot(0, self._editAgain)
@@ -264,7 +265,7 @@ class Panel:
     def _showScan(self, keepViews: bool = False) -> None:
         with attempt(_("The scan could not be shown.")):
             if self.state.scan is not None and not keepViews:
-                roles.showOnly(self.state.scan)
+                showOnly(self.state.scan)
                 if not isEverywhere(self.state.scan):
                     slicer.util.setSliceViewerLayers(background=self.state.scan, fit=True)
                 self.annotate.showBox()
