@@ -203,6 +203,17 @@ def liesOnGridOf(segmentationNode, volumeNode) -> bool:
     return all(_isInside(stored, geometry) for stored in storedMasks(segmentationNode).values())
 
 
+def isBeside(segmentationNode, volumeNode) -> bool:
+    """Whether the segments lie on other voxels than the volume's, in either order of its slices, as after a transform
+    was hardened on one of the two only."""
+    geometry = geometryOf(volumeNode)
+    turned = geometry.ijk_to_world @ np.diag([1.0, 1.0, -1.0, 1.0])
+    turned[:3, 3] = geometry.to_world([geometry.shape[0] - 1, 0, 0])
+    grids = (geometry, Geometry(geometry.shape, turned))
+    labelmaps = [labelmap for labelmap, _ids in _layers(segmentationNode.GetSegmentation())]
+    return not all(any(_liesOn(labelmap, grid) for grid in grids) for labelmap in labelmaps)
+
+
 def _isInside(stored: StoredMask, geometry: Geometry) -> bool:
     """Whether a segment is stored on the grid and does not reach over its end."""
     reaches = any(low < 0 or end > n for (low, end), n in zip(stored.box, geometry.shape, strict=True))

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,12 @@ def saveFindings(
     items = [item for item in prediction.findings() if item.number in numbers]
     shares = {item.number: f"{overlaps.get(item.number, 0.0):.3f}" for item in items}
     rows = [
-        [*csv_cells(item.finding), shares[item.number], item.state, "yes" if item.number in corrected else "no"]
+        [
+            *csv_cells(replace(item.finding, centroid=prediction.centerOf(item))),
+            shares[item.number],
+            item.state,
+            "yes" if item.number in corrected else "no",
+        ]
         for item in items
     ]
     write_table(path, [[*CSV_COLUMNS, "annotated_share", "decision", "corrected"], *rows])

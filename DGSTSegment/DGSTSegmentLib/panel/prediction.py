@@ -130,6 +130,14 @@ class Prediction:
             _remember(self, masks)
         return {item.number: masks[item.number] for item in items}
 
+    def centerOf(self, item: ReviewedFinding) -> list[float]:
+        """The middle of a finding as it lies now, LPS mm: a transform may have been hardened on scan and findings."""
+        placed = self.masksOf([item])[item.number]
+        if not placed.mask.any():
+            return list(item.finding.centroid)
+        middle = np.argwhere(placed.mask).mean(axis=0) + placed.first
+        return bridge.geometryOf(self.scan).to_world(middle).tolist()
+
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
         """Show the findings from ``leastShortAxis`` mm on; rejected ones fainter."""
         display = self.node.GetDisplayNode()

@@ -87,9 +87,9 @@ def writeReport(
     items = [item for item in review.prediction.findings() if item.number in numbers]
     items.sort(key=lambda item: -item.finding.short_axis_mm)
     with _sliceViewsShown(review.scan):
-        figures = [(_pictures(item), _captionOf(item)) for item in items[:MOST_PICTURES]]
+        figures = [(_pictures(review.prediction.centerOf(item)), _captionOf(item)) for item in items[:MOST_PICTURES]]
     if items:
-        jumpTo(bridge.toRas(items[0].finding.centroid))
+        jumpTo(bridge.toRas(review.prediction.centerOf(items[0])))
     left = len(review.prediction.findings()) - len(items)
     rows = [(_cellsOfFinding(item, overlaps, corrected or {}), _isLarge(item)) for item in items]
     write_text(path, _html(_pageOfFindings(review, rows, figures, _leftOut(left, leastShortAxis, len(items)))))
@@ -108,7 +108,7 @@ def writeReviewedReport(scan, path: Path, undecided: int = 0) -> None:
     """
     nodes = sorted(reviewedNodes(scan), key=lambda node: -node.finding.short_axis_mm)
     with _sliceViewsShown(scan), _annotationAlone(scan):
-        figures = [(_pictures(node), _captionOf(node)) for node in nodes[:MOST_PICTURES]]
+        figures = [(_pictures(node.finding.centroid), _captionOf(node)) for node in nodes[:MOST_PICTURES]]
     jumpTo(bridge.toRas(nodes[0].finding.centroid))
     write_text(path, _html(_pageOfReviewed(scan, nodes, figures, undecided)))
 
@@ -158,9 +158,9 @@ def _annotationAlone(scan) -> Iterator[None]:
             display.SetVisibility(visible)
 
 
-def _pictures(item: ReviewedFinding | LymphNode) -> list[str]:
-    """The three slice views at the finding, as data for an ``img``."""
-    jumpTo(bridge.toRas(item.finding.centroid))
+def _pictures(center: Sequence[float]) -> list[str]:
+    """The three slice views at a point (LPS mm), as data for an ``img``."""
+    jumpTo(bridge.toRas(center))
     manager = slicer.app.layoutManager()
     views = [manager.sliceWidget(name).sliceView() for name in _SLICES if name in manager.sliceViewNames()]
     for view in views:

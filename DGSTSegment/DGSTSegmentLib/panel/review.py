@@ -60,15 +60,23 @@ class Review:
 
     @property
     def moved(self) -> str | None:
-        """Which transform moves the scan or its findings, as a sentence; None without. Until it is taken away or
-        hardened, what is decided and shown would lie beside the anatomy."""
-        return bridge.whyMoved(self.scan, self.prediction.node)
+        """Why what is decided and shown would lie beside the anatomy, as a sentence: a transform moves the scan or its
+        findings, or was hardened on one of them only. None where they lie as they were found."""
+        moved = bridge.whyMoved(self.scan, self.prediction.node)
+        isSeen = self.prediction.isThere and self.scan.GetImageData() is not None
+        if moved is not None or not isSeen or not bridge.isBeside(self.prediction.node, self.scan):
+            return moved
+        return _(
+            "{scan} does not lie any more where {findings} lies; harden the same transform on both (module Data), or "
+            "find lymph nodes again."
+        ).format(scan=self.scan.GetName(), findings=self.prediction.node.GetName())
 
     def refuseMoved(self) -> None:
         """Raises:
-        InputError: a transform moves the scan or its findings.
+        InputError: ``moved`` says why.
         """
-        bridge.refuseMoved(self.scan, self.prediction.node)
+        if self.moved is not None:
+            raise InputError(self.moved)
 
     def accept(self, number: int) -> None:
         """The finding is a lymph node; ``apply`` makes it annotation.
@@ -259,7 +267,7 @@ class Review:
     def jump(self, number: int) -> None:
         """Center every view on a finding, and show its scan where no slice view does."""
         bringIntoView(self.scan)
-        jumpTo(bridge.toRas(self.prediction.finding(number).finding.centroid))
+        jumpTo(bridge.toRas(self.prediction.centerOf(self.prediction.finding(number))))
 
     def _decide(self, number: int, state: str) -> None:
         self.refuseMoved()

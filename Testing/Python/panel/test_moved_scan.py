@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from .conftest import press
@@ -27,6 +28,13 @@ def move(host, transform, *nodes):
     host.process_events()
 
 
+def middle_of_view():
+    import slicer
+
+    matrix = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSliceToRAS()
+    return slicer.util.arrayFromVTKMatrix(matrix)[:3, 3].copy()
+
+
 def states(review):
     return {item.state for item in review.review.prediction.findings()}
 
@@ -46,7 +54,7 @@ def test_a_moved_scan_says_so_in_the_place_of_its_findings(host, panel, review, 
 @pytest.mark.parametrize("way", ["taken away", "hardened"])
 def test_findings_come_back_when_the_transform_is_gone(host, review, ui, transform, way):
     chosen = review.goTo(review.table.numbers[1]) or review.table.chosen
-    scan, found = review.review.scan, review.review.prediction.node
+    scan, found, middle = review.review.scan, review.review.prediction.node, middle_of_view()
     move(host, transform, scan, found)
     assert ui.findingsTable.rowCount == 0
     for node in (scan, found):
@@ -56,10 +64,12 @@ def test_findings_come_back_when_the_transform_is_gone(host, review, ui, transfo
             node.SetAndObserveTransformNodeID(None)
     host.process_events()
     assert ui.findingsTable.rowCount == 4 and review.table.chosen == chosen and "Starter" in ui.foundByLabel.text
+    review.goTo(chosen)
     press(host, "a")
     assert review.review.prediction.finding(chosen).state == "accepted"
     ui.applyButton.click()
     assert ui.findingsTable.item(1, 6).text() == "100 %"
+    np.testing.assert_allclose(middle_of_view(), middle + [40.0 * (way == "hardened"), 0, 0], atol=1e-6)
 
 
 def test_nothing_is_decided_before_the_panel_has_heard_of_the_transform(review, transform, refusal, tmp_path):
@@ -94,3 +104,16 @@ def test_who_hears_of_a_change_tells_of_the_transform_without_a_trace(host, pane
         slicer.util.showStatusMessage("")
         hears()
         assert SENTENCE in slicer.util.mainWindow().statusBar().currentMessage()
+
+
+def test_findings_beside_a_scan_that_alone_was_moved_for_good_are_not_decided_on(host, review, ui, transform):
+    scan, found = review.review.scan, review.review.prediction.node
+    move(host, transform, scan)
+    scan.HardenTransform()
+    host.process_events()
+    assert "harden the same transform on both" in ui.foundByLabel.text and not ui.acceptButton.enabled
+    assert ui.findingsTable.rowCount == 0
+    move(host, transform, found)
+    found.HardenTransform()
+    host.process_events()
+    assert ui.findingsTable.rowCount == 4 and "Starter" in ui.foundByLabel.text
