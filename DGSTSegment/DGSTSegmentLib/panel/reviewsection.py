@@ -181,8 +181,8 @@ class ReviewSection:
         shown = [item for item in items if item.number in numbers]
         undecided, hidden = sum(item.state == UNDECIDED for item in shown), len(items) - len(shown)
         text = _("{count} findings").format(count=len(shown))
-        text += _(", {undecided} without a decision").format(undecided=undecided) if shown else ""
-        text += _(", {hidden} smaller ones hidden").format(hidden=hidden) if hidden else ""
+        text += _(", {undecided} undecided").format(undecided=undecided) if shown else ""
+        text += _(", {hidden} hidden").format(hidden=hidden) if hidden else ""
         self.ui.countLabel.setText("" if self._movedShown else text)
 
     def _foundBy(self) -> str:

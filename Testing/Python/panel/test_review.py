@@ -38,7 +38,7 @@ def test_findings_come_by_size_and_the_first_is_chosen_and_in_the_middle(review,
 
     from DGSTSegmentLib.panel import bridge
 
-    assert ui.findingsTable.rowCount == 4 and "1 smaller ones hidden" in ui.countLabel.text
+    assert ui.findingsTable.rowCount == 4 and "1 hidden" in ui.countLabel.text
     shorts = [float(ui.findingsTable.item(row, 1).text()) for row in range(4)]
     assert shorts == sorted(shorts, reverse=True)
     finding = review.review.prediction.finding(review.table.chosen).finding
@@ -48,12 +48,12 @@ def test_findings_come_by_size_and_the_first_is_chosen_and_in_the_middle(review,
 
 
 def test_the_line_above_the_table_says_how_many_findings_have_no_decision(host, review, ui):
-    assert ui.countLabel.text == "4 findings, 4 without a decision, 1 smaller ones hidden"
+    assert ui.countLabel.text == "4 findings, 4 undecided, 1 hidden"
     for key, left in (("a", 3), ("a", 4), ("x", 3)):
         press(host, key)
-        assert f"4 findings, {left} without a decision" in ui.countLabel.text
+        assert f"4 findings, {left} undecided" in ui.countLabel.text
     ui.leastShortAxisSpinBox.value = 40
-    assert ui.countLabel.text == "0 findings, 5 smaller ones hidden"
+    assert ui.countLabel.text == "0 findings, 5 hidden"
 
 
 def test_ten_millimetres_and_more_stand_out(ui, review):
