@@ -58,11 +58,9 @@ def find(
         ValueError: ``instances`` is none of the three, or the segmentation holds no integers.
     """
     _refuse_other_grids(segmentation.geometry, {"CT": ct, "probability": probability})
-    numbers, items = np.zeros(segmentation.array.shape, np.int32), []
-    for number, region in enumerate(_regions(_labels(segmentation), instances), start=1):
-        numbers[region.box][region.mask] = number
-        items.append(_measured(number, region, segmentation.geometry, ct, probability))
-    return Findings(items, segmentation.with_array(numbers))
+    numbered, regions = _numbered(segmentation, instances)
+    items = [_measured(n, region, segmentation.geometry, ct, probability) for n, region in enumerate(regions, start=1)]
+    return Findings(items, numbered)
 
 
 def tell_apart(segmentation: Volume, instances: str = "auto") -> Volume:
@@ -75,10 +73,7 @@ def tell_apart(segmentation: Volume, instances: str = "auto") -> Volume:
     Raises:
         ValueError: as ``find``.
     """
-    numbers = np.zeros(segmentation.array.shape, np.int32)
-    for number, region in enumerate(_regions(_labels(segmentation), instances), start=1):
-        numbers[region.box][region.mask] = number
-    return segmentation.with_array(numbers)
+    return _numbered(segmentation, instances)[0]
 
 
 def note_on_scattered_values(segmentation: Volume) -> str | None:
@@ -125,6 +120,14 @@ def _refuse_other_grids(geometry: Geometry, others: dict[str, Volume | None]) ->
     for name, volume in others.items():
         if volume is not None and not volume.geometry.same_grid(geometry, SAME_GRID_MM):
             raise InputError(f"The {name} lies on another grid than the segmentation; give those that belong together.")
+
+
+def _numbered(segmentation: Volume, instances: str) -> tuple[Volume, list[_Region]]:
+    """As ``tell_apart``, with the findings in the order of their numbers."""
+    numbers, regions = np.zeros(segmentation.array.shape, np.int32), list(_regions(_labels(segmentation), instances))
+    for number, region in enumerate(regions, start=1):
+        numbers[region.box][region.mask] = number
+    return segmentation.with_array(numbers), regions
 
 
 def _regions(labels: np.ndarray, instances: str) -> Iterator[_Region]:

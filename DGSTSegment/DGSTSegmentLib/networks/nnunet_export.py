@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..atomic import atomic_folder, flush_to_disk
 from ..dgst.identity import fingerprint
@@ -62,9 +63,9 @@ def export_nnunet(model: FoundationModel, folder: str | os.PathLike) -> Exported
     """
     folder = Path(folder)
     trained, fold = _as_trained(model)
-    state = model.network().state_dict()
+    network = model.network()
     checkpoint = {
-        "network_weights": state,
+        "network_weights": network.state_dict(),
         "trainer_name": trained.trainer,
         "inference_allowed_mirroring_axes": model.foundation.mirrored_axes or None,
         "init_args": {
@@ -77,7 +78,7 @@ def export_nnunet(model: FoundationModel, folder: str | os.PathLike) -> Exported
     try:
         with atomic_folder(folder) as partial:
             _write(partial, trained, checkpoint, fold)
-            _refuse_another(model, partial)
+            _refuse_another(model, network, partial)
     except OSError as error:
         raise InputError(
             f"{folder} could not be written ({error.strerror or error}); give a new folder where there is room."
@@ -94,9 +95,7 @@ def _as_trained(model: FoundationModel) -> tuple[Trained, str]:
     foundation = model.foundation
     if foundation.checkpoint is None:
         return _described(model), "0"
-    path = files_of(foundation.location)
-    kind = next((kind for kind, name in CHECKPOINTS.items() if name == foundation.checkpoint), foundation.checkpoint)
-    results = find_results(path, None if path.is_file() else foundation.fold, None if path.is_file() else kind)
+    results = find_results(files_of(foundation.location), foundation.fold, foundation.checkpoint)
     return trained_as(results), foundation.fold or "0"
 
 
@@ -121,7 +120,7 @@ def _write(folder: Path, trained: Trained, checkpoint: Mapping[str, Any], fold: 
     flush_to_disk(path)
 
 
-def _refuse_another(model: FoundationModel, folder: Path) -> None:
+def _refuse_another(model: FoundationModel, network: nn.Module, folder: Path) -> None:
     """Raises:
     InputError: what was written is not the same model.
     """
@@ -129,7 +128,7 @@ def _refuse_another(model: FoundationModel, folder: Path) -> None:
     ours, theirs = model.plan.to_json(), replace(written.plan, orientation=model.plan.orientation).to_json()
     unused = () if model.plan.normalization == "ct" else ("lower", "upper", "mean", "std")
     lost = [name for name, value in ours.items() if theirs[name] != value and name not in unused]
-    if written.fingerprint != fingerprint(own_state(model.network())):
+    if written.fingerprint != fingerprint(own_state(network)):
         lost.append("weights")
     if lost:
         raise InputError(

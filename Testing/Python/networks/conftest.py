@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import torch
 
 from DGSTSegmentLib.networks.architectures import build
 from DGSTSegmentLib.networks.card import ModelCard
-from DGSTSegmentLib.networks.package import write_full
+from DGSTSegmentLib.networks.package import write_delta, write_full
 from DGSTSegmentLib.networks.plan import Plan
 
 CONFIGURATION = "3d_fullres"
@@ -187,3 +188,25 @@ def same_answer(network, other, patch) -> bool:
         first, second = network(patch), other(patch)
     pairs = zip(first, second, strict=True) if isinstance(first, list) else [(first, second)]
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+def changed(model, seed=1):
+    """The model's network after something like fine-tuning: a few weights of every tensor moved."""
+    network = model.network()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            place = torch.randint(parameter.numel(), (1,), generator=generator)
+            parameter.view(-1)[place] += 0.1
+    return network
+
+
+def fine_tuned(model, folder, seed=1, name="tuned"):
+    network = changed(model, seed)
+    write_delta(folder, model.delta_to(network), replace(model.card, name=name), model.plan, model)
+    return network
+
+
+def identical(network, other) -> bool:
+    state, other_state = network.state_dict(), other.state_dict()
+    return state.keys() == other_state.keys() and all(torch.equal(state[name], other_state[name]) for name in state)

@@ -9,24 +9,20 @@ import torch
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.nnunet_export import export_nnunet
-from DGSTSegmentLib.networks.package import write_delta, write_full
+from DGSTSegmentLib.networks.package import write_full
 
 from ..conftest import files_of_at_most
+from .conftest import fine_tuned, identical
 
 
-def fine_tuned(model, folder):
-    """A package with something like a fine-tuning of the model."""
-    network = model.network()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.view(-1)[0] += 0.1
-    write_delta(folder, model.delta_to(network), replace(model.card, name="tuned"), model.plan, model)
+def opened_after_fine_tuning(model, folder):
+    """The package that something like a fine-tuning of the model left."""
+    fine_tuned(model, folder)
     return open_model(folder)
 
 
 def same_weights(model, other) -> bool:
-    one, another = model.network().state_dict(), other.network().state_dict()
-    return one.keys() == another.keys() and all(torch.equal(one[name], another[name]) for name in one)
+    return identical(model.network(), other.network())
 
 
 def read(folder, name):
@@ -34,7 +30,7 @@ def read(folder, name):
 
 
 def test_what_was_fine_tuned_on_nnunets_model_is_that_model_with_other_weights(results, workshop, tmp_path):
-    tuned = fine_tuned(open_model(results), tmp_path / "tuned")
+    tuned = opened_after_fine_tuning(open_model(results), tmp_path / "tuned")
 
     exported = export_nnunet(tuned, tmp_path / "exported")
 
@@ -50,7 +46,7 @@ def test_nnunet_finds_in_the_checkpoint_all_that_it_asks_for(tmp_path, workshop)
     base = workshop.write_results(
         tmp_path / "nnUNetTrainerX__nnUNetPlans__3d_fullres", {"3": network}, trainer="nnUNetTrainerX"
     )
-    tuned = fine_tuned(open_model(base, fold=3), tmp_path / "tuned")
+    tuned = opened_after_fine_tuning(open_model(base, fold=3), tmp_path / "tuned")
 
     exported = export_nnunet(tuned, tmp_path / "exported")
 
@@ -70,7 +66,7 @@ def test_a_base_that_is_a_lone_checkpoint_is_exported_from_what_it_carries(tmp_p
         tmp_path / "a", {"0": workshop.made(workshop.plain())}, plans=None, dataset=None, carried=True
     )
     lone = (folder / "fold_0" / "checkpoint_final.pth").rename(tmp_path / "lone.pth")
-    tuned = fine_tuned(open_model(lone), tmp_path / "tuned")
+    tuned = opened_after_fine_tuning(open_model(lone), tmp_path / "tuned")
 
     assert same_weights(open_model(export_nnunet(tuned, tmp_path / "exported").folder), tuned)
 
@@ -79,7 +75,7 @@ def test_swin_unetr_is_exported_with_the_plans_that_describe_another_network(tmp
     base = workshop.write_results(
         tmp_path / "base", {"0": workshop.made(workshop.swin())}, trainer="nnUNetTrainer_SwinUNETR"
     )
-    tuned = fine_tuned(open_model(base), tmp_path / "tuned")
+    tuned = opened_after_fine_tuning(open_model(base), tmp_path / "tuned")
 
     assert same_weights(open_model(export_nnunet(tuned, tmp_path / "exported").folder), tuned)
 

@@ -19,6 +19,7 @@ from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.networks.package import write_delta, write_full
 
 from ..conftest import files_of_at_most
+from .conftest import changed, fine_tuned, identical
 
 KILLED_AT_THE_CARD = """
 import os, sys
@@ -45,28 +46,6 @@ def keep_card(patch):
         replace_file(source, target)
 
     patch.setattr(os, "replace", refuse_card)
-
-
-def changed(model, seed=1):
-    """The model's network after something like fine-tuning: a few weights of every tensor moved."""
-    network = model.network()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            place = torch.randint(parameter.numel(), (1,), generator=generator)
-            parameter.view(-1)[place] += 0.1
-    return network
-
-
-def fine_tuned(model, folder, seed=1, name="tuned"):
-    network = changed(model, seed)
-    write_delta(folder, model.delta_to(network), replace(model.card, name=name), model.plan, model)
-    return network
-
-
-def identical(network, other) -> bool:
-    state, other_state = network.state_dict(), other.state_dict()
-    return state.keys() == other_state.keys() and all(torch.equal(state[name], other_state[name]) for name in state)
 
 
 class TestFullWeights:

@@ -3,7 +3,6 @@
 import gc
 import json
 import shutil
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from DGSTSegmentLib.errors import InputError
-from DGSTSegmentLib.imaging import Geometry, Volume
+from DGSTSegmentLib.imaging import Geometry, Volume, measure
 from DGSTSegmentLib.imaging.files import read_segmentation, read_volume, write_volume
 from DGSTSegmentLib.networks.foundation import open_model
 from DGSTSegmentLib.training.case import Case
@@ -64,15 +63,14 @@ def test_a_measure_counts_nodes_found_ones_and_all_findings(geometry, completene
     )
 
 
-def test_thousands_of_specks_are_counted_without_being_measured_one_by_one():
+def test_thousands_of_specks_are_counted_without_being_measured_one_by_one(monkeypatch):
+    monkeypatch.setattr(measure, "axes_mm", lambda region: pytest.fail("its axes are measured"))
     specks = np.zeros((40, 60, 60), np.uint8)
     specks[::2, ::4, ::4] = 1
     labels = Volume(specks, Geometry.from_parts(specks.shape, (1.0, 1.0, 1.0)))
     case = Case("scan", labels.with_array(specks.astype(np.int16)), labels, "all")
-    began = time.process_time()
     (measured,) = _measured(case, knowledge_of(case), labels)
     assert (measured.nodes, measured.found, measured.findings) == (4500, 4500, 4500)
-    assert time.process_time() - began < 3, "measuring their axes takes twice as long on a fast machine"
 
 
 def test_before_and_after_are_judged_by_the_same_voxels(geometry):
