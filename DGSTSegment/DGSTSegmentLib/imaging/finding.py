@@ -58,6 +58,10 @@ class Finding:
     confidence: float | None
     box: Box
 
+    def reaches_end(self, shape: tuple[int, int, int]) -> bool:
+        """Whether it reaches the end of the grid of that shape (k, j, i): what lies beyond it is not measured."""
+        return any(first <= 0 or end >= n for (first, end), n in zip(self.box, shape, strict=True))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; ``from_json`` reads them back to an equal finding. World coordinates LPS mm."""
         return {

@@ -40,6 +40,12 @@ def geometryOf(volumeNode) -> Geometry:
     return Geometry(image.GetDimensions()[::-1], LPS_TO_RAS @ slicer.util.arrayFromVTKMatrix(matrix))
 
 
+def gridShapeOf(volumeNode) -> tuple[int, int, int] | None:
+    """Voxels of a volume node along k, j, i, wherever it lies; None where it holds none, or is None."""
+    image = volumeNode.GetImageData() if volumeNode is not None else None
+    return image.GetDimensions()[::-1] if image is not None else None
+
+
 def refuseMoved(*nodes) -> None:
     """Raises:
     InputError: a transform moves one of the nodes (None for one that there is not), whose voxels alone are taken.

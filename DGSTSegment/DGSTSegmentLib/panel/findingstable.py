@@ -152,15 +152,17 @@ def cellsOf(item: ReviewedFinding, overlap: float) -> list[str]:
 def asCorrected(item: ReviewedFinding, node: LymphNode) -> ReviewedFinding:
     """A finding with the measurements of the lymph node that the user has made of it; the confidence stays its own."""
     own = item.finding
-    return replace(item, finding=replace(node.finding, number=own.number, label=own.label, confidence=own.confidence))
+    finding = replace(node.finding, number=own.number, label=own.label, confidence=own.confidence)
+    return replace(item, finding=finding, isCut=node.isCut)
 
 
 def sizeOf(item: ReviewedFinding | LymphNode) -> str:
     """Axes and volume, as people read them."""
     finding = item.finding
-    return _("{short:.1f} x {long:.1f} mm, {volume:.2f} mL").format(
+    size = _("{short:.1f} x {long:.1f} mm, {volume:.2f} mL").format(
         short=finding.short_axis_mm, long=finding.long_axis_mm, volume=finding.volume_ml
     )
+    return _("{size}, cut off by the end of the scan").format(size=size) if item.isCut else size
 
 
 def _cell(text: str, item: ReviewedFinding, found: ReviewedFinding | None):
@@ -174,5 +176,7 @@ def _cell(text: str, item: ReviewedFinding, found: ReviewedFinding | None):
         font.setBold(True)
         cell.setFont(font)
         hints.append(_("Short axis of 10 mm or more"))
+    if item.isCut:
+        hints.append(_("Cut off by the end of the scan: it may be larger than it measures"))
     cell.setToolTip("\n".join(hints))
     return cell

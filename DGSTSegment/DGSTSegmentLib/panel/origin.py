@@ -44,3 +44,14 @@ def tagOf(segmentationNode, segmentId: str, tag: str = FROM) -> str:
 def shapeOf(placed: PlacedMask) -> str:
     """Tells the voxels of a mask from any others of the scan."""
     return hashlib.sha256((np.argwhere(placed.mask) + placed.first).astype("<i4").tobytes()).hexdigest()[:16]
+
+
+def isAsFound(segmentationNode, segmentId: str, placed: PlacedMask, slices: int) -> bool:
+    """Whether a segment has the shape of the finding still that it came of.
+
+    Args:
+        placed: where it lies on the scan's grid now.
+        slices: of that grid, along k; Slicer may have turned their order since, as it does with left-handed scans.
+    """
+    found = tagOf(segmentationNode, segmentId, SHAPE)
+    return bool(found) and any(shapeOf(one) == found for one in (placed, placed.turned(slices)))

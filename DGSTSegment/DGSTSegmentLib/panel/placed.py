@@ -41,10 +41,8 @@ class PlacedMask:
 
     def shared(self, other: PlacedMask) -> int:
         """How many voxels both hold."""
-        spans = [(max(a, b), min(c, d)) for (a, c), (b, d) in zip(self.box, other.box, strict=True)]
-        if any(low >= high for low, high in spans):
-            return 0
-        return int(np.count_nonzero(self._cut(spans) & other._cut(spans)))
+        spans = self._sharedSpans(other)
+        return 0 if spans is None else int(np.count_nonzero(self._cut(spans) & other._cut(spans)))
 
     def isSameNode(self, other: PlacedMask) -> bool:
         """Whether half of the smaller one lies in the other."""
@@ -59,6 +57,23 @@ class PlacedMask:
         for one in (self, other):
             union._cut(one.box)[...] |= one.mask
         return union
+
+    def without(self, other: PlacedMask) -> PlacedMask:
+        """What the other one does not hold."""
+        rest = PlacedMask(self.mask.copy(), self.first)
+        spans = self._sharedSpans(other)
+        if spans is not None:
+            rest._cut(spans)[...] &= ~other._cut(spans)
+        return rest
+
+    def turned(self, slices: int) -> PlacedMask:
+        """The same on the same grid of so many slices (along k) once these are kept in the other order."""
+        return PlacedMask(self.mask[::-1], (slices - self.box[0][1], *self.first[1:]))
+
+    def _sharedSpans(self, other: PlacedMask) -> list[tuple[int, int]] | None:
+        """The box that lies in the boxes of both; None where there is none."""
+        spans = [(max(a, b), min(c, d)) for (a, c), (b, d) in zip(self.box, other.box, strict=True)]
+        return spans if all(low < high for low, high in spans) else None
 
     def _cut(self, spans) -> np.ndarray:
         return self.mask[tuple(slice(low - f, high - f) for (low, high), f in zip(spans, self.first, strict=True))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..imaging.finding import Box, Finding
 from ..imaging.volume import Volume
 from . import bridge, lymphnode, roles
 from .casestate import imageState
+from .measuring import measure
 from .overlay import drawInSlices
 from .placed import PlacedMask
 from .surfaces import makeSurfaces
@@ -23,29 +24,39 @@ UNDECIDED, ACCEPTED, REJECTED = "undecided", "accepted", "rejected"
 ANNOTATED, REJECTED_BEFORE = "annotated", "refused"
 """They need no decision: the annotation holds the finding already, or a finding at its place was rejected before, for
 which scenes say ``refused``."""
-_FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN = (
+_FINDINGS, _STATES, _MODEL, _TITLE, _NOTES, _TOKEN, _AXES, _TAKEN = (
     "DGSTSegment.Findings",
     "DGSTSegment.States",
     "DGSTSegment.Model",
     "DGSTSegment.ModelTitle",
     "DGSTSegment.Notes",
     "DGSTSegment.Prediction",
+    "DGSTSegment.AxesMeasured",
+    "DGSTSegment.TakenOver",
 )
 
 
 _MOST_REMEMBERED = 8
+_SAME_AXES_MM = 1e-4
 _masks: dict[str, tuple[tuple, dict[int, PlacedMask]]] = {}
 """By a prediction's token: state of its segments and of its scan, and where its findings lie by number."""
+_measured: dict[str, tuple[tuple, dict[int, Finding]]] = {}
+"""The same with what findings measure since their scan was turned or stretched for good."""
 _NOWHERE = PlacedMask(np.zeros((0, 0, 0), dtype=bool), (0, 0, 0))
 
 
 @dataclass(frozen=True)
 class ReviewedFinding:
-    """A finding with its segment and the user's decision."""
+    """A finding with its segment and the user's decision.
+
+    Args:
+        isCut: it reaches the end of the scan, so that it may be larger than it measures.
+    """
 
     finding: Finding
     segmentId: str
     state: str
+    isCut: bool = False
 
     @property
     def number(self) -> int:
@@ -95,15 +106,24 @@ class Prediction:
         return self.node.GetAttribute(_TOKEN) or ""
 
     def findings(self) -> list[ReviewedFinding]:
-        """All findings, in the order of their numbers."""
+        """All findings, in the order of their numbers, with the measurements of how they lie now: a transform that was
+        hardened on scan and findings may have turned them in the axial plane."""
+        items = self._asFound()
+        if not self._isTurned():
+            return items
+        measured = self._measuredAnew(items)
+        return [replace(item, finding=measured[item.number]) for item in items]
+
+    def _asFound(self) -> list[ReviewedFinding]:
         states = self._states()
         described = json.loads(self.node.GetAttribute(_FINDINGS) or "[]")
-        there = set(bridge.segmentIds(self.node))
-        return [
-            ReviewedFinding(Finding.from_json(item), item["segment"], states.get(str(item["number"]), UNDECIDED))
-            for item in described
-            if item["segment"] in there
-        ]
+        there, shape = set(bridge.segmentIds(self.node)), bridge.gridShapeOf(self.scan)
+        items = []
+        for item in (item for item in described if item["segment"] in there):
+            found, state = Finding.from_json(item), states.get(str(item["number"]), UNDECIDED)
+            isCut = shape is not None and found.reaches_end(shape)
+            items.append(ReviewedFinding(found, item["segment"], state, isCut))
+        return items
 
     def finding(self, number: int) -> ReviewedFinding:
         """Raises:
@@ -126,7 +146,7 @@ class Prediction:
         state, masks = _masks.get(self.token, (None, {}))
         if state != _stateOf(self):
             placed = dict(bridge.tightMasks(self.node, self.scan))
-            masks = {item.number: placed.get(item.segmentId, _NOWHERE) for item in self.findings()}
+            masks = {item.number: placed.get(item.segmentId, _NOWHERE) for item in self._asFound()}
             _remember(self, masks)
         return {item.number: masks[item.number] for item in items}
 
@@ -137,6 +157,27 @@ class Prediction:
             return list(item.finding.centroid)
         middle = np.argwhere(placed.mask).mean(axis=0) + placed.first
         return bridge.geometryOf(self.scan).to_world(middle).tolist()
+
+    def _isTurned(self) -> bool:
+        """Whether the axes of the scan's grid, and of its findings' too, are others than when these were measured."""
+        measured, scan = json.loads(self.node.GetAttribute(_AXES) or "null"), self.scan
+        if measured is None or scan is None or scan.GetImageData() is None or bridge.whyMoved(scan, self.node):
+            return False
+        axes = bridge.geometryOf(scan).ijk_to_world[:3, :3]
+        return not _sameAxes(np.asarray(measured), axes) and not bridge.isBeside(self.node, scan)
+
+    def _measuredAnew(self, items: list[ReviewedFinding]) -> dict[int, Finding]:
+        """What the findings measure as they lie now, by number; one without a voxel keeps what it had."""
+        state, measured = _measured.get(self.token, (None, {}))
+        if state != _stateOf(self):
+            masks = self.masksOf(items)
+            measured = {item.number: self._measuredIn(masks[item.number], item.finding) for item in items}
+            _keep(_measured, self.token, (_stateOf(self), measured))
+        return measured
+
+    def _measuredIn(self, placed: PlacedMask, old: Finding) -> Finding:
+        new = measure(self.scan, placed) if placed.mask.any() else old
+        return replace(new, number=old.number, label=old.label, confidence=old.confidence)
 
     def show(self, visible: bool, leastShortAxis: float, outlineOnly: bool, opacity: float) -> None:
         """Show the findings from ``leastShortAxis`` mm on; rejected ones fainter."""
@@ -184,8 +225,9 @@ def makePrediction(
         lymphnode.describe(node.GetSegmentation().GetSegment(id_), _("Finding {number}").format(number=number), role)
     described = json.dumps([{**item, "segment": segments[item["number"]]} for item in items])
     masks = {finding.number: _where(numbers.array, finding.number, finding.box) for finding in findings}
-    keys, values = (_FINDINGS, _MODEL, _TITLE, _NOTES, _TOKEN), (described, model, title, json.dumps([*notes]), token)
-    for key, value in zip(keys, values, strict=True):
+    axes = json.dumps(numbers.geometry.ijk_to_world[:3, :3].tolist())
+    keys = (_FINDINGS, _MODEL, _TITLE, _NOTES, _TOKEN, _AXES)
+    for key, value in zip(keys, (described, model, title, json.dumps([*notes]), token, axes), strict=True):
         node.SetAttribute(key, value)
     makeSurfaces(node, [(segments[number], placed) for number, placed in masks.items()], numbers.geometry)
     made = Prediction(node)
@@ -204,12 +246,23 @@ def _stateOf(prediction: Prediction) -> tuple:
     return bridge.paintedState(prediction.node), imageState(prediction.scan)
 
 
+def _sameAxes(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two grids have the same axes (3x3, columns i, j, k in mm); Slicer turns the slices of a scan around when
+    it loads a left-handed one."""
+    return any(np.allclose(one * (1, 1, sense), other, atol=_SAME_AXES_MM) for sense in (1, -1))
+
+
 def _remember(prediction: Prediction, masks: dict[int, PlacedMask]) -> None:
     """Keep where the findings lie: merging their segments takes seconds on a large scan, at every look at them."""
-    _masks.pop(prediction.token, None)
-    _masks[prediction.token] = (_stateOf(prediction), masks)
-    while len(_masks) > _MOST_REMEMBERED:
-        _masks.pop(next(iter(_masks)))
+    _keep(_masks, prediction.token, (_stateOf(prediction), masks))
+
+
+def _keep(remembered: dict[str, tuple], token: str, value: tuple) -> None:
+    """Remember a value for a prediction, and of few others."""
+    remembered.pop(token, None)
+    remembered[token] = value
+    while len(remembered) > _MOST_REMEMBERED:
+        remembered.pop(next(iter(remembered)))
 
 
 def predictionOf(scan, role: str) -> Prediction | None:

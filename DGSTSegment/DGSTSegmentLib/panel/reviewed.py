@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..imaging.finding import Finding
-from ..imaging.volume import Volume
 from . import bridge, origin, roles
+from .measuring import measure
 from .placed import PlacedMask
 from .prediction import ACCEPTED
 
@@ -25,12 +25,14 @@ class LymphNode:
         segmentId: of the annotation.
         name: of that segment.
         source: ``ACCEPTED``, ``CORRECTED`` or ``BY_HAND``.
+        isCut: it reaches the end of the scan, so that it may be larger than it measures.
     """
 
     finding: Finding
     segmentId: str
     name: str
     source: str
+    isCut: bool = False
 
     @property
     def number(self) -> int:
@@ -48,29 +50,21 @@ def lymphNodesOf(scan) -> list[LymphNode]:
         return []
     segmentation, before, now = annotation.GetSegmentation(), _measured.get(scan.GetID(), {}), {}
     nodes = []
-    place = bridge.geometryOf(scan).ijk_to_world.tobytes()
+    grid = bridge.geometryOf(scan)
+    place = grid.ijk_to_world.tobytes()
     for number, (id_, placed) in enumerate(bridge.tightMasks(annotation, scan), start=1):
         shape = origin.shapeOf(placed)
         key = (id_, shape, place, scan.GetImageData().GetMTime())
-        now[key] = before.get(key) or _measure(scan, placed)
+        now[key] = before.get(key) or measure(scan, placed)
         finding = replace(now[key], number=number, label=number)
-        nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), _sourceOf(annotation, id_, shape)))
+        source, isCut = _sourceOf(annotation, id_, placed, grid.shape[0]), finding.reaches_end(grid.shape)
+        nodes.append(LymphNode(finding, id_, segmentation.GetSegment(id_).GetName(), source, isCut))
     _measured[scan.GetID()] = now
     return nodes
 
 
-def _sourceOf(annotation, id_: str, shape: str) -> str:
-    """Where a segment of that shape comes from."""
-    if not origin.tagOf(annotation, id_):
+def _sourceOf(annotation, id_: str, placed: PlacedMask, slices: int) -> str:
+    """Where a segment comes from. A finding may have become part of one that was drawn by hand, and left its shape."""
+    if not any(origin.tagOf(annotation, id_, tag) for tag in (origin.FROM, origin.SHAPE)):
         return BY_HAND
-    return ACCEPTED if origin.tagOf(annotation, id_, origin.SHAPE) == shape else CORRECTED
-
-
-def _measure(scan, placed: PlacedMask) -> Finding:
-    from ..imaging.findings import find  # needs scipy, which starting the module does not wait for
-
-    volume = bridge.volumeOf(scan)
-    geometry = volume.geometry.cropped(placed.slices)
-    voxels = Volume(volume.array[placed.slices], geometry)
-    (finding,) = find(Volume(placed.mask, geometry), voxels, instances="values").items
-    return replace(finding, box=placed.box)
+    return ACCEPTED if origin.isAsFound(annotation, id_, placed, slices) else CORRECTED

@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import roles
+from .casestate import stateOf
 from .findingstable import FindingsTable
 from .keeping import howToSave, whatWasApplied
 from .later import Later
@@ -56,6 +57,7 @@ class ReviewSection:
         ):
             button.connect("clicked()", handler)
         self._shownSettings: tuple | None = None
+        self._comparedWith: tuple | None = None
         self._observed: list[tuple] = []
         self._movedShown: str | None = None
         self._lookLater = Later(0, self._look)  # a transform's sliders move the scan many times in a row
@@ -115,11 +117,12 @@ class ReviewSection:
             InputError: a transform moves the scan or its findings, or the scan cannot be read.
         """
         self._forgetDeleted()
-        self.overlaps, self.corrected = {}, {}
+        self.overlaps, self.corrected, self._comparedWith = {}, {}, None
         try:
             if self.review is not None:
                 self.review.refuseMoved()
                 self.overlaps, self.corrected = self.review.settle(), self.review.corrected()
+                self._comparedWith = stateOf(self.review.scan)
         finally:
             self._fill()
 
@@ -129,6 +132,15 @@ class ReviewSection:
             self.showScan(keepViews=True)
         else:
             self._measure()
+
+    def followMarks(self) -> None:
+        """A node has left the scene, which may have been the annotation that the findings were compared with."""
+        if self._isStale():
+            self._measure()
+
+    def _isStale(self) -> bool:
+        """Whether scan or marks are others than the findings were compared with."""
+        return self.review is not None and self._comparedWith != stateOf(self.review.scan)
 
     def _measure(self) -> None:
         """``reload``, where what cannot be measured is told, disturbing nobody."""
@@ -151,7 +163,8 @@ class ReviewSection:
     def _look(self) -> None:
         """The sentence about a transform comes in the place of the findings, and they come back after it."""
         self._forgetDeleted()
-        if self.state.parameters is not None and self._moved() != self._movedShown:
+        isOther = self._moved() != self._movedShown or (self._moved() is None and self._isStale())
+        if self.state.parameters is not None and isOther:
             self.showScan(keepViews=True)
             self.state.findingChosen()
             self.state.stepChanged()
