@@ -211,13 +211,15 @@ def liesOnGridOf(segmentationNode, volumeNode) -> bool:
 
 def isBeside(segmentationNode, volumeNode) -> bool:
     """Whether the segments lie on other voxels than the volume's, in either order of its slices, as after a transform
-    was hardened on one of the two only."""
+    was hardened on one of the two only. Finer voxels that fill the volume's are no others: the Segment Editor can
+    draw on such."""
     geometry = geometryOf(volumeNode)
     turned = geometry.ijk_to_world @ np.diag([1.0, 1.0, -1.0, 1.0])
     turned[:3, 3] = geometry.to_world([geometry.shape[0] - 1, 0, 0])
     grids = (geometry, Geometry(geometry.shape, turned))
     labelmaps = [labelmap for labelmap, _ids in _layers(segmentationNode.GetSegmentation())]
-    return not all(any(_liesOn(labelmap, grid) for grid in grids) for labelmap in labelmaps)
+    filled = [labelmap for labelmap in labelmaps if _voxelsOf(labelmap)[0].size]
+    return not all(any(_fills(labelmap, grid) for grid in grids) for labelmap in filled)
 
 
 def _isInside(stored: StoredMask, geometry: Geometry) -> bool:
@@ -285,6 +287,18 @@ def _liesOn(labelmap, geometry: Geometry) -> bool:
     toWorld = vtk.vtkMatrix4x4()
     labelmap.GetImageToWorldMatrix(toWorld)
     return bool(np.abs(slicer.util.arrayFromVTKMatrix(toWorld) - LPS_TO_RAS @ geometry.ijk_to_world).max() <= _SAME_MM)
+
+
+def _fills(labelmap, geometry: Geometry) -> bool:
+    """Whether a labelmap's voxels are those of the grid, or such as they are divided into along their axes."""
+    toWorld = vtk.vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(toWorld)
+    inGrid = np.linalg.inv(LPS_TO_RAS @ geometry.ijk_to_world) @ slicer.util.arrayFromVTKMatrix(toWorld)
+    sizes = np.diag(inGrid)[:3]
+    wanted = np.diag([*sizes, 1.0])
+    wanted[:3, 3] = (sizes - 1) / 2  # they begin where the first voxel of the grid does
+    off = np.abs(inGrid - wanted)[:3] * np.asarray(geometry.spacing)[:, None]
+    return bool((sizes > 0).all() and off.max() <= _SAME_MM)
 
 
 def _mark(union: np.ndarray, labelmap, values: list[int]) -> None:

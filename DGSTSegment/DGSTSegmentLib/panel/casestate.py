@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
+from ..errors import InputError
 from . import bridge, roles
 
 _PIECE_BYTES = 1 << 24
@@ -45,6 +47,28 @@ def imageState(scan) -> tuple:
     matrix = vtk.vtkMatrix4x4()
     scan.GetIJKToRASMatrix(matrix)
     return (image.GetMTime() if image is not None else 0, *slicer.util.arrayFromVTKMatrix(matrix).ravel().tolist())
+
+
+def marksBeside(scan) -> list[str]:
+    """Names of the annotation and the rejected findings of a scan that do not lie on its voxels, as after a transform
+    was hardened on one of the two only. Of what a transform still moves nothing is said."""
+    nodes = [node for node in roles.markNodesOf(scan) if node is not None]
+    if scan.GetImageData() is None or bridge.whyMoved(scan, *nodes) is not None:
+        return []
+    return [node.GetName() for node in nodes if bridge.isBeside(node, scan)]
+
+
+def refuseBeside(scan) -> None:
+    """Raises:
+    InputError: ``marksBeside`` names some.
+    """
+    beside = marksBeside(scan)
+    if beside:
+        problem = _(
+            "{marks}: does not lie on the voxels of {scan}, as after a transform was hardened on one of them only; "
+            "harden the same transform on both (module Data)."
+        )
+        raise InputError(problem.format(marks=", ".join(beside), scan=scan.GetName()))
 
 
 class ImageDigests:

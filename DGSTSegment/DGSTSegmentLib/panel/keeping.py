@@ -8,6 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .casestate import marksBeside
 from .lostmarks import lostMarksIn
 from .review import Applied, Review
 from .samescan import joinAndTell
@@ -22,10 +23,10 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
     """
     if not _mayJoin(trainingSet, scan):
         return None
-    isOlder, lost, isOther = False, None, False
+    isOlder, lost, isOther, beside = False, None, False, []
     with attempt(_("The training folder could not be read.")):
         isOlder, isOther = trainingSet.isOlder(scan), trainingSet.isOtherImage(scan)
-        lost = trainingSet.marksLost(scan)
+        beside, lost = marksBeside(scan), trainingSet.marksLost(scan)
     if lost is None:
         return None
     name, questions = scan.GetName(), []
@@ -38,7 +39,23 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
     if isOther:
         question = _("The voxels of {scan} are others than in the training set. Replace the stored scan by this one?")
         questions.append((question.format(scan=name), _("Replace the scan?")))
-    return {"replaceNewer": isOlder} if all(_agreed(*question) for question in questions) else None
+    if not all(_agreed(*question) for question in questions) or not mayLieBeside(scan, beside):
+        return None
+    return {"replaceNewer": isOlder, "asTheyLie": bool(beside)}
+
+
+def mayLieBeside(scan, beside: list[str]) -> bool:
+    """Whether to go on, after asking about marks that do not lie on the scan's voxels.
+
+    Args:
+        beside: their names, as of ``marksBeside``.
+    """
+    question = _(
+        "{marks}: does not lie on the voxels of {scan}, as after a transform was hardened on one of them only. Press "
+        "Cancel and harden it on both (module Data), or go on with the marks where they lie now?"
+    )
+    asked = question.format(marks=", ".join(beside), scan=scan.GetName())
+    return not beside or _agreed(asked, _("Do the marks lie where they should?"))
 
 
 def _mayJoin(trainingSet: TrainingSet, scan) -> bool:

@@ -11,7 +11,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import export, roles
-from .keeping import mayGoOn
+from .casestate import marksBeside
+from .keeping import mayGoOn, mayLieBeside
 from .prediction import ACCEPTED, REJECTED, REJECTED_BEFORE, UNDECIDED
 from .report import writeReport, writeReviewedReport
 from .review import Review
@@ -79,7 +80,8 @@ class SaveMenus:
 
     def onEntry(self, entry: _Entry) -> None:
         """Ask what there is to ask, and save."""
-        if entry.what == REVIEWED and not self._addDecisions():
+        scan = self.state.scan
+        if entry.what == REVIEWED and not (self._addDecisions() and mayLieBeside(scan, marksBeside(scan))):
             return
         path = self._askPath(entry)
         if path is not None:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, FileWriter, Study, StudyCase
 from . import bridge, corrections, roles
 from .casefiles import gridOf, readInto, removedOnFailure, writeSegmentation, writeVolume
-from .casestate import ImageDigests, digestOf, imageState, stateOf
+from .casestate import ImageDigests, digestOf, imageState, refuseBeside, stateOf
 from .joining import Joined, Marks, holdsNothing, joinMarks, marksOf
 from .region import boxOf, makeRegion, refuseEmpty
 from .signal import Signal
@@ -56,16 +56,20 @@ class TrainingSet:
         """
         return self.study.case(roles.caseOf(scan, self._studyKey))
 
-    def save(self, scan, replaceNewer: bool = False) -> StudyCase:
+    def save(self, scan, replaceNewer: bool = False, asTheyLie: bool = False) -> StudyCase:
         """Add a scan with its annotation to the training set, or bring its case up to date.
 
         Args:
             replaceNewer: also where the case was saved from another scene since this one had it.
+            asTheyLie: also where the marks do not lie on the scan's voxels.
 
         Raises:
-            InputError: nothing is marked, the box is missing, a transform moves scan or marks, the case is newer or
-                holds the same scan under another name, or the study folder cannot be written to.
+            InputError: nothing is marked, the box is missing, a transform moves scan or marks or was hardened on one of
+                them only, the case is newer or holds the same scan under another name, or the study folder cannot be
+                written to.
         """
+        if not asTheyLie:
+            refuseBeside(scan)
         old = self.caseOf(scan)
         case = self._described(scan, old, replaceNewer)
         writers = self._writers(scan, case)
