@@ -52,11 +52,12 @@ def _noted(rejected) -> dict[str, str]:
 
 
 def _originsIn(annotation) -> set[str]:
-    """The findings that a segment with voxels came of."""
+    """The findings that a segment with voxels came of, or that became part of one."""
     if annotation is None:
         return set()
     filled = bridge.storedMasks(annotation)
-    return {of for of, id_ in origin.read(annotation).items() if id_ in filled}
+    there = origin.readHeld(annotation) | origin.read(annotation)
+    return {of for of, id_ in there.items() if id_ in filled}
 
 
 def _findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:

@@ -109,7 +109,7 @@ def _describeAlike(target, id_: str, source, sourceId: str) -> None:
 
 def _keepOrigin(target, id_: str, source, sourceId: str) -> None:
     """The finding that a mark came of is known also of the mark that it became part of."""
-    for tag in (origin.FROM, origin.SHAPE, ERASED_FROM):
+    for tag in (origin.FROM, origin.SHAPE, origin.HOLDS, ERASED_FROM):
         of = origin.tagOf(source, sourceId, tag)
         if of and not origin.tagOf(target, id_, tag):
             origin.write(target, id_, of, tag)

@@ -114,6 +114,8 @@ def mayLeaveLost() -> bool:
 def whatWasApplied(applied: Applied) -> str:
     """What became of the decisions, as a message."""
     message = _("Added to the annotation: {annotated} as lymph nodes, {rejected} as no lymph nodes.")
+    if applied.merged:
+        message += " " + _("Of these, put together with a lymph node at the same place: {merged}.")
     if applied.removed:
         message += " " + _("Taken out of the annotation: {removed}.")
     if applied.kept:

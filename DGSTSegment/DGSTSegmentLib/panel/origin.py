@@ -10,8 +10,9 @@ import vtk
 from . import bridge
 from .placed import PlacedMask
 
-FROM, SHAPE = "DGSTSegment.From", "DGSTSegment.ShapeFound"
-"""Tags: the finding's name, and ``shapeOf`` it, which tells a lymph node that the user has worked on since."""
+FROM, SHAPE, HOLDS = "DGSTSegment.From", "DGSTSegment.ShapeFound", "DGSTSegment.Holds"
+"""Tags: the finding's name; ``shapeOf`` it, which tells a lymph node that the user has worked on since; the names of
+further findings that became part of the segment."""
 
 
 def nameOf(token: str, number: int) -> str:
@@ -32,6 +33,17 @@ def read(segmentationNode, tag: str = FROM) -> dict[str, str]:
         if of:
             found.setdefault(of, id_)
     return found
+
+
+def addHeld(segmentationNode, segmentId: str, of: str) -> None:
+    """Note that a finding became part of a segment."""
+    write(segmentationNode, segmentId, " ".join([*tagOf(segmentationNode, segmentId, HOLDS).split(), of]), HOLDS)
+
+
+def readHeld(segmentationNode) -> dict[str, str]:
+    """Ids of the segments that a finding became part of, by its name."""
+    ids = bridge.segmentIds(segmentationNode)
+    return {of: id_ for id_ in ids for of in tagOf(segmentationNode, id_, HOLDS).split()}
 
 
 def tagOf(segmentationNode, segmentId: str, tag: str = FROM) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,3 +78,10 @@ class PlacedMask:
 
     def _cut(self, spans) -> np.ndarray:
         return self.mask[tuple(slice(low - f, high - f) for (low, high), f in zip(spans, self.first, strict=True))]
+
+
+def sameNodeIn(marks: Mapping[str, PlacedMask], found: PlacedMask) -> str | None:
+    """The key of the mark that is the same node as ``found``; of several the one that shares most voxels with it."""
+    shared = {id_: found.shared(mark) for id_, mark in marks.items()}
+    same = [id_ for id_, count in shared.items() if count and found.isSameNode(marks[id_])]
+    return max(same, key=shared.__getitem__, default=None)

@@ -140,6 +140,16 @@ class Prediction:
         self.node.SetAttribute(_STATES, json.dumps({**self._states(), str(number): state}))
         segment.SetColor(*lymphnode.COLORS[self.role if state == UNDECIDED else state])
 
+    @property
+    def takenOver(self) -> set[int]:
+        """Numbers of the findings that became annotation since they were accepted, whatever came of that."""
+        return set(json.loads(self.node.GetAttribute(_TAKEN) or "[]"))
+
+    def noteTakenOver(self, number: int, isTaken: bool = True) -> None:
+        """Keep that a finding became annotation; or forget it, as another decision was made."""
+        numbers = self.takenOver | {number} if isTaken else self.takenOver - {number}
+        self.node.SetAttribute(_TAKEN, json.dumps(sorted(numbers)))
+
     def masksOf(self, items: list[ReviewedFinding]) -> dict[int, PlacedMask]:
         """Where each finding lies on the scan's grid as it is now, by number. A finding's own box tells that no more
         once Slicer has loaded the scan with its slices in the other order."""

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from . import bridge, lymphnode, origin, roles
-from .placed import HALF, PlacedMask
+from .placed import HALF, PlacedMask, sameNodeIn
 from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDED, Prediction, ReviewedFinding
 from .reviewed import CORRECTED, LymphNode, lymphNodesOf
 from .signal import Signal
@@ -30,12 +30,14 @@ class Applied:
         rejected: became known background.
         removed: left the annotation again.
         kept: were to leave it, but the user has corrected them there.
+        merged: of ``annotated``, became one with the lymph node that lay at their place.
     """
 
     annotated: int
     rejected: int
     removed: int = 0
     kept: int = 0
+    merged: int = 0
 
 
 class Review:
@@ -114,15 +116,24 @@ class Review:
         for item in items:
             if item.state in (ACCEPTED, REJECTED) or item.number in done:
                 continue
-            held = (ANNOTATED, annotated), (REJECTED_BEFORE, rejected)
-            state = next((name for name, shares in held if _isSettled(item, shares[item.number])), UNDECIDED)
+            state = self._known(item, annotated[item.number], rejected[item.number])
             if state != item.state:
                 self.prediction.setState(item.number, state)
         return annotated
 
+    def _known(self, item: ReviewedFinding, annotated: float, rejected: float) -> str:
+        """The state of a finding of which these shares are annotated and rejected. Where the user has cut its lymph
+        node down, the rest of it was rejected, and the finding is the annotated node all the same."""
+        if _isSettled(item, annotated):
+            return ANNOTATED
+        if annotated and _isSettled(item, annotated + rejected) and self._segmentAtPlaceOf(item) is not None:
+            return ANNOTATED
+        return REJECTED_BEFORE if _isSettled(item, rejected) else UNDECIDED
+
     def apply(self) -> Applied:
-        """Each accepted finding becomes a segment of the annotation, each rejected one known background. A decision
-        that was taken back takes its segment out again, unless the user has worked on that: it stays accepted.
+        """Each accepted finding becomes a segment of the annotation, or part of the one at its place; each rejected
+        one known background. A decision that was taken back takes its segment out again, unless the user has worked on
+        that: it stays accepted.
 
         Raises:
             InputError: a transform moves one of them, or a finding holds no voxel; the marks are as they were then.
@@ -141,12 +152,43 @@ class Review:
         for item in pending:
             if item.number in done:
                 self._remove(item)
-        for item in accepted:
-            self._copy(item, masks[item.number], roles.annotationOf(self.scan))
+        merged = self._annotate(accepted, masks)
         for item in rejected:
             self._copy(item, masks[item.number], roles.rejectedOf(self.scan), lymphnode.addRejected)
         self.changed()
-        return Applied(len(accepted), len(rejected), len(removed), len(kept))
+        return Applied(len(accepted), len(rejected), len(removed), len(kept), merged)
+
+    def _annotate(self, items: list[ReviewedFinding], masks: dict[int, PlacedMask]) -> int:
+        """Take findings into the annotation. One that lies over a lymph node, as over one that was cut down or drawn in
+        some slices only, becomes one with it: a second segment there would be the same node once more.
+
+        Returns how many did.
+        """
+        if not items:
+            return 0
+        annotation, merged = roles.annotationOf(self.scan), 0
+        marks = dict(bridge.tightMasks(annotation, self.scan))
+        for item in items:
+            there = sameNodeIn(marks, masks[item.number])
+            if there is None:
+                self._copy(item, masks[item.number], annotation)
+                continue
+            merged += 1
+            marks[there] = self._merge(item, masks[item.number], there, marks)
+        return merged
+
+    def _merge(self, item: ReviewedFinding, found: PlacedMask, there: str, marks: dict[str, PlacedMask]) -> PlacedMask:
+        """Make what no lymph node holds of a finding part of one of them; returns what that holds now."""
+        annotation, rest = roles.annotationOf(self.scan), found
+        for id_, mark in marks.items():
+            rest = rest if id_ == there else rest.without(mark)
+        whole = marks[there].united(rest)
+        bridge.setSegmentMask(annotation, there, whole, bridge.geometryOf(self.scan))
+        if not origin.tagOf(annotation, there, origin.SHAPE):
+            origin.write(annotation, there, origin.shapeOf(found), origin.SHAPE)  # not by hand alone any more
+        origin.addHeld(annotation, there, self._nameOf(item))
+        self.prediction.noteTakenOver(item.number)
+        return whole
 
     def removals(self) -> int:
         """How many lymph nodes ``apply`` takes out of the annotation."""
@@ -168,12 +210,18 @@ class Review:
         there = annotation is not None and self._segmentFrom(annotation, self.prediction.finding(number))
         return bool(there) and number in self.corrected()
 
+    def isMerged(self, number: int) -> bool:
+        """Whether a finding became part of a lymph node that was there before it."""
+        annotation = roles.nodeOf(self.scan, roles.ANNOTATION)
+        return annotation is not None and origin.nameOf(self.prediction.token, number) in origin.readHeld(annotation)
+
     def _takenBack(self) -> tuple[list[ReviewedFinding], list[ReviewedFinding]]:
-        """Findings whose lymph node is to leave the annotation, and those whose node stays, as it was corrected."""
+        """Findings whose lymph node is to leave the annotation, and those whose node stays, as it was corrected or was
+        there before the finding."""
         done = self._applied()
         items = [item for item in self.pending() if done.get(item.number) == ACCEPTED]
         corrected = self.corrected() if items else {}
-        stay = [item for item in items if item.number in corrected]
+        stay = [item for item in items if item.number in corrected or self.isMerged(item.number)]
         return [item for item in items if item not in stay], stay
 
     def _notAnnotated(self, accepted: list[ReviewedFinding]) -> list[ReviewedFinding]:
@@ -215,12 +263,8 @@ class Review:
 
     def _segmentAtPlaceOf(self, item: ReviewedFinding) -> str | None:
         """The lymph node that shares most voxels with a finding, where one of the two lies mostly in the other."""
-        found, most, best = self._placeOf(item), 0, None
-        for id_, placed in bridge.tightMasks(roles.annotationOf(self.scan), self.scan):
-            both = found.shared(placed)
-            if both > most and found.isSameNode(placed):
-                most, best = both, id_
-        return best
+        marks = dict(bridge.tightMasks(roles.annotationOf(self.scan), self.scan))
+        return sameNodeIn(marks, self._placeOf(item))
 
     def _placeOf(self, item: ReviewedFinding) -> PlacedMask:
         return self._placed([item])[item.number]
@@ -271,6 +315,7 @@ class Review:
 
     def _decide(self, number: int, state: str) -> None:
         self.refuseMoved()
+        self.prediction.noteTakenOver(number, False)
         self.prediction.setState(number, state)
         self.changed()
 
@@ -279,18 +324,20 @@ class Review:
         done = {}
         for role, state in ((roles.REJECTED, REJECTED), (roles.ANNOTATION, ACCEPTED)):
             node = roles.nodeOf(self.scan, role)
-            there = {} if node is None else origin.read(node)
+            there = {} if node is None else origin.readHeld(node) | origin.read(node)
             done |= {item.number: state for item in self.prediction.findings() if self._nameOf(item) in there}
         return done
 
     def _segmentFrom(self, node, item: ReviewedFinding) -> str | None:
-        return origin.read(node).get(self._nameOf(item))
+        """The segment that came of a finding, or that it became part of."""
+        return (origin.readHeld(node) | origin.read(node)).get(self._nameOf(item))
 
     def _nameOf(self, item: ReviewedFinding) -> str:
         return origin.nameOf(self.prediction.token, item.number)
 
     def _copy(self, item: ReviewedFinding, placed: PlacedMask, node, add=lymphnode.addLymphNode) -> str:
         id_ = add(node)
+        self.prediction.noteTakenOver(item.number, roles.roleOf(node) == roles.ANNOTATION)
         origin.write(node, id_, self._nameOf(item))
         origin.write(node, id_, origin.shapeOf(placed), origin.SHAPE)
         bridge.setSegmentMask(node, id_, placed, bridge.geometryOf(self.scan))
@@ -298,7 +345,7 @@ class Review:
 
     def _remove(self, item: ReviewedFinding) -> None:
         for node in roles.markNodesOf(self.scan):
-            id_ = None if node is None else self._segmentFrom(node, item)
+            id_ = None if node is None else origin.read(node).get(self._nameOf(item))
             if id_ is not None:
                 node.GetSegmentation().RemoveSegment(id_)
 

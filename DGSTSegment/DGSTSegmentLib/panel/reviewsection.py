@@ -314,6 +314,7 @@ class ReviewSection:
         with attempt(_("The decision was not kept.")):
             self.review.refuseMoved()
             old = self.review.prediction.finding(number).state
+            old = ANNOTATED if old == ACCEPTED and self.review.isMerged(number) else old
             if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
                 slicer.util.showStatusMessage(_STAYS[old].format(number=number), 5000)
                 return
