@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..training.study import ANNOTATION_FILE, IMAGE_FILE, REJECTED_FILE, StudyCase
-from .state import PanelState, allow, attempt
+from .state import PanelState, allow, attempt, breakable
 
 UNMARKED_MEANS = {"marked": _("unknown"), "region": _("healthy in box"), "all": _("healthy")}
 
@@ -152,7 +152,6 @@ class CaseTable:
 
 
 def _shown(folder: Path) -> str:
-    """A path for people: from the home folder on, and with places where a long one may be broken into lines."""
+    """A path for people, from the home folder on."""
     home = Path(qt.QStandardPaths.writableLocation(qt.QStandardPaths.HomeLocation))
-    path = f"~{os.sep}{folder.relative_to(home)}" if home in folder.parents else str(folder)
-    return path.replace(os.sep, f"{os.sep}\u200b")
+    return breakable(f"~{os.sep}{folder.relative_to(home)}" if home in folder.parents else str(folder))

@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..networks.card import ModelCard
 from ..networks.catalogue import installed_models
 from ..networks.description import CARD_FILE, read_description
-from ..training.study import Study
+from ..training.run_files import read_record, read_result
+from ..training.study import Study, StudyRun
 from . import roles
 from .settings import Settings
 from .signal import Signal
@@ -135,6 +136,16 @@ class Models:
         chosen = self.study.model
         return "" if any(entry.spec == chosen for entry in self.entries()) else chosen
 
+    @property
+    def damaged(self) -> list[str]:
+        """A sentence on each of the study's fine-tunings of which a file cannot be read, so that its model is not on
+        the list, or it cannot go on.
+
+        Raises:
+            InputError: the study folder cannot be read.
+        """
+        return [sentence for run in self.study.runs() if (sentence := _damageOf(run))]
+
     def use(self, spec: str) -> None:
         """Make a model the current one; only the user's word does this.
 
@@ -170,3 +181,15 @@ class Models:
         if wasCurrent:
             self.study.model = self.entries()[0].spec
         self.changed()
+
+
+def _damageOf(run: StudyRun) -> str:
+    """What of a fine-tuning cannot be read; empty where all can."""
+    try:
+        if (run.folder / CARD_FILE).is_file():
+            read_description(run.folder)
+        read_record(run.folder)
+        read_result(run.folder)
+    except InputError as error:
+        return str(error)
+    return ""

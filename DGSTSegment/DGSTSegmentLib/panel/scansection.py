@@ -13,7 +13,7 @@ from .keeping import mayGoOn
 from .models import ModelEntry
 from .prediction import Prediction
 from .sliceviews import bringIntoView
-from .state import PanelState, allow, attempt, clock, tell
+from .state import PanelState, allow, attempt, breakable, clock, tell
 from .task import Task
 
 
@@ -29,6 +29,7 @@ class ScanSection:
         self.ui, self.state, self.logic = ui, state, state.logic
         self.task: Task | None = None
         self._described = False
+        self._shown = -1
         self.endNow = EndNow(ui.stopFindingButton, self.logic.engine)
         self._toolTips = [(widget, widget.toolTip) for widget in (ui.addModelButton, ui.modelSelector)]
         self._setUpModelMenu()
@@ -79,7 +80,10 @@ class ScanSection:
             if self.logic.models.missing:
                 selector.setCurrentIndex(-1)
                 gone = _("The model {name} is gone; choose one of the list.").format(name=self.logic.models.missing)
-                self.ui.cardLabel.setText(gone)
+                self.ui.cardLabel.setText(breakable(gone))
+            damaged = [breakable(sentence) for sentence in self.logic.models.damaged]
+            self.ui.cardLabel.setText("\n".join([self.ui.cardLabel.text, *damaged]))
+            self._shown = selector.currentIndex
         self.refresh()
 
     def describeMachineAgain(self) -> None:
@@ -113,6 +117,7 @@ class ScanSection:
 
     def onModelChosen(self, index: int) -> None:
         spec, isRefused = str(self.ui.modelSelector.itemData(index)), False
+        self.ui.modelSelector.setCurrentIndex(self._shown)  # until it is in use, and where the folder is gone
         with attempt(_("The model was not changed.")):
             self.logic.models.use(spec)
             self.state.modelChosen()

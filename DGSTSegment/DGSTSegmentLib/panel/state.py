@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -86,6 +87,11 @@ def offer(action, reason: str | None, title: str) -> None:
     """Enable a menu's entry, or disable it and let its text say why: menus show no tooltips."""
     action.setEnabled(not reason)
     action.setText(f"{title.rstrip('.')}: {reason}" if reason else title)
+
+
+def breakable(text: str) -> str:
+    """``text`` with places where the lines of a narrow panel may break in the paths that it names."""
+    return text.replace(os.sep, f"{os.sep}\u200b")
 
 
 def clock(seconds: float | None) -> str:
