@@ -311,9 +311,7 @@ class FinetuneSection:
         self.endNow.forget()
         self.plot.draw()
         if result.get("model") and not task.dropped:
-            self.finishedRun = task.folder
-            self._showResult(result)
-            slicer.util.showStatusMessage(_("DGSTSegment: the fine-tuning has ended; choose the model there."))
+            self._showResult(result, task.folder)
         else:
             self.ui.plotFrame.hide()
             if not task.dropped:
@@ -322,21 +320,29 @@ class FinetuneSection:
         self.state.stepChanged()
 
     def _tellNoModel(self, task: Task) -> None:
-        goesOn = _("There is nothing to resume; start it anew.")
-        with tell(_("The training folder could not be read.")):
-            run = self.logic.resumableRun()
-            if run is not None and run.folder == task.folder:
-                goesOn = _("Resume goes on.")
+        goesOn = _("Resume goes on.") if self._goesOn(task) else _("There is nothing to resume; start it anew.")
         slicer.util.infoDisplay(_("It was stopped before its first step; there is no model yet.") + " " + goesOn)
 
-    def _showResult(self, result: dict) -> None:
+    def _goesOn(self, task: Task) -> bool:
+        """Whether *Resume* goes on with this very run, and not with one before it."""
+        run = None
+        with tell(_("The training folder could not be read.")):
+            run = self.logic.resumableRun()
+        return run is not None and run.folder == task.folder
+
+    def _showResult(self, result: dict, folder: Path) -> None:
+        """Offer the choice between the models; where they cannot be shown there is none to wait for."""
         with attempt(_("The models could not be compared.")):
             entries, current = self.logic.models.entries(), self.logic.models.current
-            new = next(entry for entry in entries if Path(entry.spec) == self.finishedRun)
+            new = next((entry for entry in entries if Path(entry.spec) == folder), None)
+            if new is None:
+                raise InputError(_("The new model in {folder} cannot be opened.").format(folder=folder))
             previous = next((entry for entry in entries if entry.spec == self._previous), current)
             self.ui.resultLabel.setText(comparison(previous, new, result, choiceOf(previous, current)))
             self.improved = recommended(previous, new, result)
+            self.finishedRun = folder
             self.ui.resultFrame.show()
+            slicer.util.showStatusMessage(_("DGSTSegment: the fine-tuning has ended; choose the model there."))
 
     def _onFailed(self, error: Exception) -> None:
         task, self.task = self.task, None
@@ -349,9 +355,7 @@ class FinetuneSection:
             ended = _("The engine was ended. What this fine-tuning had learned was dropped; all else is kept.")
             slicer.util.infoDisplay(ended)
             return
-        resumable = None
-        with tell(_("The training folder could not be read.")):
-            resumable = self.logic.resumableRun() if isinstance(error, EngineError) else None
+        resumable = isinstance(error, EngineError) and self._goesOn(task)
         hint = "\n\n" + _("Press Resume to go on where it was saved.") if resumable else ""
         if wasEnded:
             error = _("The engine was ended.") + ("" if resumable else " " + _("The run had not saved anything yet."))
