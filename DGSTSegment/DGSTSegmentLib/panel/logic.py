@@ -19,6 +19,7 @@ from ..training.run_files import LOCK_FILE
 from ..training.study import Study, StudyCase, StudyRun, model_name
 from . import bridge, roles
 from .adoption import Adopted, Adoption
+from .corrections import noteErased
 from .engine import EngineSession
 from .joining import Joined
 from .models import ModelEntry, Models
@@ -131,6 +132,7 @@ class DGSTSegmentCore:
         role, items = model.role, result["findings"]["items"]
         old = roles.nodeOf(scan, role)
         with slicer.util.WaitCursor():
+            _keepErased(scan)
             prediction = makePrediction(scan, role, numbers, items, model.spec, model.title, token, result["notes"])
         if old is not None:
             slicer.mrmlScene.RemoveNode(old)
@@ -297,6 +299,13 @@ class DGSTSegmentCore:
 
         task.finished.connect(finish)
         return later
+
+
+def _keepErased(scan) -> None:
+    """Keep what the user has erased of findings before their prediction, which alone tells it, leaves the scene."""
+    predictions = [roles.nodeOf(scan, role) for role in roles.PREDICTIONS]
+    if bridge.whyMoved(scan, *predictions, *roles.markNodesOf(scan)) is None:
+        noteErased(scan)
 
 
 def _place(folder: str) -> Path:
