@@ -216,6 +216,8 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
+        if not self._mayLeaveOut():
+            return
         how = howToSave(self.logic.trainingSet, self.state.scan)
         if how is None:
             return
@@ -229,6 +231,19 @@ class AnnotateSection:
                 5000,
             )
         self.onJoined()
+
+    def _mayLeaveOut(self) -> bool:
+        """Whether to go on, after asking where findings that nobody rejected would be learned as no lymph nodes."""
+        review, count = self.logic.review(self.state.scan), 0
+        if review is not None and roles.completenessOf(self._annotation()) == "all":
+            with tell(_("The findings were not compared with the annotation.")):
+                count = len(review.leftOut(self.state.parameters.leastShortAxis))
+        question = _(
+            "You say that every lymph node of {scan} is marked, but findings that are neither marked nor rejected are "
+            "left: {count}. The model would learn that these are none. Keep it so?"
+        )
+        asked = question.format(scan=self.state.scan.GetName(), count=count)
+        return not count or slicer.util.confirmOkCancelDisplay(asked, windowTitle=_("Is every lymph node marked?"))
 
     def onJoined(self) -> None:
         """The scan became a case, or has what is stored of it now."""

@@ -86,8 +86,10 @@ def mayGoOn(reviews: list[Review], question: str, title: str, failure: str) -> b
     count, removed = sum(len(review.pending()) for review in waiting), 0
     with tell(failure):
         removed = sum(review.removals() for review in waiting)
+    back = sum(len(review.comingBack()) for review in waiting)
     more = "\n\n" + _("Lymph nodes that this takes out of the annotation: {removed}.") if removed else ""
-    answer = yesNoOrCancel((question + more).format(count=count, removed=removed), title)
+    more += "\n\n" + _("Lymph nodes that this brings back, though they were removed: {back}.") if back else ""
+    answer = yesNoOrCancel((question + more).format(count=count, removed=removed, back=back), title)
     added = False
     if answer == qt.QMessageBox.Yes:
         with attempt(failure):

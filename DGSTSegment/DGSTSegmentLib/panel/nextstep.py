@@ -116,9 +116,11 @@ class NextStep:
         items = [item for item in review.prediction.findings() if item.number in shown]
         if any(item.state == UNDECIDED for item in items):
             return Step(_("Go through the findings: accept (A) or reject (X) each one."), "reviewSection", "nextButton")
-        if review.pending():
-            return Step(_("Add your decisions to the annotation."), "reviewSection", "applyButton")
-        return None
+        pending = len(review.pending())
+        if pending and pending == len(review.comingBack()):
+            removed = _("Accepted lymph nodes were removed: take the decision back too (A), or add them again.")
+            return Step(removed, "reviewSection")
+        return Step(_("Add your decisions to the annotation."), "reviewSection", "applyButton") if pending else None
 
     def _caseStep(self, scan, logic) -> Step | None:
         nodes = roles.markNodesOf(scan)

@@ -106,6 +106,23 @@ class Review:
             if wanted.get(item.state, item.state) != done.get(item.number, UNDECIDED)
         ]
 
+    def comingBack(self) -> list[ReviewedFinding]:
+        """Decisions that ``apply`` would carry out once more: their lymph nodes were removed, or undone, since."""
+        taken = self.prediction.takenOver
+        return [item for item in self.pending() if item.state == ACCEPTED and item.number in taken]
+
+    def leftOut(self, leastShortAxis: float = 0.0) -> list[ReviewedFinding]:
+        """Findings of that short axis (mm) and more that the annotation does not hold, and that nobody rejected.
+
+        Raises:
+            InputError: a transform moves the scan or its findings.
+        """
+        self.refuseMoved()
+        self.settle()
+        done = self._applied()
+        left = [item for item in self.prediction.findings() if item.state in (UNDECIDED, ACCEPTED)]
+        return [i for i in left if i.number not in done and i.finding.short_axis_mm >= leastShortAxis]
+
     def settle(self) -> dict[int, float]:
         """Find out what needs no decision: findings that the annotation holds, or that were rejected before.
 

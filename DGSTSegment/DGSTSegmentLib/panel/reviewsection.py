@@ -14,17 +14,19 @@ from .prediction import ACCEPTED, ANNOTATED, REJECTED, REJECTED_BEFORE, UNDECIDE
 from .review import Review
 from .reviewed import LymphNode
 from .saving import SaveMenus
+from .shownfindings import ShownFindings
+from .sliceviews import otherThan
 from .state import PanelState, allow, attempt, tell
 
-SHOWN = ((roles.AFTER, _("After fine-tuning")), (roles.BEFORE, _("Before")), (roles.BOTH, _("Both")))
 _DECIDED = {
     ACCEPTED: _("Finding {number} is accepted; A again takes it back."),
     REJECTED: _("Finding {number} is rejected; X again takes it back."),
     UNDECIDED: _("The decision on finding {number} is taken back."),
 }
+_NONE_SHOWN = _("No finding is shown; the model found none, or smaller ones only.")
 _STAYS = {
     ANNOTATED: _("This finding is part of the annotation; to change that, remove or edit its segment there."),
-    ACCEPTED: _("You have corrected finding {number}, so its lymph node stays; to remove it, remove its segment."),
+    ACCEPTED: _("You have corrected finding {number}, so its lymph node stays; remove its segment, then decide again."),
 }
 
 
@@ -45,9 +47,7 @@ class ReviewSection:
         self.overlaps: dict[int, float] = {}
         self.corrected: dict[int, LymphNode] = {}
         self.table = FindingsTable(ui.findingsTable, self.onChosen)
-        for name, title in SHOWN:
-            ui.shownSelector.addItem(title, name)
-        ui.shownSelector.connect("currentIndexChanged(int)", self.onShownChosen)
+        self.shown = ShownFindings(ui, state, self.showScan)
         for button, handler in (
             (ui.acceptButton, self.onAccept),
             (ui.rejectButton, self.onReject),
@@ -95,10 +95,7 @@ class ReviewSection:
 
     def showParameters(self) -> None:
         """Show what the scene holds of the section's settings; fields of their own follow by themselves."""
-        parameters = self.state.parameters
-        index = self.ui.shownSelector.findData(parameters.shown)
-        if index >= 0 and self.ui.shownSelector.currentIndex != index:
-            self.ui.shownSelector.setCurrentIndex(index)
+        self.shown.follow()
         shown, settings = self._shownSettings, self._settings()
         if shown is None or settings[0] != shown[0]:
             self._fill()
@@ -233,7 +230,8 @@ class ReviewSection:
         none = _("Find lymph nodes first.") if self.review is None else self.review.moved
         if self._isSoughtAnew():
             none = _("Lymph nodes are being looked for; these findings will be replaced.")
-        unchosen = none or (None if chosen else _("Choose a finding in the table first."))
+        unseen = none or (None if self.table.numbers else _NONE_SHOWN)
+        unchosen = unseen or (None if chosen else _("Choose a finding in the table first."))
         allow(ui.acceptButton, unchosen, _("This is a lymph node (key A; again to take it back)."))
         allow(ui.rejectButton, unchosen, _("This is no lymph node (key X; again to take it back)."))
         allow(
@@ -244,7 +242,7 @@ class ReviewSection:
                 "learned as no lymph node."
             ),
         )
-        allow(ui.nextButton, none, _("Go to the next finding without a decision (key N)."))
+        allow(ui.nextButton, unseen, _("Go to the next finding without a decision (key N)."))
         pending = len(self.review.pending()) if self.review is not None else 0
         waiting = None if pending else _("There is no new decision.")
         ui.applyButton.setText(
@@ -261,17 +259,7 @@ class ReviewSection:
             ),
         )
         self.saving.refresh(none)
-        self._offerShown()
-
-    def _offerShown(self) -> None:
-        """Before and after can be chosen where both exist."""
-        scan = self.state.scan
-        both = scan is not None and all(self.logic.prediction(scan, role) is not None for role in roles.PREDICTIONS)
-        allow(
-            self.ui.shownSelector,
-            None if both else _("Find lymph nodes with the model before and after fine-tuning to compare them."),
-            _("Which model's findings the views show."),
-        )
+        self.shown.refresh(self.review)
 
     # ---------------------------------------------------------------------------------------------------- decisions
 
@@ -313,6 +301,11 @@ class ReviewSection:
             return
         with attempt(_("The decision was not kept.")):
             self.review.refuseMoved()
+            if otherThan(self.review.scan) is not None:  # loaded meanwhile; nothing is decided on unseen
+                self.review.jump(number)
+                seen = _("The views showed another CT; look at finding {number}, then decide.")
+                slicer.util.showStatusMessage(seen.format(number=number), 10000)
+                return
             old = self.review.prediction.finding(number).state
             old = ANNOTATED if old == ACCEPTED and self.review.isMerged(number) else old
             if old == ANNOTATED or (old == ACCEPTED and self.review.isCorrected(number)):
@@ -354,7 +347,9 @@ class ReviewSection:
             self._putBrushDown()
             self.goTo(number)
         else:
-            slicer.util.showStatusMessage(_("Every finding shown has a decision."), 5000)
+            slicer.util.showStatusMessage(
+                _("Every finding shown has a decision.") if self.table.numbers else _NONE_SHOWN, 5000
+            )
 
     def onApply(self) -> None:
         message = ""
@@ -389,8 +384,3 @@ class ReviewSection:
         self._showInViews()
         self.refresh()
         self.state.stepChanged()
-
-    def onShownChosen(self, index: int) -> None:
-        if self.state.parameters is not None:
-            self.state.parameters.shown = self.ui.shownSelector.itemData(index)
-            self.showScan()

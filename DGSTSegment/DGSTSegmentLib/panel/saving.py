@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputError
 from . import export, roles
 from .casestate import marksBeside
 from .keeping import mayGoOn, mayLieBeside
@@ -143,10 +144,15 @@ class SaveMenus:
 
     # ------------------------------------------------------------------------------------------------ model's findings
 
-    def _saveFoundSegmentation(self, path: Path) -> None:
+    def _saveFoundSegmentation(self, path: Path) -> str:
         numbers, review = self._shown(), self._section.review
         rejected = {item.number for item in review.prediction.findings() if item.state in (REJECTED, REJECTED_BEFORE)}
-        export.saveSegmentation(review.prediction, [number for number in numbers if number not in rejected], path)
+        kept = [number for number in numbers if number not in rejected]
+        if numbers and not kept:
+            raise InputError(_("Every finding shown is rejected, so there is nothing to save."))
+        export.saveSegmentation(review.prediction, kept, path)
+        count = len(numbers) - len(kept)
+        return " " + _("Rejected findings are left out: {count}.").format(count=count) if count else ""
 
     def _saveFoundTable(self, path: Path) -> None:
         numbers, section = self._shown(), self._section

@@ -222,6 +222,10 @@ class ScanSection:
         self._unfollow()
         if prediction is None:
             slicer.util.showStatusMessage(_("Stopped; nothing was changed."), 5000)
+        elif not prediction.findings():
+            nothing = _("{model} found no lymph node in {scan}.")
+            text = nothing.format(model=prediction.modelTitle, scan=prediction.scan.GetName())
+            slicer.util.showStatusMessage(text, 10000)
         elif prediction.scan is not self.state.scan:
             found = _("Lymph nodes were found in {scan}.").format(scan=prediction.scan.GetName())
             slicer.util.showStatusMessage(found, 10000)

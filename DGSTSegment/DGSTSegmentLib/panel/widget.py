@@ -88,7 +88,7 @@ class Panel:
         logic.studyChanged.connect(self._onStudyChanged)
         logic.predicted.connect(self._onPredicted)
         self.annotate.editor.effectChanged.connect(self._shareKeys)
-        self.ui.reviewSection.connect("contentsCollapsed(bool)", self._shareKeys)
+        self.ui.reviewSection.connect("contentsCollapsed(bool)", self._onReviewCollapsed)
         state.annotationChanged.connect(self._onAnnotationChanged)
         state.reviewChanged.connect(self.review.follow)
         state.findingChosen.connect(self.annotate.offerFinding)
@@ -215,6 +215,7 @@ class Panel:
             return
         if self.review.review is not None and not self.review.review.prediction.isThere:
             self.review.showScan()
+        self.review.followMarks()
         self.annotate.showScan()
         self.refresh()
 
@@ -235,6 +236,12 @@ class Panel:
 
     def _onDeviceChosen(self, _index: int) -> None:
         self.scan.describeMachineAgain()
+
+    def _onReviewCollapsed(self, isCollapsed: bool) -> None:
+        """While the section is closed nothing is measured, whatever is painted meanwhile."""
+        self._shareKeys()
+        if not isCollapsed:
+            qt.QTimer.singleShot(0, self._measureOverlap)
 
     def _shareKeys(self, *_event) -> None:
         """The keys decide only while their section is open, and nothing is drawn: A ends an outline of Draw."""
