@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .identity import bits, fingerprint, storage_key
+from .identity import bits, check_values, fingerprint, storage_key
 
 FORMAT = "dgst-delta-1"
 
@@ -87,22 +87,28 @@ class Delta:
         content = save({**tensors, **places}, {"format": FORMAT, "header": json.dumps(header)})
         partial = Path(path).with_name(f".partial-{Path(path).name}")
         try:
-            partial.write_bytes(content)
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Delta:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote; what becomes of the file afterwards does not matter.
 
         Raises:
             NotADelta: the file is missing, of another kind, or damaged.
         """
+        if Path(path).is_dir():
+            raise NotADelta(f"{path} is a folder; choose the delta.safetensors in it.")
         try:
             with safe_open(Path(path), framework="pt") as file:
                 described = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                # The tensors that it gives are the file itself, mapped: they would change and end with it.
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             if described.get("format") == FORMAT:
                 return cls._read(json.loads(described["header"]), tensors)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,9 +153,13 @@ class Delta:
     def _check_base(self, state: Mapping[str, Tensor], whose: str) -> None:
         found = fingerprint(state)
         if found != self.opened:
+            names = (name for change in self.changes.values() for name in change.names)
+            lacking = next((name for name in names if name not in state), None)
             raise BaseMismatch(
                 f"{whose} is not the base of this delta: its fingerprint is {found[:12]}, the base's is "
                 f"{self.opened[:12]} (stored as {self.base[:12]}); open the base it names."
+                + f" (It has no {lacking}: were the delta's states and this one taken of the unwrapped network?)"
+                * (lacking is not None)
             )
 
     def _check_fits(self, state: Mapping[str, Tensor]) -> None:
@@ -175,7 +185,8 @@ def compute_delta(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tens
         base: fingerprint of the base as stored, when it was converted on opening; that of ``base_state`` when None.
 
     Raises:
-        ValueError: the states differ in names, shapes or dtypes, are the very same memory, or hold what is no tensor.
+        ValueError: the states differ in names, shapes or dtypes, are the very same memory, or hold what is no tensor
+            or has no values.
     """
     base_state, new_state = dict(base_state), dict(new_state)  # holds tensors that are made when asked for
     _check_alike(base_state, new_state)
@@ -198,8 +209,8 @@ def _check_alike(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tenso
         )
     for name, old in base_state.items():
         new = new_state[name]
-        if not (isinstance(old, Tensor) and isinstance(new, Tensor)):
-            raise ValueError(f"{name} is no tensor but {type(new).__name__}: leave it out of both states.")
+        check_values(name, old)
+        check_values(name, new)
         if old.shape != new.shape or old.dtype != new.dtype:
             raise ValueError(f"{name} is {new.dtype}{list(new.shape)}, in the base {old.dtype}{list(old.shape)}.")
     weights = [name for name, new in new_state.items() if new.is_floating_point() and new.numel()]
@@ -226,14 +237,16 @@ def _groups(base_state: Mapping[str, Tensor], new_state: Mapping[str, Tensor]) -
 
 def _change(old: Tensor, new: Tensor, names: tuple[str, ...]) -> Change | None:
     old, new = old.detach().cpu(), new.detach().cpu()
-    places = (bits(old) != bits(new)).nonzero().reshape(-1)
-    if len(places) == 0:
+    differs = bits(old) != bits(new)
+    count = int(differs.count_nonzero())
+    if count == 0:
         return None
     index_dtype = torch.int32 if new.numel() < 2**31 else torch.int64
-    sparse_bytes = len(places) * (index_dtype.itemsize + new.element_size())
+    sparse_bytes = count * (index_dtype.itemsize + new.element_size())
     if sparse_bytes >= new.numel() * new.element_size():
-        return Change(None, new.clone(memory_format=torch.contiguous_format), len(places), names)
-    return Change(places.to(index_dtype), new.reshape(-1)[places], len(places), names)
+        return Change(None, new.clone(memory_format=torch.contiguous_format), count, names)
+    places = differs.nonzero().reshape(-1)
+    return Change(places.to(index_dtype), new.reshape(-1)[places], count, names)
 
 
 def _fits(change: Change, tensor: Tensor) -> bool:

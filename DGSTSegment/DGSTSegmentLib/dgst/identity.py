@@ -18,20 +18,30 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     device nor which names share memory counts.
 
     Raises:
-        ValueError: the state holds what is no tensor, as an extra state is.
+        ValueError: the state holds what is no tensor, as an extra state is, or a tensor without values.
     """
     state = dict(state)  # holds tensors that are made when asked for: memory given back could be another's
     whole = hashlib.sha256()
     known: dict[tuple, str] = {}
     for name in sorted(state):
         tensor = state[name]
-        if not isinstance(tensor, Tensor):
-            raise ValueError(f"{name} is no tensor but {type(tensor).__name__}: leave it out of the state.")
+        check_values(name, tensor)
         place = storage_key(tensor)
         if place not in known:
             known[place] = hashlib.sha256(_bytes_of(tensor)).hexdigest()
         whole.update(repr((name, str(tensor.dtype), tuple(tensor.shape), known[place])).encode())
     return whole.hexdigest()
+
+
+def check_values(name: str, value: object) -> None:
+    """
+    Raises:
+        ValueError: it is no tensor, or one on the meta device, which has no values.
+    """
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} is no tensor but {type(value).__name__}: leave it out of the state.")
+    if value.is_meta:
+        raise ValueError(f"{name} is on the meta device and has no values: load the weights of the network first.")
 
 
 def storage_key(tensor: Tensor) -> tuple:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import weakref
 from collections.abc import Mapping
 
@@ -264,6 +265,56 @@ def test_changes_that_do_not_fit_their_tensor_are_refused(indices, values, tmp_p
     with pytest.raises(NotADelta, match="change of weight does not fit"):
         Delta.load(path).apply_(network)
     assert same_bits(before, network.state_dict())
+
+
+def test_what_was_loaded_is_not_touched_by_what_becomes_of_its_file(tmp_path):
+    path, changed = tmp_path / "delta.safetensors", nn.Linear(300, 9)
+    base = copy.deepcopy(changed)
+    nn.init.ones_(changed.weight)
+    compute_delta(base.state_dict(), changed.state_dict()).save(path)
+    delta = Delta.load(path)
+    with open(path, "rb+") as file:
+        file.write(bytes(path.stat().st_size))
+    delta.apply_(base)
+    assert same_bits(base.state_dict(), changed.state_dict())
+
+
+def test_the_disk_has_the_whole_file_before_it_takes_its_place(tmp_path, monkeypatch):
+    on_disk, renamed, sync, rename = {}, {}, os.fsync, os.replace
+
+    def note_synced(descriptor: int) -> None:
+        sync(descriptor)
+        on_disk[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    def note_renamed(source, target) -> None:
+        renamed[os.path.basename(target)] = on_disk.get(os.stat(source).st_ino)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_synced)
+    monkeypatch.setattr(os, "replace", note_renamed)
+    compute_delta({"w": torch.zeros(5)}, {"w": torch.ones(5)}).save(tmp_path / "delta.safetensors")
+    assert renamed == {"delta.safetensors": (tmp_path / "delta.safetensors").stat().st_size}
+
+
+def test_a_folder_in_place_of_the_file_in_it_is_named_as_one(tmp_path):
+    with pytest.raises(NotADelta, match="is a folder; choose the delta.safetensors in it"):
+        Delta.load(tmp_path)
+
+
+@pytest.mark.parametrize("wrapped", ["made", "applied"])
+def test_states_of_a_wrapped_network_are_told_by_a_name_that_is_missing(wrapped):
+    base, new = nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 2))
+    holders = [nn.ModuleDict({"module": network}) if wrapped == "made" else network for network in (base, new)]
+    delta = compute_delta(*(state_of(holder) for holder in holders))
+    with pytest.raises(BaseMismatch, match="has no .*0.(weight|bias): .* of the unwrapped network"):
+        delta.apply_(nn.ModuleDict({"module": base}) if wrapped == "applied" else base)
+
+
+def test_weights_on_the_meta_device_are_refused_by_name():
+    empty, state = {"w": torch.empty(3, device="meta")}, {"w": torch.zeros(3)}
+    for pair in ((empty, state), (state, empty)):
+        with pytest.raises(ValueError, match="w is on the meta device and has no values"):
+            compute_delta(*pair)
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
