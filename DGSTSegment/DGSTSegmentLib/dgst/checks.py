@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .partition import Member, Partition
 
@@ -16,9 +17,15 @@ def check_parameters(members: Iterable[Member]) -> None:
     """
     Raises:
         ValueError: a parameter cannot hold a step: the squares and epsilons of fp16 are 0 or infinite, complex numbers
-            have no order to select by, and a piece of a sharded weight has not its rows.
+            have no order to select by, a piece of a sharded weight has not its rows, and no type tells those of a
+            scripted layer.
     """
     for member in members:
+        if isinstance(member.module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{member.name} belongs to a scripted or traced layer, whose type, and so its rows, cannot be told: "
+                "train the network that it was made of, or freeze it."
+            )
         if hasattr(member.parameter, "placements") or "_fsdp_wrapped_module" in member.name.split("."):
             raise ValueError(
                 f"{member.name} is sharded over processes, so that no process sees its rows: train by "
@@ -67,6 +74,32 @@ def check_alike(saved: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, 
             f"The state is of the rules {rules}, this optimizer of {own_rules}: make it with the same update and "
             "always_on_rule."
         )
+
+
+def check_fits(saved: Mapping[str, Any], groups: Sequence[Sequence[Member]], own: Mapping[Tensor, Any]) -> None:
+    """Compare the tensors of a saved optimizer with those that ``own`` keeps or will keep of the same parameters.
+
+    Args:
+        saved: its ``state_dict``, of groups that are alike (``check_alike``).
+        groups: whose tensors; those of the first have theirs from the beginning.
+        own: tensors by parameter and key, as they are here.
+
+    Raises:
+        ValueError: one is missing, or is of a network with other shapes.
+    """
+    for number, (group, of_group) in enumerate(zip(saved["param_groups"], groups, strict=True)):
+        for index, member in zip(group["params"], of_group, strict=True):
+            tensors, known = saved["state"].get(index, {}), own.get(member.parameter, {})
+            missing = [key for key in known if key not in tensors]
+            if missing and number == 0:
+                raise ValueError(f"The state lacks the {missing[0]} of {member.name}: it is incomplete; take another.")
+            for key, value in tensors.items():
+                shape = known.get(key, member.parameter).shape if key != "step" else None
+                if isinstance(value, Tensor) and shape not in (None, value.shape):
+                    raise ValueError(
+                        f"The state has the {key} of {member.name} in the shape {tuple(value.shape)}, this network in "
+                        f"{tuple(shape)}: it is of another network."
+                    )
 
 
 def _rules_of(groups: Sequence[Mapping[str, Any]]) -> str:

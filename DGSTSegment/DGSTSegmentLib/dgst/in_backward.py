@@ -91,6 +91,7 @@ class InBackward:
             factor = 1.0 / scale if scale else math.inf  # it halves with every overflow, in the end to 0
             self._selected = {name: chosen.times(factor) for name, chosen in self._selected.items()}
 
+    @torch.no_grad()  # a backward pass that makes a graph (create_graph) runs its hooks with gradients recorded
     def _select_and_free(self, member: Member, parameter: nn.Parameter) -> None:
         optimizer = self._optimizer()
         if optimizer is None:

@@ -46,7 +46,8 @@ def attach_lora(network: nn.Module, rank: int = 8, seed: int = 0) -> list[nn.Par
     The weight itself is parametrized, not the module replaced, so that every path that reaches the module takes part:
     nnU-Net holds each convolution twice. Modules that share one weight share its correction. A weight that has a
     parametrization already, such as weight norm, or that something else uses as well, such as an embedding tied to the
-    output layer, stays without a correction: merged, it would change there too.
+    output layer, stays without a correction: merged, it would change there too. Whether a weight requires a gradient
+    does not count.
 
     Returns:
         The new parameters; all others are left as they are.

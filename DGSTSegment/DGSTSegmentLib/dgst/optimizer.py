@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
+from weakref import finalize
 
 import torch
 from torch import Tensor, nn
 
 from . import moments
-from .checks import check_alike, check_gradients, check_max_norm, check_moving, check_parameters
+from .checks import check_alike, check_fits, check_gradients, check_max_norm, check_moving, check_parameters
 from .freezing import Frozen
 from .in_backward import InBackward
-from .partition import Member, partition
+from .partition import Member, listed, partition
 from .registry import DEFAULT_RULE, RULES
 from .rules import row_rms, with_defaults
 from .selectors import LargestGradients, Selector
@@ -59,6 +60,10 @@ class DGST(torch.optim.Optimizer):
     biases and the head are always on. The order of a step is the paper's: skip it if a gradient is not finite, clip
     by the global norm over everything that may move, select, update. (Clipping multiplies all gradients by one
     number, so the selection is made before it and only what was selected is multiplied.)
+
+    A row is what makes one output channel, as the module's type tells: along dimension 0 of convolutions and linear
+    layers, 1 of transposed convolutions, and of any other module's table along its first dimension of more than one
+    entry. A layer of your own that stores inputs first therefore has its rows along its inputs.
 
     Rules for the selected weights, which have no weight decay:
 
@@ -117,12 +122,14 @@ class DGST(torch.optim.Optimizer):
             not clip.
         in_backward: select while the backward pass runs and free each dense gradient at once, for lower peak memory.
             Neither accumulates gradients over several backward passes nor averages them across ranks; with
-            ``adam`` not under a GradScaler either, whose changing scale would distort the running means.
+            ``adam`` not under a GradScaler either, whose changing scale would distort the running means. Clip by
+            ``max_norm``: torch's ``clip_grad_norm_`` does not see what was freed.
         selector: how entries are chosen; the largest gradients by default. It has no part in ``state_dict``.
 
     Raises:
         TypeError: ``network`` is no module.
-        ValueError: an argument is out of range, or nothing would move, or what would is of fp16, complex or sharded.
+        ValueError: an argument is out of range, or nothing would move, or what would is of fp16, complex, sharded or
+            scripted.
         UnknownModule: a name in ``head``, ``always_on`` or ``among`` is not in the network.
         InBackwardRefused: ``in_backward`` under distributed training, or a second backward pass before a step.
 
@@ -164,6 +171,7 @@ class DGST(torch.optim.Optimizer):
         check_max_norm(max_norm)
         if not isinstance(network, nn.Module):
             raise TypeError(f"DGST takes the network itself, a torch.nn.Module, not {type(network).__name__}.")
+        among = None if among is None else listed(among)
         parts = partition(network, head, always_on, among)
         check_moving(parts, among)
         check_parameters([*parts.rows, *parts.always_on])
@@ -172,7 +180,8 @@ class DGST(torch.optim.Optimizer):
         self.selector = selector or LargestGradients()
         self.report: StepReport | None = None
         self._plain = plain_optimizer(rule, [m.parameter for m in self.always_on], always_on_lr, momentum, weight_decay)
-        moving = {"params": [m.parameter for m in self.rows], "lr": lr, "gamma": gamma, "update": update, "steps": 0}
+        moving = {"lr": lr, "gamma": int(gamma), "update": update, "steps": 0}
+        moving["params"] = [member.parameter for member in self.rows]
         super().__init__([moving, *self._plain.param_groups], {})
         for group, of_group in zip(self.param_groups, (self.rows, self.always_on), strict=True):
             group["param_names"] = [member.name for member in of_group]  # saved, as torch's own optimizers do
@@ -181,6 +190,7 @@ class DGST(torch.optim.Optimizer):
         self.frozen.add(member.parameter for member in parts.frozen)
         self._begin_state(update)
         self._silent = SilentBiases(network)
+        finalize(self, self._silent.stop)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
@@ -210,9 +220,10 @@ class DGST(torch.optim.Optimizer):
         """Go on from a ``state_dict`` of an optimizer made alike, on a network with the same parameters.
 
         Raises:
-            ValueError: the state is of other rules or of other parameters; the optimizer is as it was.
+            ValueError: the state is of other rules or of other parameters, or lacks some; the optimizer is as it was.
         """
         check_alike(state_dict["param_groups"], self.param_groups)
+        check_fits(state_dict, (self.rows, self.always_on), self.state)
         pairs = zip(state_dict["param_groups"], self.param_groups, strict=True)
         # Whether torch's fused step can be taken depends on where and how the parameters are stored here.
         groups = [{**group, **({"fused": own["fused"]} if "fused" in own else {})} for group, own in pairs]

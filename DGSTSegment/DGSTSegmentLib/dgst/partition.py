@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -119,8 +119,7 @@ def names_below(network: nn.Module, names: Sequence[str], only_there: bool = Fal
     Raises:
         UnknownModule: a name is not in the network.
     """
-    if isinstance(names, str):
-        raise UnknownModule(f"Give names of modules as a list, not as the text {names!r}.")
+    names = listed(names)
     paths: dict[int, list[str]] = {}
     for path, parameter in network.named_parameters(remove_duplicate=False):
         paths.setdefault(id(parameter), []).append(path)
@@ -128,6 +127,17 @@ def names_below(network: nn.Module, names: Sequence[str], only_there: bool = Fal
     below = tuple(f"{name}." for name in names)
     enough = all if only_there else any
     return {found[0] for found in paths.values() if enough(p in names or p.startswith(below) for p in found)}
+
+
+def listed(names: Iterable[str]) -> list[str]:
+    """Names to go through more than once, which an iterator gives but once.
+
+    Raises:
+        UnknownModule: they are a text, whose letters would be the names.
+    """
+    if isinstance(names, str):
+        raise UnknownModule(f"Give names of modules as a list, not as the text {names!r}.")
+    return list(names)
 
 
 def _check_known(names: Sequence[str], paths: list[str]) -> None:

@@ -40,7 +40,7 @@ class RowLayout:
         if isinstance(module, _TRANSPOSED) and tuple(parameter.shape) == _weight_shape(module):
             inputs, outputs = parameter.shape[:2]
             return cls(module.groups, inputs // module.groups, outputs, prod(parameter.shape[2:]))
-        first = 0 if isinstance(module, (_ConvNd, nn.Linear)) else _first_axis_of_rows(parameter.shape)
+        first = 0 if isinstance(module, (_ConvNd, nn.Linear, nn.Bilinear)) else _first_axis_of_rows(parameter.shape)
         return cls(1, 1, parameter.shape[first], prod(parameter.shape[first + 1 :]))
 
     @property

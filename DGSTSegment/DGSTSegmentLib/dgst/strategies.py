@@ -12,7 +12,7 @@ from .checks import check_gradients, check_max_norm, check_parameters
 from .freezing import Frozen
 from .lora import attach_lora, detach_lora, merge_lora, merged_state
 from .optimizer import DGST
-from .partition import members, names_below
+from .partition import listed, members, names_below
 from .registry import DEFAULT_RULE, RULES, STRATEGIES, StrategyInfo
 from .selectors import FixedEntries, LargestGradients, RandomEntries, Selector
 from .silent import SilentBiases
@@ -77,6 +77,7 @@ class StaticStrategy(SparseStrategy):
     def warm_up_batches(self) -> int:
         return self.selector.batches_left
 
+    @torch.no_grad()
     def observe(self, scaler: torch.amp.GradScaler | None = None) -> None:
         self._unscale(scaler)
         check_gradients([*self.optimizer.rows, *self.optimizer.always_on])
@@ -228,7 +229,7 @@ def make_strategy(
 
     Raises:
         ValueError: an argument is out of range, the strategy has nothing to move in this network, or what it would
-            move is of fp16, complex or sharded. The network is left as it was.
+            move is of fp16, complex, sharded or scripted. The network is left as it was.
         UnknownModule: the network has no such head or decoder.
     """
     if name not in STRATEGIES:
@@ -239,13 +240,13 @@ def make_strategy(
     if gamma is None and rule in RULES:
         gamma = RULES[rule].gamma
     options = {"rule": rule, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "max_norm": max_norm}
-    always_on_names = None if always_on is None else list(always_on)
-    modules = {"head": list(head), "decoder": list(decoder), "always_on": always_on_names}
-    settings = {**options, "modules": modules}
+    head, decoder = listed(head), listed(decoder)
+    always_on, among = (None if names is None else listed(names) for names in (always_on, among))
+    settings = {**options, "modules": {"head": head, "decoder": decoder, "always_on": always_on}}
     if info.uses_gamma:
         sparse = {"gamma": gamma, "seed": seed, "always_on_rule": always_on_rule, "always_on_lr": always_on_lr}
         if among is not None:
-            sparse["among"] = list(among)
+            sparse["among"] = among
         kind, selector = {
             "dgst": (SparseStrategy, LargestGradients()),
             "random": (SparseStrategy, RandomEntries(seed)),

@@ -45,6 +45,15 @@ def test_a_sharded_weight_is_refused():
         make_strategy("full", made, head=["3"])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_layers_that_lost_their_types_are_refused_where_they_would_move():
+    made = nn.Sequential(torch.jit.trace(nn.ConvTranspose2d(3, 5, 2), torch.ones(1, 3, 4, 4)), nn.Conv2d(5, 2, 1))
+    with pytest.raises(ValueError, match="0.weight belongs to a scripted or traced layer"):
+        DGST(made, head=["1"])
+    made[0].requires_grad_(False)
+    DGST(made, head=["1"])
+
+
 @pytest.mark.parametrize("wrapper", ["_orig_mod", "module"])
 def test_a_wrapped_network_that_lacks_a_name_is_asked_for_unwrapped(wrapper):
     wrapped = nn.Module()
@@ -64,6 +73,20 @@ def test_a_gamma_that_is_no_count_is_refused(gamma):
 def test_a_learning_rate_that_is_no_size_is_refused(of, lr):
     with pytest.raises(ValueError, match="learning rate must be finite and must not be negative"):
         DGST(network(), **{of: lr})
+
+
+@pytest.mark.parametrize("make", [DGST, lambda network, **names: make_strategy("dgst", network, **names).optimizer])
+def test_names_that_can_be_gone_through_only_once_are_heeded(make):
+    optimizer = make(network(), head=(name for name in ["3"]))
+    assert [member.name for member in optimizer.rows] == ["0.weight"]
+    optimizer = make(network(), head=iter(()), among=iter(["3"]), always_on=iter(["0"]))
+    assert [member.name for group in (optimizer.rows, optimizer.always_on) for member in group] == [
+        "3.weight",
+        "0.weight",
+        "0.bias",
+    ]
+    with pytest.raises(ValueError, match="no rows to select from at or below 1 that may move"):
+        make(network(), head=[], among=iter(["1"]))
 
 
 def test_a_network_in_which_nothing_may_move_is_refused():

@@ -97,6 +97,12 @@ def test_a_convolution_with_one_output_is_one_row():
     assert RowLayout.of(nn.Conv2d(4, 1, 3), nn.Conv2d(4, 1, 3).weight).rows == 1
 
 
+def test_a_bilinear_layer_with_one_output_is_one_row():
+    module = nn.Bilinear(5, 6, 1)
+    layout = RowLayout.of(module, module.weight)
+    assert (layout.rows, layout.length) == (1, 30)
+
+
 def test_types_decide_what_is_a_row_whatever_the_names_say():
     class Misnamed(nn.Module):
         def __init__(self):

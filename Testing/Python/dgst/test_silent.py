@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -86,6 +87,13 @@ def test_a_bias_that_the_norm_cancels_stays(name):
     network, before, gradient = after_three_steps(*CANCELLED[name])
     assert gradient < 1e-6
     assert torch.equal(network.layer.bias, before)
+
+
+def test_an_optimizer_that_is_gone_before_its_first_step_watches_no_more():
+    network = Then(conv(), norm())
+    DGST(network)
+    gc.collect()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
 @pytest.mark.parametrize("one", [0, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -121,6 +122,34 @@ def test_a_state_of_other_rules_or_of_a_head_elsewhere_is_refused_and_changes_no
     after = optimizer.state_dict()
     assert after["param_groups"] == before["param_groups"]
     torch.testing.assert_close(after["state"], before["state"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("update", ["adam", "rms"])
+@pytest.mark.parametrize("wider", [0, 2])
+def test_a_state_of_a_network_with_other_shapes_is_refused_and_changes_nothing(update, wider):
+    def stepped(widths: list[int]) -> DGST:
+        made = nn.Sequential(nn.Linear(4, widths[0]), nn.Linear(widths[0], 4), nn.Linear(4, widths[2]))
+        optimizer = DGST(made, head=["2"], update=update)
+        made(torch.ones(2, 4)).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    state, optimizer = stepped([3, 4, 3]).state_dict(), stepped([3 + 2 * (n == wider) for n in range(3)])
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=rf"of {wider}.weight in the shape .3,.*: it is of another network"):
+        optimizer.load_state_dict(state)
+    torch.testing.assert_close(optimizer.state_dict()["state"], before["state"], rtol=0, atol=0)
+
+
+def test_a_state_that_lacks_what_a_rule_began_with_is_refused():
+    optimizer = three_layers(update="rms")
+    with pytest.raises(ValueError, match="lacks the row_rms of 0.weight"):
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": {}})
+
+
+def test_a_state_says_gamma_so_that_a_file_of_plain_data_can_be_read(tmp_path):
+    torch.save(three_layers(gamma=np.int64(2)).state_dict(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["param_groups"][0]["gamma"] == 2
 
 
 def test_a_state_without_names_is_taken_by_its_counts():
