@@ -18,6 +18,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
+from .nnunet_plans import MODULE_ARGUMENTS
 
 
 def _swin_unetr() -> type[nn.Module]:
@@ -33,7 +34,6 @@ ARCHITECTURES: dict[str, Callable[[], type[nn.Module]]] = {
     "SwinUNETR": _swin_unetr,
 }
 """Networks by the last part of their class's name; calling gives the class."""
-_MODULE_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
 
 
 def build(architecture: Mapping[str, Any]) -> nn.Module:
@@ -208,7 +208,7 @@ def _resolved(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> d
     """Arguments with names of modules replaced by the modules. SwinUNETR takes ``img_size`` before monai 1.5 only."""
     accepted = inspect.signature(network_class).parameters
     return {
-        name: _module(value) if name in _MODULE_ARGUMENTS and isinstance(value, str) else value
+        name: _module(value) if name in MODULE_ARGUMENTS and isinstance(value, str) else value
         for name, value in arguments.items()
         if name != "img_size" or name in accepted
     }

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from .nnunet_plans import NORMALIZATIONS, RAS_READERS
+from .nnunet_plans import MODULE_ARGUMENTS, NORMALIZATIONS, RAS_READERS
 from .plan import Plan
 
 CONFIGURATION, PLANS, TRAINER, ENDING = "3d_fullres", "nnUNetPlans", "nnUNetTrainer", ".nii.gz"
 READER = "SimpleITKIO"
 _RESAMPLING = "resample_data_or_seg_to_shape"
+_RESIDUAL = "dynamic_network_architectures.building_blocks.residual"
 _MODULES = {
     "Conv3d": "torch.nn.modules.conv.Conv3d",
     "InstanceNorm3d": "torch.nn.modules.instancenorm.InstanceNorm3d",
     "BatchNorm3d": "torch.nn.modules.batchnorm.BatchNorm3d",
-    "LeakyReLU": "torch.nn.LeakyReLU",
-    "ReLU": "torch.nn.ReLU",
+    "BasicBlockD": f"{_RESIDUAL}.BasicBlockD",
+    "BottleneckD": f"{_RESIDUAL}.BottleneckD",
 }
-"""Modules by the names in our descriptions; nnU-Net wants them in full."""
+"""Modules by the last part of their names, as nnU-Net's plans have them in full; all others are torch's."""
 
 
 def dataset_of(labels: Mapping[str, int], scans: int, reader: str = READER) -> dict[str, Any]:
@@ -103,7 +104,9 @@ def _network(architecture: Mapping[str, Any]) -> dict[str, Any]:
     name = str(architecture["class"]).rsplit(".", 1)[-1]
     if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
         raise InputError(f"nnU-Net's plans describe no {name}; only its U-Nets are written for it.")
-    arguments = {key: _in_full(value) for key, value in architecture["arguments"].items()}
+    arguments = {"dropout_op": None, "dropout_op_kwargs": None, **architecture["arguments"]}
+    modules = [key for key in MODULE_ARGUMENTS if key in arguments]
+    arguments |= {key: _in_full(arguments[key]) for key in modules}
     stages = arguments["n_stages"]
     for key in ("input_channels", "num_classes", "deep_supervision"):
         arguments.pop(key, None)
@@ -118,13 +121,17 @@ def _network(architecture: Mapping[str, Any]) -> dict[str, Any]:
         arguments[key] = [_each(value, 3) for value in _each(arguments[key], stages)]
     return {
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{name}",
-        "arch_kwargs": {"dropout_op": None, "dropout_op_kwargs": None, **arguments},
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        "arch_kwargs": arguments,
+        "_kw_requires_import": modules,
     }
 
 
-def _in_full(value: Any) -> Any:
-    return _MODULES.get(value, value) if isinstance(value, str) else value
+def _in_full(module: str | None) -> str | None:
+    """The name that nnU-Net imports it by, of the module that ``architectures.build`` takes."""
+    if module is None:
+        return None
+    name = module.rsplit(".", 1)[-1]
+    return _MODULES.get(name, f"torch.nn.{name}")
 
 
 def _each(value: int | Sequence[Any], count: int) -> list[Any]:

@@ -21,6 +21,8 @@ NORMALIZATIONS = {
 """nnU-Net's schemes -> names of ``plan.NORMALIZATIONS``."""
 RAS_READERS = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
 """nnU-Net's classes that bring scans to RAS order; its others leave them as they are stored."""
+MODULE_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
+"""Arguments of networks that are modules, by their names."""
 _THRESHOLD = "separate_z_anisotropy_threshold"
 _DEFAULT_RESAMPLING = "resample_data_or_seg_to_shape"
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pydoc
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from DGSTSegmentLib.networks.nnunet_export import export_nnunet
 from DGSTSegmentLib.networks.package import write_full
 
 from ..conftest import files_of_at_most
-from .conftest import fine_tuned, identical
+from .conftest import fine_tuned, identical, same_answer
 
 
 def opened_after_fine_tuning(model, folder):
@@ -90,6 +91,40 @@ def test_a_package_gets_plans_of_its_own(package, tmp_path, workshop, kind):
 
     assert same_weights(opened, model)
     assert (opened.plan, opened.labels) == (model.plan, model.labels)
+
+
+def as_nnunet_builds_it(plans):
+    """The network of nnU-Net's plans, by nnU-Net's own rule: what ``_kw_requires_import`` names is imported."""
+    described = plans["configurations"]["3d_fullres"]["architecture"]
+    arguments = dict(described["arch_kwargs"])
+    for name in described["_kw_requires_import"]:
+        if arguments[name] is not None:
+            arguments[name] = pydoc.locate(arguments[name])
+    network = pydoc.locate(described["network_class_name"])
+    return network(input_channels=1, num_classes=2, deep_supervision=True, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("plain", {}),
+        ("plain", {"nonlin": "GELU", "nonlin_kwargs": None}),
+        ("plain", {"dropout_op": "torch.nn.modules.dropout.Dropout3d", "dropout_op_kwargs": {"p": 0.1}}),
+        ("residual", {"block": "BottleneckD", "bottleneck_channels": [2, 2, 2]}),
+    ],
+)
+def test_nnunet_builds_the_network_of_a_package_from_the_plans_that_it_gets(package, tmp_path, workshop, kind, own):
+    given, architecture = open_model(package), getattr(workshop, kind)()
+    architecture["arguments"] |= own
+    write_full(tmp_path / "model", workshop.made(architecture), given.card, given.plan, architecture)
+    model = open_model(tmp_path / "model")
+
+    exported = export_nnunet(model, tmp_path / "exported").folder
+
+    network = as_nnunet_builds_it(read(exported, "plans.json"))
+    checkpoint = torch.load(exported / "fold_0" / "checkpoint_final.pth", weights_only=True)
+    network.load_state_dict(checkpoint["network_weights"])
+    assert same_answer(network.eval(), model.network(), workshop.patch())
 
 
 @pytest.mark.parametrize(
