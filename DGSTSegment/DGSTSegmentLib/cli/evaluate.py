@@ -145,9 +145,9 @@ def _on_one_grid(scan: Scan, options: argparse.Namespace) -> tuple[Volume, Volum
     prediction = _nodes(scan.prediction, options.labels, "--labels", notes)
     ct = read_ct(existing(scan.image)) if scan.image else None
     if ct is not None:
-        reference, note = onto_grid_of(reference, ct, scan.reference)
+        reference, note = onto_grid_of(reference, ct, scan.reference, scan.image)
         notes.append(note)
-    there, note = onto_grid_of(prediction, reference, scan.prediction)
+    there, note = onto_grid_of(prediction, reference, scan.prediction, scan.image or scan.reference)
     if ct is None and (continued := continued_over(reference, prediction)) is not None:
         reference = continued
         there, _ = onto_grid_of(prediction, reference, scan.prediction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from .arguments import add_instances, add_json, existing, user_path
 from .outputs import print_json, table_path, told
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ..imaging.volume import Volume
 
 NAME = "findings"
+_AS_LIKELY_AS_NOT = 0.499
+"""Half, less what rounding takes."""
 HELP = "List the lymph node candidates of a segmentation with their measurements."
 
 
@@ -41,7 +44,11 @@ def run(options: argparse.Namespace) -> None:
     ct = read_volume(existing(options.image)) if options.image else None
     notes += [f"{options.image}: {note}" for note in (notes_on_ct(ct) if ct else ())]
     probability = read_volume(existing(options.probability)) if options.probability else None
-    ct, probability = (_on_grid(volume, segmentation, options, notes) for volume in (ct, probability))
+    if probability is not None:
+        _refuse_no_probability(probability, options.probability)
+        notes += _notes_on_another_prediction(segmentation, probability, options)
+    given = ((ct, options.image), (probability, options.probability))
+    ct, probability = (_on_grid(volume, path, segmentation, options.segmentation, notes) for volume, path in given)
     found = find(segmentation, ct, probability, options.instances)
     write_csv(found.items, out)
     if options.instances == "auto" and (note := note_on_scattered_values(segmentation)):
@@ -64,10 +71,37 @@ def line_of(item: Finding) -> str:
     return "  ".join(filter(None, words))
 
 
+def _refuse_no_probability(volume: Volume, path: str) -> None:
+    """
+    Raises:
+        InputError: its values are no probabilities.
+    """
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if low < 0 or high > 1:
+        raise InputError(
+            f"{path} holds values from {low:g} to {high:g}, a probability lies between 0 and 1; give what dgst predict "
+            "wrote as --probability."
+        )
+
+
+def _notes_on_another_prediction(segmentation: Volume, probability: Volume, options: argparse.Namespace) -> list[str]:
+    """What to say where no model can have given both, since it marks nothing that it finds less likely than not."""
+    if not probability.geometry.same_grid(segmentation.geometry):
+        return []
+    marked = probability.array[segmentation.array > 0]
+    unlikely = int((marked < _AS_LIKELY_AS_NOT).sum())
+    if not unlikely:
+        return []
+    return [
+        f"{options.segmentation} marks {marked.size} voxels, of which {options.probability} calls {unlikely} unlikely: "
+        "that is of another prediction, or the segmentation was changed since, so do not trust the confidence."
+    ]
+
+
 def _on_grid(
-    volume: Volume | None, segmentation: Volume, options: argparse.Namespace, notes: list[str]
+    volume: Volume | None, path: str, segmentation: Volume, path_of_segmentation: str, notes: list[str]
 ) -> Volume | None:
-    """The image on the segmentation's grid, which sizes are measured on; that it had to be brought there goes to
+    """The volume on the segmentation's grid, which sizes are measured on; that it had to be brought there goes to
     ``notes``.
 
     Raises:
@@ -77,8 +111,8 @@ def _on_grid(
 
     if volume is None:
         return None
-    _, note = onto_grid_of(segmentation, volume, options.segmentation)
+    _, note = onto_grid_of(segmentation, volume, path_of_segmentation, path)
     if note is None:
         return volume
-    notes.append(f"{options.segmentation} lies on another grid than the image; the image was resampled to it.")
+    notes.append(f"{path_of_segmentation} lies on another grid than {path}, which was resampled to it.")
     return resample_to(volume, segmentation.geometry)

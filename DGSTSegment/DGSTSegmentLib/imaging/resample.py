@@ -45,14 +45,16 @@ def resample_to(
     return Volume(_rounded(array, dtype) if blended else array.astype(dtype, copy=False), geometry)
 
 
-def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation") -> tuple[Volume, str | None]:
+def onto_grid_of(
+    annotation: Volume, image: Volume, name: str = "The annotation", its_name: str = "the image"
+) -> tuple[Volume, str | None]:
     """The annotation on the image's grid, and a sentence where it had to be resampled for that.
 
     A mark that no voxel of the image is nearest to takes those it lies in, so that no small node vanishes.
 
     Args:
         annotation: label values.
-        name: what the sentences call the annotation, its file say.
+        name, its_name: what the sentences call the annotation and the image, their files say.
 
     Raises:
         InputError: they do not overlap, or all that is marked lies outside the image.
@@ -61,14 +63,14 @@ def onto_grid_of(annotation: Volume, image: Volume, name: str = "The annotation"
         return Volume(annotation.array, image.geometry), None
     outside = fraction_marked_outside(annotation, image.geometry)
     if not _boxes_overlap(annotation.geometry, image.geometry) or outside == 1.0:
-        raise InputError(f"{name} does not lie where the image lies; check that both belong to the same scan.")
+        raise InputError(f"{name} does not lie where {its_name} lies; check that both belong to the same scan.")
     resampled = resample_to(annotation, image.geometry, "nearest")
     kept = _keep_every_mark(annotation, resampled)
     losses = _losses(annotation, resampled, outside)
     if kept:
         places = "1 place" if kept == 1 else f"{kept} places"
-        losses += f"; what it marks in {places} is finer than the image's voxels and took those it lies in"
-    return resampled, f"{name} was on another grid than the image and was resampled to it{losses}."
+        losses += f"; what it marks in {places} is finer than {its_name}'s voxels and took those it lies in"
+    return resampled, f"{name} was on another grid than {its_name} and was resampled to it{losses}."
 
 
 def continued_over(labels: Volume, other: Volume) -> Volume | None:

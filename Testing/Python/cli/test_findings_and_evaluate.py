@@ -51,6 +51,33 @@ def test_a_ct_on_another_grid_is_resampled_and_that_is_said(dgst, ct_and_nodes, 
 
 
 @pytest.fixture
+def with_probability(ct_and_nodes, tmp_path):
+    """Makes the arguments for a probability of that value in the nodes and 0.1 elsewhere."""
+
+    def arguments(inside):
+        nodes = read_segmentation(ct_and_nodes[1])
+        values = np.where(nodes.array > 0, inside, 0.1).astype(np.float32)
+        write_volume(nodes.with_array(values), tmp_path / "p.nii.gz")
+        command = ("findings", "--segmentation", ct_and_nodes[1], "--probability", tmp_path / "p.nii.gz")
+        return *command, "--out", tmp_path / "f.csv", "--json"
+
+    return arguments
+
+
+def test_a_probability_of_another_prediction_is_told(dgst, with_probability, ct_and_nodes, tmp_path):
+    of_this, of_another = dgst(*with_probability(0.7)), dgst(*with_probability(0.3))
+    assert of_this.json["notes"] == [] and of_this.json["findings"][0]["confidence"] == pytest.approx(0.7)
+    (note,) = of_another.json["notes"]
+    voxels = np.count_nonzero(read_segmentation(ct_and_nodes[1]).array)
+    assert f"marks {voxels} voxels, of which {tmp_path / 'p.nii.gz'} calls {voxels} unlikely" in note
+
+
+def test_values_that_are_no_probabilities_are_refused(refused, with_probability, tmp_path):
+    assert "from 0.1 to 40, a probability lies between 0 and 1" in refused(*with_probability(40.0))
+    assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.fixture
 def two_classes(tmp_path):
     """As a network of two classes answers: two nodes of class 1 far apart, and one of class 2."""
     array = np.zeros((20, 30, 30), np.uint8)
@@ -116,8 +143,17 @@ def test_findings_refuses_what_cannot_be_measured(refused, ct_and_nodes, tmp_pat
     far[:3, 3] += 5000
     write_volume(Volume(read_ct(ct).array, Geometry(read_ct(ct).array.shape, far)), tmp_path / "far.nii.gz")
     sentence = refused("findings", "--segmentation", nodes, "--image", tmp_path / "far.nii.gz", "--out", out)
-    assert "does not lie where the image lies" in sentence
+    assert f"{nodes} does not lie where {tmp_path / 'far.nii.gz'} lies" in sentence
     assert not out.exists()
+
+
+def test_evaluate_refuses_what_lies_elsewhere_and_names_both(refused, ct_and_nodes, tmp_path):
+    nodes, far = read_segmentation(ct_and_nodes[1]), tmp_path / "far.nii.gz"
+    moved = nodes.geometry.ijk_to_world.copy()
+    moved[:3, 3] += 5000
+    write_volume(Volume(nodes.array, Geometry(nodes.array.shape, moved)), far)
+    words = refused("evaluate", "--reference", ct_and_nodes[1], "--prediction", far)
+    assert f"{far} does not lie where {ct_and_nodes[1]} lies" in words
 
 
 def test_evaluate_of_a_segmentation_against_itself_is_perfect(dgst, ct_and_nodes):
