@@ -25,6 +25,7 @@ _LAUNCHER_OF_KILLED = "exit abnormally"
 
 _DOING = {
     "describe": "opening a model",
+    "export": "writing a model for nnU-Net",
     "predict": "predicting",
     "finetune": "fine-tuning",
     "resume": "fine-tuning",
@@ -76,7 +77,7 @@ class Conversation:
         """Send a request; returns its id.
 
         Args:
-            name: ``describe``, ``predict`` or ``finetune``.
+            name: of ``engine.handlers.HANDLERS``.
             fields: plain JSON values.
             on_done: called once, with the result's fields or with the exception (``InputError``, ``EngineError``).
             on_event: called with each ``progress`` and ``note``, ``event`` among its fields.

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from DGSTSegmentLib.engine.client import EngineClient
+from DGSTSegmentLib.engine.handlers import HANDLERS
 from DGSTSegmentLib.engine.protocol import EngineError
 from DGSTSegmentLib.engine.transport import Exit, SubprocessTransport
 from DGSTSegmentLib.errors import InputError
@@ -175,6 +176,13 @@ def test_a_worker_killed_between_requests_is_replaced_without_a_word(light_clien
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: light_client.engine is None)
     assert light_client.describe("quick")["pid"] != pid
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_whatever_is_asked_ends_when_the_worker_dies_of_it(light_client, name):
+    fields = {"model": "dies", "image": "ct.nii.gz", "cases": ["case"], "out": "out"}
+    with pytest.raises(EngineError, match="ended unexpectedly while .+ the last words"):
+        light_client.submit(name, fields).result(10)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
