@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from typing import IO
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
@@ -19,6 +20,27 @@ def try_lock(file: IO[bytes]) -> bool:
     On file systems without locks (some network drives) it always is.
     """
     return _lock(file) is not False
+
+
+@contextlib.contextmanager
+def held(path: str | os.PathLike) -> Iterator[None]:
+    """Hold the lock on a file, made for it and gone afterwards.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: the file cannot be made.
+    """
+    taken = False
+    try:
+        with open(path, "ab") as file:
+            taken = try_lock(file)
+            if not taken:
+                raise BlockingIOError(errno.EAGAIN, "another process holds the lock", os.fspath(path))
+            yield
+    finally:
+        if taken:
+            with contextlib.suppress(OSError):  # on Windows somebody may be looking whether it is locked
+                os.unlink(path)
 
 
 def is_locked(path: str | os.PathLike) -> bool | None:

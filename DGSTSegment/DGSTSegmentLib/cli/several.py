@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.faults import DISK_FULL
 from ..engine.protocol import EngineError
 from ..errors import InputError
+from ..locks import held
 from ..training.request import MODEL_PARTS
 from . import engine
 from .names import Work, first_of, work_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 RESULTS = ("out", "probability")
 """Fields of a prediction's request that are paths to write."""
+
+LOCK_FILE = "predictions.lock"
+"""In each folder while a batch works in it: what it finds there, it has to be the only one to add to."""
 
 
 @dataclass
@@ -62,11 +66,12 @@ def predict_each(
         verbose: show the engine's log.
 
     Raises:
-        InputError: the folders cannot be written to or hold other results, or the model cannot be used.
+        InputError: the folders cannot be written to or hold other results, another batch is at work in one, or the
+            model cannot be used.
         EngineError: the machine cannot do it.
     """
     folders = {result: results_folder(folder) for result, folder in folders.items()}
-    with _made(folders.values()):
+    with _made(folders.values()), _held(folders.values()):
         work, record = work_of(images, folders), Record(folders["out"])
         there = [one for one in work if _is_there(one)]
         if not go_on:
@@ -119,7 +124,8 @@ class _Batch:
         described = engine.ask_client(client, view, "describe", asked)
         devices = [device["name"] for device in described["devices"]]
         if self._fields.get("device") == "cuda" and "cuda" not in devices:
-            raise InputError("There is no CUDA GPU to compute on; choose the device auto or cpu.")
+            why = f" ({reason})" if (reason := described.get("why_no_gpu")) else ""
+            raise InputError(f"There is no CUDA GPU to compute on{why}; choose the device auto or cpu.")
         for one in self._there:
             self._record.refuse_another_model(one, described)
 
@@ -261,3 +267,24 @@ def _made(folders: Iterable[str]) -> Iterator[None]:
         for folder in new:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
+
+
+@contextmanager
+def _held(folders: Iterable[str]) -> Iterator[None]:
+    """The folders, to be written to by nobody else.
+
+    Raises:
+        InputError: somebody does, or one cannot be written to.
+    """
+    with ExitStack() as locks:
+        for folder in dict.fromkeys(map(os.path.realpath, folders)):
+            try:
+                locks.enter_context(held(os.path.join(folder, LOCK_FILE)))
+            except BlockingIOError as error:
+                raise InputError(
+                    f"Another dgst predict is at work in {folder}; wait until that has ended and add --continue, or "
+                    "give another folder."
+                ) from error
+            except OSError as error:
+                raise InputError(f"{folder} cannot be written to ({error.strerror}); give another folder.") from error
+        yield

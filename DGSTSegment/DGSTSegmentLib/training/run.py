@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from ..atomic import atomic_path, holds_nothing
 from ..errors import InputError
-from ..locks import try_lock
+from ..locks import held
 from .inputs import Fixed, Inputs
 from .request import FinetuneRequest
 from .run_files import LOCK_FILE, REQUEST_FILE, FinetuneResult, RunRecord, read_record, write_record, write_result
@@ -85,20 +85,19 @@ class Run:
         Raises:
             InputError: another process is at work there, or the folder cannot be written to.
         """
-        path = self.folder / LOCK_FILE
-        try:
-            lock = open(path, "ab")  # noqa: SIM115 closed below
-        except OSError as error:
-            raise InputError(
-                f"{self.folder} cannot be written to ({error.strerror}); change its permissions, or copy the folder "
-                "and go on with the copy."
-            ) from error
-        with lock:
-            if not try_lock(lock):
-                raise InputError(f"{self.folder} is being worked on by another process; wait until that has ended.")
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(held(self.folder / LOCK_FILE))
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{self.folder} is being worked on by another process; wait until that has ended."
+                ) from error
+            except OSError as error:
+                raise InputError(
+                    f"{self.folder} cannot be written to ({error.strerror}); change its permissions, or copy the "
+                    "folder and go on with the copy."
+                ) from error
             yield
-        with suppress(OSError):  # on Windows somebody may be looking whether it is locked
-            path.unlink()
 
     def keep_request(self, request: FinetuneRequest) -> None:
         """Every resume works by ``request`` from now on.

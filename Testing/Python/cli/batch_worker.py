@@ -12,7 +12,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 def origin_of(model):
-    return {"fingerprint": f"{model}-weights", "folds": ["0"], "checkpoint": "final", "base": None}
+    return {"fingerprint": f"{Path(model).name}-weights", "folds": ["0"], "checkpoint": "final", "base": None}
 
 
 def describe(fields, context):
@@ -22,6 +22,7 @@ def describe(fields, context):
         "origin": origin_of(fields["model"]),
         "orientation": fields.get("orientation") or "lps",
         "devices": [{"name": "cpu"}],
+        "why_no_gpu": "none is built in",
     }
 
 

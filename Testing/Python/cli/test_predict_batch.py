@@ -13,6 +13,7 @@ import pytest
 from DGSTSegmentLib.cli import engine, several
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.transport import SubprocessTransport
+from DGSTSegmentLib.locks import is_locked, try_lock
 
 from .conftest import PressesCtrlC
 
@@ -120,6 +121,32 @@ def test_a_result_that_appears_meanwhile_is_left_as_it_is_and_the_others_are_mad
     assert [done["image"] for done in outcome.json["predictions"]] == [str(images[0]), str(images[2])]
 
 
+@pytest.mark.parametrize("shared", ["out", "p"])
+def test_a_folder_that_another_batch_works_in_is_refused_until_that_has_ended(dgst, refused, cts, tmp_path, shared):
+    images = cts("fine", "fine")
+    folders = {name: tmp_path / name for name in ("out", "p")}
+    folders[shared].mkdir()
+    with open(folders[shared] / several.LOCK_FILE, "ab") as file:
+        assert try_lock(file)
+        words = refused(*command(images, folders["out"], "--continue", "--probability", folders["p"]))
+        assert f"Another dgst predict is at work in {folders[shared]}" in words
+    assert dgst(*command(images, folders["out"], "--probability", folders["p"])).code == 0
+    assert {path.name for path in folders["out"].iterdir()} == {"ct0.nii.gz", "ct1.nii.gz", "predictions.json"}
+
+
+def test_no_other_batch_works_in_a_folder_meanwhile(dgst, cts, out, monkeypatch):
+    locked = []
+
+    class Watched(several.Record):
+        def add(self, *noted):
+            locked.append(is_locked(out / several.LOCK_FILE))
+            super().add(*noted)
+
+    monkeypatch.setattr(several, "Record", Watched)
+    assert dgst(*command(cts("fine", "fine"), out)).code == 0
+    assert locked == [True, True]
+
+
 @pytest.mark.parametrize("fate", ["memory", "dies"])
 def test_an_engine_that_fails_of_one_ct_goes_on_with_the_next(dgst, cts, out, opened, fate):
     images = cts("fine", fate, "fine", fate, "damaged", fate)
@@ -150,7 +177,8 @@ def test_a_folder_that_takes_no_more_ends_it_after_two_and_a_damaged_ct_never(dg
 
 
 def test_a_device_that_is_not_there_is_refused_once(refused, cts, out):
-    assert "There is no CUDA GPU" in refused(*command(cts("fine", "fine"), out, "--device", "cuda"))
+    words = refused(*command(cts("fine", "fine"), out, "--device", "cuda"))
+    assert "There is no CUDA GPU to compute on (none is built in)" in words
     assert not out.exists()
 
 
