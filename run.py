@@ -6,7 +6,7 @@ python3 run.py test [...]      runs the tests, a process a core; what follows go
 python3 run.py preview [...]   opens the panel without 3D Slicer; --screenshot FILE.png draws it to a file
 python3 run.py bench quality   compares the strategies on unseen scans; --help tells of its options
 python3 run.py bench speed     measures steps, memory and time against torch, nnU-Net and MONAI
-python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate
+python3 run.py COMMAND [...]   runs any other dgst command: describe, predict, finetune, findings, evaluate, export
 
 Standard library only. Written so that Pythons older than the project's own can still read it, and say so.
 """

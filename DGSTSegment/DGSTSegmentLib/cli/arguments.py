@@ -7,15 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import InputError
-from ..networks.archive import archive_of
-from ..networks.catalogue import STARTER
+from ..networks.catalogue import lasting_spec
 from ..networks.nnunet_folder import CHECKPOINTS
 from ..networks.plan import ORIENTATIONS
-from ..training.request import DEVICES, PRECISIONS
+from ..training.request import DEVICES, MODEL_PARTS, MODEL_PLACES, PRECISIONS
 
 MODEL_HELP = "starter, a model folder, a checkpoint of nnU-Net's (.pth) or a zip"
 
@@ -110,13 +108,11 @@ def given(options: argparse.Namespace, *names: str) -> dict:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def model_spec(model: str) -> str:
-    """A model as a request names it: a path is made absolute, so that a run can be resumed from anywhere.
-
-    ``starter`` is always the one that is shipped; a folder of that name is ``./starter``.
-    """
-    is_there = model != STARTER and (os.path.exists(model) or archive_of(Path(model).absolute()) is not None)
-    return os.path.abspath(model) if is_there else model
+def asked_model(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a request that say which model is opened, as far as they were given; places as a run can keep
+    them."""
+    asked = {name: value for name in ("model", *MODEL_PARTS) if (value := vars(options).get(name)) is not None}
+    return {name: lasting_spec(value) if name in MODEL_PLACES else value for name, value in asked.items()}
 
 
 def existing(path: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..networks.plan import ORIENTATIONS
-from .arguments import MODEL_HELP, add_model_part, add_output, given, model_spec, user_path
+from .arguments import MODEL_HELP, add_model_part, add_output, asked_model, user_path
 from .engine import ask
 from .outputs import print_json
 
@@ -21,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    part = given(options, "base", "fold", "checkpoint")
-    result = ask("describe", {"model": model_spec(options.model), **part}, options.verbose)
+    result = ask("describe", asked_model(options), options.verbose)
     if options.json:
         print_json(result)
     else:
@@ -51,7 +50,8 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     about = [result["title"], *filter(None, [card.get("description")])]
     table = [f"  {name:<14} {value}" for name, value in rows.items() if value]
     devices = [f"  {d['name']:<14} {d['title']}, {d['free_mb']} of {d['memory_mb']} MB free" for d in result["devices"]]
-    return [*about, *result["notes"], *table, "devices", *devices]
+    no_gpu = [f"No GPU is used: {reason}."] if (reason := result.get("why_no_gpu")) else []
+    return [*about, *result["notes"], *table, "devices", *devices, *no_gpu]
 
 
 def _orientation(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_model, add_output, given, model_spec, user_path
+from .arguments import add_model, add_output, asked_model, user_path
 from .engine import ask
 from .outputs import new_folder, print_json, told
 
@@ -19,9 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    part = given(options, "base", "fold", "checkpoint")
     out = new_folder(options.out, "a model")
-    result = ask("export", {"model": model_spec(options.model), "out": out, **part}, options.verbose)
+    result = ask("export", {**asked_model(options), "out": out}, options.verbose)
     told(result["notes"])
     if options.json:
         print_json(result)

@@ -9,9 +9,9 @@ from typing import Any
 from ..dgst.registry import DEFAULT_RULE, LAYERS, RULES, STRATEGIES
 from ..errors import InputError
 from ..training.case_files import COMPLETENESS, CaseFiles, label_values
-from ..training.request import DEFAULT_STEPS
+from ..training.request import DEFAULT_STEPS, MODEL_PLACES
 from ..training.run_files import REQUEST_FILE, RunRecord, read_record
-from .arguments import add_computing, add_labels, add_model, add_orientation, add_output, given, model_spec, user_path
+from .arguments import add_computing, add_labels, add_model, add_orientation, add_output, asked_model, given, user_path
 from .describe import measured_line
 from .engine import ask
 from .outputs import new_folder, print_json
@@ -20,10 +20,7 @@ from .table import COLUMNS, cases_of_options, completeness_of, place_of, read_ta
 NAME = "finetune"
 HELP = "Adapt a model to a few annotated scans; the folder it writes is itself a model."
 _OPTIONS = ("strategy", "gamma", "layers", "update", "lr", "steps", "minutes", "holdout", "seed", "device")
-_OPTIONS += ("precision", "base", "fold", "checkpoint", "orientation", "batch_size", "threads", "distillation", "name")
-
-_PLACES = ("model", "base")
-"""Options that a run that goes on takes anew, since models are moved."""
+_OPTIONS += ("precision", "batch_size", "threads", "distillation", "name")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,13 +128,14 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
         )
     stored, now = run.request.to_json(), _in_force(run)
     for name, value in asked.items():
-        if name not in _PLACES and value not in (now[name], stored[name]):
+        if name not in MODEL_PLACES and value not in (now[name], stored[name]):
             has = f"was begun without {name}" if now[name] is None else f"has {name} {now[name]}"
             raise InputError(
                 f"The run in {options.out} {has}, not {value}; leave out the option to go on with it, or begin a new "
                 "run in another folder."
             )
-    return {"out": str(Path(options.out).absolute()), **_places(options)}
+    moved = {name: place for name, place in asked.items() if name in MODEL_PLACES}
+    return {"out": str(Path(options.out).absolute()), **moved}
 
 
 def _cases(fields: list[dict[str, Any]]) -> list[CaseFiles]:
@@ -164,19 +162,13 @@ def _in_force(run: RunRecord) -> dict[str, Any]:
     return values
 
 
-def _places(options: argparse.Namespace) -> dict[str, str]:
-    """Where the options say that the model and its base are."""
-    return {name: model_spec(place) for name in _PLACES if (place := getattr(options, name))}
-
-
 def given_fields(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of ``training.request.FinetuneRequest`` that the command line gives.
 
     Raises:
         InputError: cases that cannot be used.
     """
-    fields = given(options, *_OPTIONS)
-    fields |= _places(options)
+    fields = {**asked_model(options), **given(options, *_OPTIONS)}
     if options.cases:
         if options.completeness or options.region or options.labels:
             raise InputError("With --cases, completeness, region and labels stand in the table; leave out the options.")

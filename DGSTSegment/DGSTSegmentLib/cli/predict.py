@@ -6,8 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from ..training.request import MODEL_PARTS
-from .arguments import add_computing, add_model, add_orientation, add_output, given, model_spec, user_path
+from .arguments import add_computing, add_model, add_orientation, add_output, asked_model, given, user_path
 from .engine import ask
 from .names import images_of
 from .outputs import print_json, volume_path
@@ -51,10 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     images = images_of(options.image)
-    fields = {
-        "model": model_spec(options.model),
-        **given(options, *MODEL_PARTS, "device", "precision"),
-    }
+    fields = {**asked_model(options), **given(options, "device", "precision")}
     if len(images) > 1 or options.go_on or _is_a_folder(options.out) or not all(map(os.path.exists, options.image)):
         _several(images, fields, options)
     else:

@@ -76,7 +76,7 @@ def export(fields: Fields, context: Context) -> Fields:
         "origin": model.origin,
         "fold": exported.fold,
         "command": exported.command,
-        "notes": list(exported.notes),
+        "notes": [*model.notes, *exported.notes],
     }
 
 

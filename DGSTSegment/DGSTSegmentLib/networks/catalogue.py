@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from .card import ModelCard
 from .description import CARD_FILE, read_description
@@ -23,6 +25,32 @@ class InstalledModel:
     name: str
     path: Path
     card: ModelCard
+
+
+class Carded(Protocol):
+    """Whatever has a model's card."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+
+Listed = TypeVar("Listed", bound=Carded)
+
+
+def lasting_spec(spec: str | os.PathLike) -> str:
+    """A MODEL, or where one was moved to, as it may be kept: ``starter``, else the absolute path, which means the same
+    from any working folder.
+
+    ``starter`` is always the one that is shipped; a folder of that name is ``./starter``.
+    """
+    return STARTER if os.fspath(spec) == STARTER else os.path.abspath(os.path.expanduser(spec))
+
+
+def base_among(models: Iterable[Listed], card: ModelCard) -> Listed | None:
+    """The one that a fine-tuned model stands on: it is known by its weights, whatever it is called and wherever it was
+    moved to; None where it is not among them."""
+    wanted = (card.base or {}).get("fingerprint")
+    return next((model for model in models if wanted and model.card.fingerprint == wanted), None)
 
 
 def models_folder() -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from .archive import archive_of, unpacked
-from .catalogue import STARTER, starter_path
+from .catalogue import STARTER, lasting_spec, starter_path
+from .description import read_description
 from .model import FoundationModel
 from .nnunet import open_nnunet
 from .package import is_package, open_package
@@ -43,7 +44,8 @@ def open_model(
 def _opened(
     spec: str | os.PathLike, fold: int | str | None, checkpoint: str | None, base: str | os.PathLike | None
 ) -> FoundationModel:
-    location = starter_path() if str(spec) == STARTER else Path(spec).expanduser().absolute()
+    place = lasting_spec(spec)
+    location = starter_path() if place == STARTER else Path(place)
     archive = archive_of(location)
     if archive is None:
         return _opened_at(location, location, fold, checkpoint, base)
@@ -75,6 +77,8 @@ def _opened_at(
     if not path.exists():
         raise InputError(f"The model {location} does not exist; give 'starter', a folder or a zip.")
     package = _package_in(path)
+    if base is not None and (package is None or read_description(package).card.base is None):
+        raise InputError(f"{location} is no fine-tuned model, so it stands on no other; leave its base out (--base).")
     if package is None:
         return open_nnunet(path, location, fold, checkpoint)
     if fold is not None or checkpoint is not None:

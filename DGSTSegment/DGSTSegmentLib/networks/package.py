@@ -20,7 +20,7 @@ from ..dgst.identity import fingerprint
 from ..errors import InputError
 from .architectures import build_blank
 from .card import ModelCard
-from .catalogue import STARTER, installed_models, starter_path
+from .catalogue import STARTER, base_among, installed_models, starter_path
 from .description import CARD_FILE, DELTA_FILE, WEIGHTS_FILE, Description, read_description
 from .model import FoundationModel, completed_card
 from .plan import Plan
@@ -189,9 +189,9 @@ def find_base(
     found, reason = _recorded_base(record, part, open_model)
     if found is not None:
         return found
-    for installed in installed_models():
-        if installed.card.fingerprint == wanted:
-            return open_model(installed.path)
+    installed = base_among(installed_models(), card)
+    if installed is not None:
+        return open_model(installed.path)
     raise InputError(
         f"{location} was fine-tuned from {name} ({_short(wanted)}), which is not among the installed models, and "
         f"{reason}; say where it is (--base at a terminal), or, in Slicer, add it to the list of models."

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..networks.card import ModelCard
-from ..networks.catalogue import installed_models
+from ..networks.catalogue import base_among, installed_models
 from ..networks.description import CARD_FILE, read_description
 from ..training.run_files import read_record, read_result
 from ..training.study import Study, StudyRun
@@ -122,8 +122,7 @@ class Models:
         return self._baseFor(read_description(folder).card) if (folder / CARD_FILE).is_file() else {}
 
     def _baseFor(self, card: ModelCard) -> dict[str, Any]:
-        wanted = (card.base or {}).get("fingerprint")
-        base = next((one for one in self.entries() if wanted and one.card.fingerprint == wanted), None)
+        base = base_among(self.entries(), card)
         return {} if base is None else {"base": base.spec}
 
     @property

@@ -101,6 +101,17 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def cpu_threads(number: int) -> Iterator[None]:
+    """Compute with ``number`` CPU threads in the block; the process may have other work afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def chosen_kernels(device: torch.device) -> Iterator[None]:
     """The block's convolutions by whatever algorithm of cuDNN is fastest on the GPU; the first of each shape tries all.
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -21,9 +20,10 @@ from ..dgst.strategies import make_strategy
 from ..imaging.findings import note_on_scattered_values
 from ..imaging.volume import Volume
 from ..networks.card import ModelCard
-from ..networks.catalogue import STARTER
+from ..networks.catalogue import lasting_spec
 from ..networks.package import write_delta
 from .case import Case
+from .devices import cpu_threads
 from .events import OnEvent, Reporter, ShouldStop
 from .held_case import HeldCase
 from .holdout import (
@@ -79,7 +79,8 @@ def resume(
     on_event: OnEvent | None = None,
     should_stop: ShouldStop | None = None,
 ) -> FinetuneResult:
-    """Go on where the run in ``folder`` stopped, as it was begun; on a CPU to the very same result.
+    """Go on where the run in ``folder`` stopped, as it was begun; on a CPU to the very same result. Of a finished one
+    what it came to is told again.
 
     Args:
         folder: of the run.
@@ -93,12 +94,14 @@ def resume(
     """
     reporter, began = _Notes(on_event, should_stop), time.monotonic()
     run, result = Run.reopen(folder), read_result(folder)
+    places = {name: lasting_spec(place) for name, place in (("model", model), ("base", base)) if place is not None}
     if result is not None and not result.stopped:
         run.tidy()
         return result
+        reporter.note(_that_it_is_finished(run, places))
     with run.held():
         run = Run.reopen(folder)  # as whoever held it before has left it
-        request = replace(run.request, **_places(model=model, base=base))
+        request = replace(run.request, **places)
         material = Material.of(run, request, reporter)
         for note in differences(run, material):
             reporter.note(note)
@@ -118,7 +121,7 @@ class _Trained:
 
 
 def _carried_out(run: Run, material: Material, reporter: _Notes, began: float) -> FinetuneResult:
-    with _threads(run.fixed.threads):
+    with cpu_threads(run.fixed.threads):
         return _Finetuning(run, material, reporter, began).carry_out()
 
 
@@ -337,12 +340,9 @@ class _Finetuning:
         self.seconds[phase] = time.monotonic() - self.began - sum(self.seconds.values())
 
 
-def _places(**places: str | None) -> dict[str, str]:
-    """Those that are given, as a run can keep them: wherever the next process has its working folder."""
-    given = {name: place for name, place in places.items() if place is not None}
-    return {
-        name: place if place == STARTER else str(Path(place).expanduser().absolute()) for name, place in given.items()
-    }
+def _that_it_is_finished(run: Run, places: Collection[str]) -> str:
+    unused = f"; no {' and no '.join(places)} is needed for that, so what was given was not looked at" if places else ""
+    return f"The run in {run.folder} is finished already, and this is what it came to{unused}."
 
 
 def _scans(count: int) -> str:
@@ -355,17 +355,6 @@ def _measured(case: Case, knowledge: np.ndarray, *answers: Volume) -> list[HeldO
         unmarked = np.logical_or.reduce([findings_beside_marks(answer, case.annotation) for answer in answers])
         knowledge = settled(knowledge, unmarked)
     return [measure(answer, case, knowledge) for answer in answers]
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Compute with ``number`` CPU threads in the block; the process may have other work afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _segmentation(predictor: Predictor, case: Case) -> Volume:

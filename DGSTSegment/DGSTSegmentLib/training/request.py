@@ -15,6 +15,8 @@ from .case_files import CaseFiles
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEFAULT_STEPS = 200
+MODEL_PLACES = ("model", "base")
+"""Fields that say where models are, which are moved."""
 MODEL_PARTS = ("base", "fold", "checkpoint", "orientation")
 """Fields that say, beside ``model``, what is opened."""
 SELECTION = ("gamma", "layers", "update")

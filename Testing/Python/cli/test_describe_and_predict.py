@@ -29,6 +29,12 @@ def test_describe_as_json_puts_nothing_else_on_stdout(dgst, one_engine, tiny_mod
     assert described["devices"][0]["name"] == "cpu"
 
 
+def test_describe_says_why_no_gpu_is_used(dgst, one_engine, tiny_model):
+    reason = dgst("describe", tiny_model, "--json").json["why_no_gpu"]
+    last = dgst("describe", tiny_model).out.splitlines()[-1]
+    assert last == f"No GPU is used: {reason}." if reason else last.split()[0] == "cuda"
+
+
 @pytest.fixture
 def only_best_in_fold_1(two_folds):
     checkpoint = two_folds / "fold_1" / "checkpoint_final.pth"

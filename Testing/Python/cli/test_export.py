@@ -10,12 +10,13 @@ from DGSTSegmentLib.networks.package import write_delta
 
 @pytest.fixture
 def tuned(two_folds, tmp_path):
-    """Fine-tuned on the second of two folds."""
+    """Fine-tuned on the second of two folds, and stopped before the end."""
     model = open_model(two_folds, fold=1)
     network = model.network()
     with torch.no_grad():
         next(network.parameters()).view(-1)[0] += 1
-    write_delta(tmp_path / "tuned", model.delta_to(network), ModelCard("tuned"), model.plan, model)
+    card = ModelCard("tuned", strategy={"name": "dgst", "steps": 3, "planned_steps": 9, "stopped": True})
+    write_delta(tmp_path / "tuned", model.delta_to(network), card, model.plan, model)
     return tmp_path / "tuned"
 
 
@@ -27,6 +28,7 @@ def test_a_fine_tuned_model_is_written_whole_with_the_command_that_predicts_with
     assert outcome.code == 0
     assert f'nnUNetv2_predict_from_modelfolder -i SCANS -o ANSWERS -m "{tmp_path / "exported"}" -f 1\n' in outcome.out
     assert "nnU-Net shows the model a scan as it is stored" in outcome.err
+    assert "The training was stopped after 3 of 9 steps" in outcome.err
     exported = open_model(tmp_path / "exported").network().state_dict()
     wanted = open_model(tuned, base=two_folds).network().state_dict()
     assert all(torch.equal(exported[name], wanted[name]) for name in wanted)

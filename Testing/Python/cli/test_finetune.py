@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from DGSTSegmentLib.cli.finetune import given_fields, resumed_fields
+from DGSTSegmentLib.cli.arguments import asked_model
+from DGSTSegmentLib.cli.finetune import resumed_fields
 from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation
@@ -46,12 +47,6 @@ def test_rule_layers_and_learning_rate_reach_the_run(dgst, one_engine, finetune,
     assert {name: str(stored[name]) for name in chosen} == chosen
     used = read_description(tmp_path / "run").card.strategy
     assert {name: str(used[name]) for name in chosen} == chosen
-
-
-def test_a_base_is_named_so_that_the_run_resumes_from_anywhere(tiny_model, monkeypatch):
-    monkeypatch.chdir(tiny_model.parent)
-    options = make_parser().parse_args(["finetune", "--base", tiny_model.name, "--out", "run"])
-    assert given_fields(options)["base"] == str(tiny_model)
 
 
 def test_the_result_is_said_in_words(dgst, one_engine, finetune, tmp_path):
@@ -123,9 +118,20 @@ def test_going_on_takes_options_that_say_what_the_run_was_begun_with_and_no_othe
         assert resumed_fields(options) == {"out": str(begun)}
 
 
-def test_going_on_tells_the_engine_where_models_were_moved_to(begun):
-    words = ["finetune", "--resume", "--out", str(begun), "--model", "/new", "--base", "/base"]
-    assert resumed_fields(make_parser().parse_args(words)) == {"out": str(begun), "model": "/new", "base": "/base"}
+def test_going_on_tells_the_engine_where_models_were_moved_to(begun, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = ["finetune", "--resume", "--out", str(begun), "--model", "export.zip/inner", "--base", "starter"]
+    moved = {"model": str(tmp_path / "export.zip" / "inner"), "base": "starter"}
+    assert resumed_fields(make_parser().parse_args(words)) == {"out": str(begun), **moved}
+
+
+@pytest.mark.parametrize("command", ["describe", "predict", "export", "finetune"])
+def test_every_command_names_a_model_and_its_base_so_that_they_are_found_from_anywhere(command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    more = {"predict": ["--image", "ct.nii", "--out", "o.nii"], "describe": []}.get(command, ["--out", "o"])
+    model = ["m"] if command == "describe" else ["--model", "m"]
+    options = make_parser().parse_args([command, *model, "--base", "b", "--fold", "1", *more])
+    assert asked_model(options) == {"model": str(tmp_path / "m"), "base": str(tmp_path / "b"), "fold": "1"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from DGSTSegmentLib.cli import engine
-from DGSTSegmentLib.cli.arguments import model_spec
 from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.engine.client import EngineClient
 from DGSTSegmentLib.engine.transport import SubprocessTransport
@@ -143,10 +142,3 @@ def test_the_home_folder_may_be_named_by_its_sign_where_the_shell_leaves_it(dgst
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tiny_study[0][1].parent))
     assert dgst("findings", f"--segmentation=~/{tiny_study[0][1].name}", "--out", tmp_path / "g.csv").code == 0
-
-
-def test_a_model_in_a_zip_is_named_so_that_a_run_resumes_from_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "export.zip").touch()
-    assert model_spec("export.zip/inner") == str(tmp_path / "export.zip" / "inner")
-    assert model_spec("missing/inner") == "missing/inner"

@@ -174,6 +174,11 @@ class TestDelta:
         monkeypatch.setenv("DGST_MODELS", str(tmp_path / "installed"))
         assert identical(open_model(tmp_path / "tuned").network(), network)
 
+    def test_a_base_is_refused_for_what_stands_on_none(self, package, results):
+        for model in (package, results):
+            with pytest.raises(InputError, match=rf"^{model} is no fine-tuned model, .+ leave its base out"):
+                open_model(model, base=package)
+
     def test_another_model_given_as_its_base_is_refused_with_both_names(self, package, tmp_path, workshop):
         base = open_model(package)
         fine_tuned(base, tmp_path / "tuned")

@@ -334,8 +334,14 @@ def test_a_finished_run_leaves_a_model_and_its_records_and_nothing_else(request_
 
 
 def test_resuming_a_finished_run_reports_what_it_came_to(request_for):
-    request = request_for()
-    assert finetune(request) == resume(request.out)
+    request, heard = request_for(), []
+    result = finetune(request)
+    assert resume(request.out) == result
+    assert resume(request.out, model="elsewhere", on_event=heard.append) == result
+    assert [event["message"] for event in heard] == [
+        f"The run in {request.out} is finished already, and this is what it came to; no model is needed for that, so "
+        "what was given was not looked at."
+    ]
 
 
 def test_stopping_before_the_first_step_leaves_a_run_that_resumes(request_for, study, tmp_path):
