@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,16 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="how many steps (default 200)")
     length.add_argument("--minutes", type=float, metavar="M", help="how many minutes")
-    parser.add_argument("--holdout", type=int, metavar="N", help="cases that measure instead of train (default 1 in 5)")
+    held_out = parser.add_mutually_exclusive_group()
+    held_out.add_argument(
+        "--holdout",
+        type=int,
+        metavar="N",
+        help="cases that measure instead of train, drawn by the seed (default 1 in 5)",
+    )
+    held_out.add_argument(
+        "--holdout-case", nargs="+", action="extend", metavar="CT", help="CTs of the cases that measure instead"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="of all random numbers (default 0)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="patches a step (default 2)")
     parser.add_argument(
@@ -110,7 +120,7 @@ def new_fields(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError("No model is given; add --model with starter, a model folder or a zip.")
     if "cases" not in fields:
         raise InputError("No case is given; add --case IMAGE ANNOTATION, or --cases TABLE.csv.")
-    return {**fields, "out": new_folder(options.out)}
+    return {**fields, **_held_out(options, _cases(fields["cases"])), "out": new_folder(options.out)}
 
 
 def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
@@ -126,6 +136,7 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
             f"The run in {options.out} was begun with other cases, or with these in another completeness, region or "
             "labels; leave them out to go on with it, or begin a new run in another folder."
         )
+    asked |= _held_out(options, run.request.cases)
     stored, now = run.request.to_json(), _in_force(run)
     for name, value in asked.items():
         if name not in MODEL_PLACES and value not in (now[name], stored[name]):
@@ -136,6 +147,22 @@ def resumed_fields(options: argparse.Namespace) -> dict[str, Any]:
             )
     moved = {name: place for name, place in asked.items() if name in MODEL_PLACES}
     return {"out": str(Path(options.out).absolute()), **moved}
+
+
+def _held_out(options: argparse.Namespace, cases: list[CaseFiles]) -> dict[str, list[str]]:
+    """The field of the cases that measure, where they are named: their CTs, in the words of the cases.
+
+    Raises:
+        InputError: one is the CT of no case.
+    """
+    if not options.holdout_case:
+        return {}
+    images = {os.path.realpath(case.image): case.image for case in cases}
+    wanted = {word: images.get(os.path.realpath(user_path(word))) for word in options.holdout_case}
+    unknown = next((word for word, image in wanted.items() if image is None), None)
+    if unknown is not None:
+        raise InputError(f"{unknown} is to be held out, but is the CT of no case; name it as its case does.")
+    return {"holdout_cases": sorted(set(wanted.values()))}
 
 
 def _cases(fields: list[dict[str, Any]]) -> list[CaseFiles]:

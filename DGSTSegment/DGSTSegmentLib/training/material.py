@@ -88,10 +88,14 @@ class Cases:
             self._reporter.note(f"{case.name} was changed after it had been checked; the run takes it as it is now.")
         return case
 
-    def held_out(self, wanted: int | None, seed: int) -> list[int]:
-        """Positions of the cases to measure with, those that show the same scan included."""
-        scans = [case.scan for case in self.described]
-        return with_twins(choose_held_out([case.has_nodes for case in self.described], wanted, seed, scans), scans)
+    def held_out(self, request: FinetuneRequest) -> list[int]:
+        """Positions of the cases to measure with, named or drawn, those that show the same scan included."""
+        scans, has_nodes = [case.scan for case in self.described], [case.has_nodes for case in self.described]
+        if request.holdout_cases is None:
+            chosen = choose_held_out(has_nodes, request.holdout, request.seed, scans)
+        else:
+            chosen = [n for n, case in enumerate(request.cases) if case.image in request.holdout_cases]
+        return with_twins(chosen, scans)
 
     def let_go(self, but: Collection[int] = ()) -> None:
         """Keep none in memory that was not taken, except those ``but``."""
@@ -137,12 +141,14 @@ class Material:
         model.foundation.network()
         _refuse_several_labels(model.foundation)
         cases = Cases(request.cases, reporter, ignore=model.foundation.ignored_value)
-        _refuse_nothing_to_learn(cases.described, request.distillation)
+        held_out = cases.held_out(request)
+        left = [case for n, case in enumerate(cases.described) if n not in held_out]
+        _refuse_nothing_to_learn(left, request.distillation)
         return cls(model.in_memory(), cases)
 
     def inputs(self, request: FinetuneRequest) -> Inputs:
         """What a run keeps of all this for those who go on with it."""
-        held_out = self.cases.held_out(request.holdout, request.seed)
+        held_out = self.cases.held_out(request)
         foundation = self.model.foundation
         return Inputs(foundation.fingerprint, foundation.plan.to_json(), tuple(self.cases.described), tuple(held_out))
 
@@ -249,5 +255,6 @@ def _refuse_nothing_to_learn(cases: Sequence[Described], distillation: float) ->
     asks = [case for case in cases if case.has_rejected and case.completeness != "all" and distillation > 0]
     if not asks and not any(case.has_nodes for case in cases):
         raise InputError(
-            "No lymph node is marked in any case, so all that could be learned is to find none; mark at least one."
+            "No lymph node is marked in any case to learn from, so all that could be learned is to find none; mark at "
+            "least one, in a case that is not held out."
         )

@@ -90,6 +90,7 @@ class FinetuneRequest:
         minutes: time to train; turned into a number of steps once, from the first steps' speed.
         holdout: how many cases measure instead of train; None holds out one in five, so none below five cases. They are
             drawn from those with marked nodes, of which one at least is left to learn from.
+        holdout_cases: the CTs of the cases that measure, as these name them, where they are chosen and not drawn.
         seed: all random numbers derive from it and the step.
         device: ``auto`` takes a GPU where there is one.
         base: where the base of a fine-tuned model lies, when it is not where the model recorded it.
@@ -113,6 +114,7 @@ class FinetuneRequest:
     steps: int | None = None
     minutes: float | None = None
     holdout: int | None = None
+    holdout_cases: list[str] | None = None
     seed: int = 0
     device: str = "auto"
     base: str | None = None
@@ -177,6 +179,17 @@ class FinetuneRequest:
             raise InputError(
                 f"{self.holdout} of {len(self.cases)} cases cannot be held out; leave at least one to learn from."
             )
+
+        if self.holdout_cases is not None:
+            self._refuse_held_out_without_case()
+
+    def _refuse_held_out_without_case(self) -> None:
+        images = [case.image for case in self.cases]
+        unknown = next((image for image in self.holdout_cases if image not in images), None)
+        if unknown is not None:
+            raise InputError(f"{unknown} is to be held out, but is the CT of no case; give its case too.")
+        if self.holdout is not None:
+            raise InputError("Give either how many cases to hold out or which, not both.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

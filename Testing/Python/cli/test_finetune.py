@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from DGSTSegmentLib.cli.arguments import asked_model
-from DGSTSegmentLib.cli.finetune import resumed_fields
+from DGSTSegmentLib.cli.finetune import new_fields, resumed_fields
 from DGSTSegmentLib.cli.main import make_parser
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.imaging.files import read_segmentation
@@ -110,12 +110,26 @@ def begun(tmp_path):
         ("--completeness all", "in another completeness, region or labels"),
         ("--region 0 0 0 1 1 1", "in another completeness, region or labels"),
         ("--labels 1", "in another completeness, region or labels"),
+        ("--holdout-case ct.nii.gz", "was begun without holdout_cases, not"),
+        ("--holdout-case seg.nii.gz", "seg.nii.gz is to be held out, but is the CT of no case"),
     ],
 )
 def test_going_on_takes_options_that_say_what_the_run_was_begun_with_and_no_others(begun, options, refusal):
     options = make_parser().parse_args(["finetune", "--resume", "--out", str(begun), *options.split()])
     with nullcontext() if refusal is None else pytest.raises(InputError, match=refusal):
         assert resumed_fields(options) == {"out": str(begun)}
+
+
+def test_a_case_to_hold_out_is_named_by_its_ct_however_its_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ct.nii.gz", "seg.nii.gz", "other.nii.gz"):
+        Path(name).touch()
+    cases = ["--case", "ct.nii.gz", "seg.nii.gz", "--case", "./other.nii.gz", "seg.nii.gz"]
+    words = ["finetune", "--model", "m", "--out", "run", *cases]
+    for held_out in (["other.nii.gz"], [str(tmp_path / "other.nii.gz"), "./other.nii.gz"]):
+        fields = new_fields(make_parser().parse_args([*words, "--holdout-case", *held_out]))
+        assert fields["holdout_cases"] == [fields["cases"][1]["image"]]
+    assert "holdout_cases" not in new_fields(make_parser().parse_args(words))
 
 
 def test_going_on_tells_the_engine_where_models_were_moved_to(begun, monkeypatch, tmp_path):

@@ -177,6 +177,26 @@ def test_the_only_case_with_marked_nodes_is_learned_from(request_for, study, wit
     assert f"Of {holdout} cases to hold out 0 can be, so that marked nodes are left to learn from." in result.notes
 
 
+def test_the_cases_that_measure_may_be_named(request_for, study):
+    """By its seed the draw would take the last of three."""
+    result = finetune(request_for(cases=study[:3], holdout_cases=[study[0].image], steps=1))
+    assert [case["name"] for case in result.held_out["cases"]] == [study[0].title]
+
+
+@pytest.mark.parametrize(
+    ("named", "more", "said"),
+    [
+        ([0, 1, 2], {}, "No lymph node is marked in any case to learn from.+ in a case that is not held out"),
+        ([3], {}, "ct3.nii.gz is to be held out, but is the CT of no case"),
+        ([0], {"holdout": 1}, "either how many cases to hold out or which"),
+    ],
+)
+def test_named_cases_that_cannot_measure_or_leave_nothing_are_refused(request_for, study, tmp_path, named, more, said):
+    with pytest.raises(InputError, match=said):
+        finetune(request_for(cases=study[:3], holdout_cases=[study[n].image for n in named], **more))
+    assert not (tmp_path / "run").exists()
+
+
 def test_cases_to_measure_with_are_drawn_from_those_with_marked_nodes_and_leave_one():
     assert [choose_held_out([True] * 6, n, seed=3) for n in (0, 6)] == [[], [0, 1, 3, 4, 5]]
     for seed in range(5):
@@ -187,7 +207,7 @@ def test_cases_to_measure_with_are_drawn_from_those_with_marked_nodes_and_leave_
 
 def test_without_any_node_there_must_be_something_else_to_learn(request_for, study, without_nodes, tmp_path):
     for completeness, more in (("all", {}), ("marked", {"distillation": 0.0})):
-        with pytest.raises(InputError, match="No lymph node is marked in any case, so all that could be learned"):
+        with pytest.raises(InputError, match="No lymph node is marked in any case to learn from, so all that could"):
             finetune(request_for(cases=[without_nodes(files, completeness) for files in study[:2]], **more))
     assert not (tmp_path / "run").exists()
     refused = finetune(request_for(cases=[without_nodes(study[0])], steps=1))
