@@ -45,6 +45,7 @@ from .run import Run
 from .run_files import FinetuneResult, RunRecord, read_result
 from .scores import NoNumbers
 from .trainer import Diverged, NothingMoved, Trainer
+from .trial import only_answer
 
 
 def finetune(
@@ -93,12 +94,12 @@ def resume(
         Stopped: the user stopped it before the first step.
     """
     reporter, began = _Notes(on_event, should_stop), time.monotonic()
-    run, result = Run.reopen(folder), read_result(folder)
     places = {name: lasting_spec(place) for name, place in (("model", model), ("base", base)) if place is not None}
+    run, result = Run.reopen(folder), read_result(folder)
     if result is not None and not result.stopped:
         run.tidy()
-        return result
         reporter.note(_that_it_is_finished(run, places))
+        return result
     with run.held():
         run = Run.reopen(folder)  # as whoever held it before has left it
         request = replace(run.request, **places)
@@ -149,9 +150,11 @@ class _Finetuning:
         trained = self._train(prepared, base.networks.pop())
         give_back_memory()
         self._clock("train")
-        prepared.clear()  # their files are mapped, and Windows removes no mapped file
         adapted = self._predictor(trained.network, deaf=True)
         try:
+            if not held:
+                self._try_out(adapted, prepared)
+            prepared.clear()  # their files are mapped, and Windows removes no mapped file
             measured = [self._measure(n, folder, adapted) for n, (folder, _) in zip(held_out, held, strict=True)]
         except NoNumbers as error:
             raise Diverged(self.request.lr) from error
@@ -217,6 +220,20 @@ class _Finetuning:
         described = self.cases.described[n]
         held = HeldCase.read(described.name, described.completeness, folder)
         return _measured(held.case, held.knowledge, held.base, _segmentation(adapted, held.case))
+
+    def _try_out(self, adapted: Predictor, prepared: list[PreparedCase]) -> None:
+        """Say where nothing can be gained of the adapted model; for when no case is held out that would show it.
+
+        Raises:
+            NoNumbers: it has no answer.
+        """
+        answer = only_answer(adapted, prepared, self.request.seed)
+        if answer is not None:
+            name = next(name for name, value in self.foundation.labels.items() if value == answer)
+            self.reporter.note(
+                f"The new model calls every voxel {name}, even around lymph nodes that it learned from, so it is of no "
+                "use; begin a new run with a smaller learning rate (--lr), or with more steps."
+            )
 
     def _tell_of(self, material: Material) -> None:
         model = material.model

@@ -106,7 +106,7 @@ def test_a_run_in_which_nothing_could_move_is_no_success(request_for, broken, tm
         resume(request.out)
 
 
-@pytest.mark.parametrize(("steps", "holdout", "taken"), [(40, 0, 20), (4, 0, 4), (1, 1, 1)])
+@pytest.mark.parametrize(("steps", "holdout", "taken"), [(40, 0, 20), (4, 0, 4), (1, 1, 1), (1, 0, 1)])
 def test_a_training_that_diverges_ends_and_names_the_learning_rate(request_for, quiet_model, steps, holdout, taken):
     request, heard = request_for(strategy="full", lr=1e20, steps=steps, holdout=holdout), []
     with pytest.raises(InputError, match=r"^The training diverged at the learning rate 1e\+20, .+ one \(--lr\)\.$"):
