@@ -82,7 +82,17 @@ def cases_of_options(
 
 
 def regions_of(groups: list[list[str]]) -> list[str]:
-    """The regions of the option ``--region``, each as one text."""
+    """The regions of the option ``--region``, each as one text.
+
+    Raises:
+        InputError: numbers that are no box.
+    """
+    for words in groups:
+        if not _is_box(words) and all(map(_is_number, words)):
+            raise InputError(
+                f"--region takes the six numbers of a box, x0 y0 z0 x1 y1 z1 in mm, not {' '.join(words)}; more boxes "
+                "stand in quotes, after ';'."
+            )
     return [place for words in groups for place in ([" ".join(words)] if _is_box(words) else words)]
 
 
@@ -101,7 +111,11 @@ def place_of(region: str) -> Any:
 
 def _is_box(words: list[str]) -> bool:
     """Whether they are the six numbers of a box, given as so many words."""
-    return len(words) == 6 and all(re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", word.strip(",; "), re.I) for word in words)
+    return len(words) == 6 and all(map(_is_number, words))
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", word.strip(",; "), re.I) is not None
 
 
 def _refuse_columns(table: Path, columns: list[str]) -> None:

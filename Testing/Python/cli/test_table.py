@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from DGSTSegmentLib.cli.main import make_parser
-from DGSTSegmentLib.cli.table import cases_of_options, read_table
+from DGSTSegmentLib.cli.table import cases_of_options, read_table, regions_of
 from DGSTSegmentLib.errors import InputError
 from DGSTSegmentLib.training.case import parse_boxes
 from DGSTSegmentLib.training.case_files import CaseFiles
@@ -120,6 +120,12 @@ def test_regions_go_to_the_cases_in_order(study, monkeypatch):
     assert cases_of_options(groups, "region", [["0 0 0 1 1 1", "mask.nii.gz"]]) == cases
     with pytest.raises(InputError, match="2 cases and 1 regions"):
         cases_of_options(groups, "region", [["0 0 0 1 1 1"]])
+
+
+@pytest.mark.parametrize("numbers", ["0 0 0 1 1", "0 0 0 1 1 1 2 2 2 3 3 3"])
+def test_numbers_that_are_no_box_are_not_taken_for_so_many_regions(numbers):
+    with pytest.raises(InputError, match=f"six numbers of a box.+ not {numbers}; more boxes stand in quotes"):
+        regions_of([numbers.split()])
 
 
 @pytest.mark.parametrize("box", ["-40 -5.5 -1 0 0 1", "-40, -5.5, -1, 0, 0, 1", "-40,-5.5,-1,0,0,1"])
