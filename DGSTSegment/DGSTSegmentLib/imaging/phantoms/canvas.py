@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Axes = list[np.ndarray]
+"""Coordinates (mm) along z, y and x of the planes of a grid."""
+
 
 @dataclass(frozen=True)
 class Ellipsoid:
@@ -30,18 +33,39 @@ class Ellipsoid:
         reach = np.sqrt(((self.rotation * self.semi_axes[:, None]) ** 2).sum(axis=0)) * (1 + self.bumps)
         return self.center - reach, self.center + reach
 
-    def distance(self, points: np.ndarray) -> np.ndarray:
-        """Signed distance (mm, near the surface; negative inside) of ``points`` (..., 3)."""
-        own = (points - self.center) @ self.rotation.T / self.semi_axes
-        radius = np.linalg.norm(own, axis=-1)
-        steepness = np.maximum(np.linalg.norm(own / self.semi_axes, axis=-1), 1e-6)
+    def distance(self, axes: Axes) -> np.ndarray:
+        """Signed distance (mm, near the surface; negative inside) of each point (k, j, i) of the grid of ``axes``."""
+        own = self._own(axes)
+        radius = _length(own)
+        slopes = [along / semi for along, semi in zip(own, self.semi_axes, strict=True)]
+        steepness = np.maximum(_length(slopes), 1e-6)
         if self.bumps:
-            waves = np.sin(4 * own + self.phase + np.array([0.0, 2.0, 4.0])).prod(axis=-1)
-            radius = radius * (1 + 2 * self.bumps * waves)
+            first, second, third = (
+                np.sin(4 * along + self.phase + later) for along, later in zip(own, (0.0, 2.0, 4.0), strict=True)
+            )
+            radius = radius * (1 + 2 * self.bumps * (first * second * third))
         return radius * (radius - 1) / steepness
+
+    def _own(self, axes: Axes) -> list[np.ndarray]:
+        """Coordinates along the own axes, in semi-axes: three arrays that broadcast to the grid of ``axes``.
+
+        Where the own axes are the grid's, each has one value a plane; the large shapes of a body are such.
+        """
+        if np.array_equal(self.rotation, np.eye(3)):
+            grid = np.ix_(*axes)
+            return [(grid[n] - self.center[n]) / self.semi_axes[n] for n in range(3)]
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        turned = (points - self.center) @ self.rotation.T
+        return [turned[..., n] / self.semi_axes[n] for n in range(3)]
 
     def shrunk(self, factor: float) -> Ellipsoid:
         return Ellipsoid(self.center, self.semi_axes * factor, self.rotation, self.bumps, self.phase)
+
+
+def _length(vectors: list[np.ndarray]) -> np.ndarray:
+    """Lengths of vectors whose three components these are."""
+    first, second, third = vectors
+    return np.sqrt(first * first + second * second + third * third)
 
 
 class Canvas:
@@ -75,14 +99,11 @@ class Canvas:
 
     def cover_in(self, box: tuple[slice, ...], shape: Ellipsoid) -> np.ndarray:
         """The fraction of each voxel of ``box`` within ``shape``."""
-        return self._fraction(shape.distance(self._points(box)))
+        return self._fraction(shape.distance(self._axes(box)))
 
     def box_of(self, shape: Ellipsoid) -> tuple[slice, ...]:
         """The voxels that ``shape`` can touch."""
-        low, high = shape.bounds()
-        first = np.clip(np.floor(low / self.spacing).astype(int) - 1, 0, self.hu.shape)
-        stop = np.clip(np.ceil(high / self.spacing).astype(int) + 2, 0, self.hu.shape)
-        return tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+        return self._box(*shape.bounds())
 
     def paint_shape(self, shape: Ellipsoid, hu: float) -> None:
         coverage, box = self.cover(shape)
@@ -96,16 +117,24 @@ class Canvas:
             radius: (slices,) mm; 0 where the tube is absent.
             wall: thickness (mm) and HU of a wall around it.
         """
-        y, x = np.meshgrid(
-            (np.arange(self.hu.shape[1])) * self.spacing[1],
-            np.arange(self.hu.shape[2]) * self.spacing[2],
-            indexing="ij",
-        )
+        beyond = self.edge_mm + (0.0 if wall is None else wall[0])
         for k in np.flatnonzero(radius > 0):
-            distance = np.hypot(y - course[k, 0], x - course[k, 1]) - radius[k]
+            box = (slice(k, k + 1), *self._square(course[k], radius[k] + beyond))
+            _, y, x = self._axes(box)
+            distance = np.hypot(y[:, None] - course[k, 0], x - course[k, 1]) - radius[k]
             if wall is not None:
-                self.paint(self._fraction(distance - wall[0]), (slice(k, k + 1),), wall[1])
-            self.paint(self._fraction(distance), (slice(k, k + 1),), hu)
+                self.paint(self._fraction(distance - wall[0]), box, wall[1])
+            self.paint(self._fraction(distance), box, hu)
+
+    def _square(self, center: np.ndarray, reach_mm: float) -> tuple[slice, ...]:
+        """The rows and columns of pixels within ``reach_mm`` of ``center`` (y, x) mm."""
+        return self._box(np.array([0.0, *(center - reach_mm)]), np.array([0.0, *(center + reach_mm)]))[1:]
+
+    def _box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, ...]:
+        """The voxels between ``low`` and ``high`` (z, y, x) mm, and one or two beside them."""
+        first = np.clip(np.floor(low / self.spacing).astype(int) - 1, 0, self.hu.shape)
+        stop = np.clip(np.ceil(high / self.spacing).astype(int) + 2, 0, self.hu.shape)
+        return tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
 
     def slice_heights(self) -> np.ndarray:
         """z of each slice, mm."""
@@ -114,6 +143,5 @@ class Canvas:
     def _fraction(self, distance: np.ndarray) -> np.ndarray:
         return np.clip(0.5 - distance / self.edge_mm, 0.0, 1.0).astype(np.float32)
 
-    def _points(self, box: tuple[slice, ...]) -> np.ndarray:
-        axes = [np.arange(part.start, part.stop) * step for part, step in zip(box, self.spacing, strict=True)]
-        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    def _axes(self, box: tuple[slice, ...]) -> Axes:
+        return [np.arange(part.start, part.stop) * step for part, step in zip(box, self.spacing, strict=True)]
