@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("one application" if folder in ONE_APPLICATION else item.path.name))
+
+
+def pytest_collection_finish():
+    """Leave all that was imported out of every later collection of garbage; a fine-tuning makes a full one or two."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
