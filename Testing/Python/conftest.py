@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from DGSTSegmentLib.imaging import Geometry, Volume
 
@@ -34,12 +35,23 @@ ONE_APPLICATION = ("host", "panel")
 """Folders whose tests share one Qt application, as in Slicer: they stay in one process and in their order."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Name what stays together where pytest-xdist spreads the tests over processes."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("one application" if folder in ONE_APPLICATION else item.path.name))
+def stays_with(nodeid: str) -> str:
+    """What is alike for tests of one process: their file, or the application that they share."""
+    file = PurePosixPath(nodeid.split("::")[0])
+    return "one application" if file.parent.name in ONE_APPLICATION else str(file)
+
+
+class _Together(LoadScopeScheduling):
+    """Lets tests that stay together be one process's. By pytest-xdist's own groups they are not: it writes a group's
+    name into a test's id, which pytest 9.2 takes no notice of."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return stays_with(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Spread the tests over the processes, unless another way is asked for on the command line."""
+    return _Together(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_finish():
