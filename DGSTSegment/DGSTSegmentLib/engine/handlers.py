@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..imaging.volume import Volume
 from ..training.events import Stopped
 from ..training.request import MODEL_PARTS
+from .imports import large_imports
 from .models import OpenedModel
 from .protocol import Request
 from .session import read_array, write_array
@@ -46,8 +47,9 @@ class Context:
 def describe(fields: Fields, context: Context) -> Fields:
     """The model's card, its title, whose weights they are, how it wants to see scans, notes on it, what this machine
     has to run it on, and why no GPU is among that."""
-    from ..training.devices import why_no_gpu
-    from .machine import devices
+    with large_imports():
+        from ..training.devices import why_no_gpu
+        from .machine import devices
 
     context.phase("opening the model")
     model = context.model.get(fields["model"], *(fields.get(part) for part in MODEL_PARTS))
@@ -65,7 +67,8 @@ def describe(fields: Fields, context: Context) -> Fields:
 
 def export(fields: Fields, context: Context) -> Fields:
     """Write the model into the folder ``out`` as nnU-Net leaves one."""
-    from ..networks.nnunet_export import export_nnunet
+    with large_imports():
+        from ..networks.nnunet_export import export_nnunet
 
     context.phase("opening the model")
     model = context.model.get(fields["model"], *(fields.get(part) for part in MODEL_PARTS))
@@ -83,9 +86,10 @@ def export(fields: Fields, context: Context) -> Fields:
 def predict(fields: Fields, context: Context) -> Fields:
     """Segment one CT, from a file or from an array of the session, and leave the answer where it is wanted."""
     context.phase("opening the model")
-    from ..imaging.files import check_writable, checked_ct, notes_on_ct, read_ct
-    from ..training import predict as prediction
-    from ..training.request import PredictRequest
+    with large_imports():
+        from ..imaging.files import check_writable, checked_ct, notes_on_ct, read_ct
+        from ..training import predict as prediction
+        from ..training.request import PredictRequest
 
     reference = fields["image"] if isinstance(fields["image"], Mapping) else None
     request = PredictRequest.from_json({**fields, "image": reference["array"] if reference else fields["image"]})
@@ -125,8 +129,9 @@ def predict(fields: Fields, context: Context) -> Fields:
 def finetune(fields: Fields, context: Context) -> Fields:
     """Adapt a model; stopped early, the run keeps its checkpoint and can be resumed."""
     context.phase("opening the model")
-    from ..training import finetune as finetuning
-    from ..training.request import FinetuneRequest
+    with large_imports():
+        from ..training import finetune as finetuning
+        from ..training.request import FinetuneRequest
 
     request = FinetuneRequest.from_json(fields)
     return finetuning.finetune(request, on_event=context.on_event, should_stop=context.should_stop).to_json()
@@ -136,7 +141,8 @@ def resume(fields: Fields, context: Context) -> Fields:
     """Go on with the run in the folder ``out``, by the request that it was begun with; ``model`` and ``base`` say where
     these are now, if they were moved."""
     context.phase("opening the model")
-    from ..training import finetune as finetuning
+    with large_imports():
+        from ..training import finetune as finetuning
 
     return finetuning.resume(
         fields["out"],

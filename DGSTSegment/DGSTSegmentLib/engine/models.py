@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..networks.archive import MODEL_FILES, archive_of
 from ..training.run_files import refuse_unfinished
+from .imports import large_imports
 
 if TYPE_CHECKING:
     from ..networks.model import FoundationModel
@@ -32,7 +33,8 @@ class OpenedModel:
         Raises:
             InputError: it cannot be opened, or is a run that is not finished.
         """
-        from ..networks.foundation import open_model
+        with large_imports():
+            from ..networks.foundation import open_model
 
         key = (spec, base, fold, checkpoint, orientation)
         if self._model is not None and self._key == (*key, _stamp(self._model)):
