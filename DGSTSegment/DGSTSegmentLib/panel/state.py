@@ -80,7 +80,9 @@ def tell(what: str) -> Iterator[None]:
 def allow(button, reason: str | None, toolTip: str) -> None:
     """Enable a button, or disable it and let its tooltip say why."""
     button.setEnabled(not reason)
-    button.setToolTip(f"{toolTip}\n\n{reason}" if reason else toolTip)
+    told = f"{toolTip}\n\n{reason}" if reason else toolTip
+    if button.toolTip != told:  # Qt tells all who watch a button of each one that is set, the same or not
+        button.setToolTip(told)
 
 
 def offer(action, reason: str | None, title: str) -> None:

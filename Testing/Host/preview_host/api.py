@@ -58,6 +58,7 @@ def classes() -> dict[str, ClassApi]:
     return {name: _whole(name, _stored()["classes"]) for name in _stored()["classes"]}
 
 
+@functools.cache
 def qt_class_names() -> frozenset[str]:
     """Names of all classes that Slicer's module ``qt`` holds."""
     return frozenset(_stored()["qt_classes"])

@@ -152,7 +152,12 @@ class qMRMLNodeComboBox(qt.QWidget):
     def _nodes(self) -> list:
         if self._scene is None:
             return []
-        every = (self._scene.GetNthNode(n) for n in range(self._scene.GetNumberOfNodes()))
+        if len(self.nodeTypes) == 1:  # as with most: the scene finds them faster
+            found = self._scene.GetNodesByClass(self.nodeTypes[0])
+            found.UnRegister(None)
+            every = [found.GetItemAsObject(n) for n in range(found.GetNumberOfItems())]
+        else:
+            every = [self._scene.GetNthNode(n) for n in range(self._scene.GetNumberOfNodes())]
         return [node for node in every if self._lists(node)]
 
     def _lists(self, node) -> bool:

@@ -31,6 +31,7 @@ class QtModule(types.ModuleType):
             raise AttributeError(f"module 'qt' has no attribute {name!r}: Slicer has none")
         for library in LIBRARIES:
             if hasattr(library, name):
+                setattr(self, name, getattr(library, name))  # found at once from now on
                 return getattr(library, name)
         raise AttributeError(f"module 'qt' has no attribute {name!r}: Slicer has it, the preview host has not")
 

@@ -6,7 +6,6 @@ In place, so that the objects which Qt itself makes obey too.
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Iterable
 
@@ -106,7 +105,7 @@ def _getattribute(original):
 
 def _set_strictly(self, name, value):
     cls = type(self)
-    member = inspect.getattr_static(cls, name, None)
+    member = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if isinstance(member, property) and member.fset is None:
         raise AttributeError(f"property {name!r} of {cls.__name__} is not writable")
     if hasattr(type(member), "__set__"):

@@ -14,6 +14,8 @@ import pytest
 HOST_FOLDER = Path(__file__).resolve().parents[2] / "Host"
 NEEDS = {"PySide6": "PySide6-Essentials", "slicer_core": "slicer-core"}
 DRAWING_SECONDS = 60
+WINDOW = (1040, 760)
+"""Pixels of the window: the panel is as wide as ever, and four views are drawn in a third of the time."""
 DRAW = """
 import vtkmodules.vtkRenderingOpenGL2
 from vtkmodules.vtkRenderingCore import vtkRenderWindow, vtkRenderer
@@ -38,7 +40,10 @@ def running_host():
         pytest.skip("the preview host needs OpenGL without a screen (EGL): VTK cannot draw here")
     from preview_host.start import start
 
-    return start()
+    host = start()
+    host.window.resize(*WINDOW)
+    host.process_events()
+    return host
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def until(host, condition, seconds=PATIENCE_SECONDS):  # noqa: F811
     end = time.monotonic() + seconds
     while not condition():
         host.process_events()
-        time.sleep(0.002)
+        time.sleep(0.01)
         assert time.monotonic() < end, "waited in vain"
     host.process_events()
 
@@ -181,10 +181,10 @@ def find(host, panel):  # noqa: F811
 
 
 def balls(shape, centers, radius):
-    kji = np.indices(shape).transpose(1, 2, 3, 0)
+    axes = np.ogrid[tuple(map(slice, shape))]
     array = np.zeros(shape, np.uint16)
     for n, (center, r) in enumerate(zip(centers, radius, strict=True), start=1):
-        array[((kji - center) ** 2).sum(-1) <= r * r] = n
+        array[sum((axis - middle) ** 2 for axis, middle in zip(axes, center, strict=True)) <= r * r] = n
     return array
 
 

@@ -492,9 +492,9 @@ def test_the_opacity_slider_dims_the_fill(host, review, ui):
 
 
 def test_two_hundred_findings_are_all_in_the_table(host, panel, ui):
-    shape = (60, 160, 160)
-    centers = [(k, j, i) for k in (10, 30, 50) for j in range(10, 160, 18) for i in range(10, 160, 18)][:200]
-    array = balls(shape, centers, [4 + n % 4 for n in range(200)])
+    shape = (32, 92, 92)
+    centers = [(k, j, i) for k in (5, 16, 27) for j in range(5, 92, 10) for i in range(5, 92, 10)][:200]
+    array = balls(shape, centers, [3 + n % 3 / 2 for n in range(200)])
     made = predicted(panel, host, Volume(array, Geometry.from_parts(shape, (1, 1, 1))), "Crowded")
     assert len(made.findings()) == 200
     assert ui.findingsTable.rowCount == 200

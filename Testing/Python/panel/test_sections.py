@@ -25,10 +25,11 @@ def low(host, panel):
     area = panel.uiWidget.parentWidget()
     while not hasattr(area, "verticalScrollBar"):
         area = area.parentWidget()
-    host.window.resize(1600, 500)
+    wide, high = host.window.width, host.window.height
+    host.window.resize(wide, 500)
     host.process_events()
     yield area.verticalScrollBar()
-    host.window.resize(1600, 1000)
+    host.window.resize(wide, high)
 
 
 def opened(ui):
