@@ -151,6 +151,18 @@ def engine():
         yield client
 
 
+def eager_worker(share: float) -> list[str]:
+    """The command of the worker as it is, but a checkpoint may follow another sooner, so that a run of a second has
+    some.
+
+    Args:
+        share: of the time that checkpoints may take.
+    """
+    changed = f"pace.LEAST_SECONDS_BETWEEN_CHECKPOINTS, pace.CHECKPOINT_SHARE = 0.0, {share}"
+    script = f"from DGSTSegmentLib.training import pace; {changed}; from DGSTSegmentLib.engine import worker; "
+    return [sys.executable, "-c", f"{script}worker.main()"]
+
+
 @contextmanager
 def files_of_at_most(size: int):
     """A disk that takes no longer files, in bytes, until the block ends; a thing of Unix, the test skips elsewhere."""

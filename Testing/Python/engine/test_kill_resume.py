@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ..conftest import eager_worker
+
 BENCHMARK = Path(__file__).resolve().parents[2] / "Benchmarks" / "kill_resume.py"
 STEPS = 30
-
-# The worker as it is, but a checkpoint may follow another sooner, so that a run of seconds has some.
-EAGER_WORKER = """
-from DGSTSegmentLib.training import pace
-pace.LEAST_SECONDS_BETWEEN_CHECKPOINTS = 0.0
-pace.CHECKPOINT_SHARE = 1.0
-from DGSTSegmentLib.engine import worker
-worker.main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def test_a_run_killed_in_training_and_while_writing_resumes_to_the_identical_del
 ):
     undisturbed, killed = tmp_path / "undisturbed", {**request_fields, "out": str(tmp_path / "killed")}
     engine.finetune({**request_fields, "out": str(undisturbed)})
-    command = [sys.executable, "-c", EAGER_WORKER]
+    command = eager_worker(1.0)
 
     in_training = kill_resume.attempt(killed, kill_at=at_step(STEPS // 2), command=command)
     assert in_training.result is None

@@ -15,7 +15,7 @@ from DGSTSegmentLib.imaging.files import write_volume
 from DGSTSegmentLib.imaging.findings import find as measure
 from DGSTSegmentLib.training.study import ANNOTATION_FILE, IMAGE_FILE, StudyCase
 
-from ..conftest import tiny_case
+from ..conftest import eager_worker, tiny_case
 from ..host.conftest import host, running_host  # noqa: F401 fixtures
 
 MODULE = Path(__file__).resolve().parents[3] / "DGSTSegment" / "DGSTSegment.py"
@@ -46,8 +46,13 @@ def adapted_model(tiny_model, tiny_study, engine, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def module(running_host):  # noqa: F811
-    """The module, loaded once; its engine ends with the tests."""
-    yield running_host.load_module(MODULE)
+    """The module, loaded once; its engine ends with the tests, and keeps checkpoints sooner than a user's does."""
+    from DGSTSegmentLib.engine import transport
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "worker_command", lambda: eager_worker(0.05))
+        module = running_host.load_module(MODULE)
+    yield module
     running_host.leave()
     running_host.widget.cleanup()
 

@@ -146,7 +146,7 @@ def test_resuming_a_kept_run_makes_a_new_version_and_leaves_the_kept_one_as_it_i
 def test_a_killed_engine_is_told_once_and_the_run_goes_on_to_the_same_end(host, panel, ui, logic, cases, tiny_base):
     from preview_host import answers
 
-    start(ui, 400)
+    start(ui, 200)
     until(host, lambda: any((logic.study.folder / "runs" / "0001").glob("checkpoint*")) or not logic.engine.busy)
     assert logic.engine.busy, "the run ended before it could be killed"
     logic.engine.kill()
@@ -156,7 +156,7 @@ def test_a_killed_engine_is_told_once_and_the_run_goes_on_to_the_same_end(host, 
     ui.resumeButton.click()
     until(host, lambda: panel.finetune.finishedRun is not None)
     assert panel.finetune.plot.points("loss")[0][0] > 1, "it went on where it was saved"
-    assert panel.finetune.plot.points("loss")[-1][0] == 400
+    assert panel.finetune.plot.points("loss")[-1][0] == 200
 
 
 def test_a_module_reloaded_during_a_run_offers_to_resume_it(host, panel, ui, logic, cases, tiny_base):
