@@ -1,4 +1,9 @@
-"""The test split under seal: nobody chooses by it, and what is measured on it is written before anybody sees it."""
+"""The test split under seal: nobody chooses by it, and what is measured on it is written before anybody sees it.
+
+Refused is whoever asks the split for its scans, or reads one of them in whatever way it came by it, while anything is
+trained. Not seen is who makes the test phantoms anew from their numbers, opens the files of a data set past this
+module, or reads the rows of earlier draws: one process cannot hide from a strategy what lies on the same disk.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from .rows import Row, Rows
 
 if TYPE_CHECKING:
+    from DGSTSegmentLib.imaging.volume import Volume
+
     from .data import Scan
 
 Measuring = Callable[[Sequence["Scan"], Sequence["Scan"]], Row]
@@ -37,7 +44,9 @@ class SealedSplit:
     """
 
     def __init__(self, target: Sequence[Scan], source: Sequence[Scan], rows: Rows):
-        self.__target, self.__source, self._rows = tuple(target), tuple(source), rows
+        self.__target = tuple(_SealedScan(scan, self) for scan in target)
+        self.__source = tuple(_SealedScan(scan, self) for scan in source)
+        self._rows = rows
         self._training = False
         self._asked: Refused | None = None
 
@@ -92,6 +101,33 @@ class SealedSplit:
             raise Refused(f"{cell} asked for the test split a second time, for draw {draw}.")
         return self._rows.append({**measure(self.__target, self.__source), "key": key})
 
+    def refuse_reading_while_training(self, name: str) -> None:
+        """
+        Raises:
+            Refused: something is being trained, and somebody got hold of the scan called ``name``.
+        """
+        if self._training:
+            raise self._refusal(f"The test scan {name} was read while a strategy was being trained.")
+
     def _refusal(self, reason: str) -> Refused:
         self._asked = Refused(reason)
         return self._asked
+
+
+class _SealedScan:
+    """A scan of the sealed split, which cannot be read while anything is trained, whoever holds it."""
+
+    def __init__(self, scan: Scan, split: SealedSplit):
+        self.__scan, self.__split = scan, split
+
+    @property
+    def name(self) -> str:
+        return self.__scan.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.__scan.fingerprint
+
+    def read(self) -> tuple[Volume, Volume]:
+        self.__split.refuse_reading_while_training(self.name)
+        return self.__scan.read()

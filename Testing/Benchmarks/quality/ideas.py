@@ -17,6 +17,7 @@ VARIANTS = (Variant(averaged=True), Variant(scale=0.85), Variant(scale=0.7))
 RULE = {"update": "adam", "gamma": 16}
 SIGNUM = {"score": "mean", "direction": "mean-sign", "gamma": 16}
 ADAM = {"score": "mean", "direction": "adam", "gamma": 16}
+EARLY = {**RULE, "layers": "early"}
 DEFAULT = {**ADAM, "layers": "early"}
 """What ``finetune`` does when nothing else is asked for: ideas that change one thing of it change that alone."""
 SIGN_LR, ADAM_LR, ROW_LR, FULL_LR, NORM_LR = 2e-3, 4e-3, 0.1, 5e-4, 1e-2
@@ -63,10 +64,10 @@ def _ideas(steps: int) -> Iterator[Entrant]:
 
 
 def _baselines() -> Iterator[Entrant]:
-    """What is to be beaten, and the rules that DGST has; the first four with variants."""
+    """What is to be beaten, with variants of the finished model, and the rules that DGST has."""
     yield _of("full", "Full fine-tuning", _rates(FULL_LR, 0.2, 0.4, 1, 2), law="full", variants=VARIANTS)
     static = _rates(0.15, 0.4, 1, 2.5, update="rms", gamma=2)
-    yield _of("static", "Fixed weights, rule rms", static, law="static", variants=VARIANTS)
+    yield _of("static", "Fixed weights, rule rms", static, law="static")
     yield _of("lora", "LoRA", _rates(1e-3, 0.4, 1, 2.5), law="lora", variants=VARIANTS)
     adam = _rates(ADAM_LR, 0.5, 1, 2, **RULE)
     yield _of("adam", "DGST by the running mean of gradients, rule adam", adam, variants=VARIANTS)
@@ -76,9 +77,9 @@ def _baselines() -> Iterator[Entrant]:
 
 def _controls() -> Iterator[Entrant]:
     """As many weights in the same layers by the same rule, not selected by the gradients of the run."""
-    early = {**RULE, "layers": "early"}
-    yield _of("static-adam", "Fixed weights, rule adam", _rates(ADAM_LR, 1, 2, 4, **early), law="static")
-    yield _of("random-adam", "Random weights, rule adam", _rates(ADAM_LR, 0.5, 1, 2, **early), law="random")
+    fixed = _rates(ADAM_LR, 1, 2, 4, **EARLY)
+    yield _of("static-adam", "Fixed weights, rule adam", fixed, law="static", variants=VARIANTS)
+    yield _of("random-adam", "Random weights, rule adam", _rates(ADAM_LR, 1, 2.5, 5, 10, **EARLY), law="random")
 
 
 def _directions(steps: int) -> Iterator[Entrant]:
@@ -139,24 +140,24 @@ def _always_on() -> Iterator[Entrant]:
     tried = [
         one
         for always_on in (0.25 * NORM_LR, NORM_LR)
-        for one in _rates(ADAM_LR, 0.1, 0.4, 1, layers="early", always_on_lr=always_on, **RULE)
+        for one in _rates(ADAM_LR, 0.1, 0.4, 1, always_on_lr=always_on, **EARLY)
     ]
     yield _of("adam-early-norms", "The default, its norms, biases and head at larger rates", tried)
 
 
 def _distilled() -> Iterator[Entrant]:
-    """Less and more distillation from the foundation model, offered to all; its weight is 1 elsewhere.
+    """Less and more distillation from the foundation model, offered to all; its weight is 1 where none is given.
 
     It acts on voxels of which nothing is known, and cases of completeness ``all`` have none.
     """
     for name, law, fixed in (
         ("full", "full", {"lr": FULL_LR}),
-        ("static", "static", {"lr": 0.15, "update": "rms", "gamma": 2}),
+        ("static-adam", "static", {"lr": ADAM_LR, **EARLY}),
         ("lora", "lora", {"lr": 1e-3}),
-        ("adam", "dgst", {"lr": ADAM_LR, **RULE}),
+        ("adam-early", "dgst", {"lr": ADAM_LR, **EARLY}),
     ):
-        tried = [{**fixed, "distillation": weight} for weight in (0.0, 3.0, 10.0)]
-        title = f"{name}, other weights of the distillation"
+        tried = [{**fixed, "distillation": weight} for weight in (0.0, 1.0, 3.0, 10.0)]
+        title = f"{name}, weights of the distillation"
         yield _of(f"{name}-distillation", title, tried, law, completeness=("marked",))
 
 

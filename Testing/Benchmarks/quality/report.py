@@ -21,7 +21,7 @@ from .rows import Rows
 from .settings import read_identity
 from .statistics import CONFIDENCE, TIE
 from .summary import summarise
-from .versions import mixed_code
+from .versions import mixed_code, mixed_processors
 
 REPORT_FILE, CSV_FILE, JSON_FILE, FIGURE_FILE = "report.html", "summary.csv", "summary.json", "tested.svg"
 REMARKS_FILE = "remarks.txt"
@@ -29,6 +29,8 @@ REMARKS_FILE = "remarks.txt"
 MAIN_QUANTITIES = ("target_dice", "surface_dice", "source_dice", "recall", "false_positives", "weights_changed")
 README_QUANTITIES = (*MAIN_QUANTITIES, "seconds")
 COST_QUANTITIES = ("seconds", "peak_memory_mb")
+EDGE = "\\*"
+"""Markdown of a star, behind a learning rate at the edge of those that were tried."""
 FIGURES = (figures.curves, figures.tested, figures.differences, figures.recalls)
 CSV_COLUMNS = (
     "completeness", "shots", "strategy", "quantity", "mean", "low", "high", "draws", "compared_with", "difference",
@@ -56,7 +58,7 @@ def write_report(folder: Path, missing: int = 0, missing_of_full: int | None = N
     remarks = folder / REMARKS_FILE
     told = remarks.read_text(encoding="utf-8").strip().split("\n\n") if remarks.exists() else []
     drawn = {draw.__name__: draw(summary) for draw in FIGURES}
-    write_text(folder / REPORT_FILE, page(summary, drawn, told, mixed_code(rows)))
+    write_text(folder / REPORT_FILE, page(summary, drawn, told, mixed_code(rows), mixed_processors(rows)))
     if drawn["tested"] is not None:
         write_text(folder / FIGURE_FILE, drawn["tested"] + "\n")
     return summary
@@ -66,7 +68,8 @@ def page(
     summary: Mapping[str, Any],
     drawn: Mapping[str, str | None],
     remarks: Sequence[str] = (),
-    mixed: Sequence[str] = (),
+    code: Sequence[str] = (),
+    processors: Sequence[str] = (),
 ) -> str:
     """The report: one HTML page that needs nothing beside it.
 
@@ -74,7 +77,8 @@ def page(
         summary: of ``summarise``.
         drawn: SVG of each of ``FIGURES`` by its name; None where there is nothing to draw.
         remarks: paragraphs of who ran the benchmark.
-        mixed: of ``mixed_code``.
+        code: of ``mixed_code``.
+        processors: of ``mixed_processors``.
     """
     named = {quantity.name: quantity for quantity in QUANTITIES}
     return (
@@ -94,7 +98,8 @@ def page(
             goal=goal_text,
             figures=drawn,
             remarks=remarks,
-            mixed_code=mixed,
+            mixed_code=code,
+            mixed_processors=processors,
         )
     )
 
@@ -150,19 +155,27 @@ def _signed(difference: Mapping[str, Any]) -> str:
 
 
 def markdown_table(summary: Mapping[str, Any], completeness: str, shots: int) -> str:
-    """The table of one setting for a README, rounded; a test can derive it anew from committed rows."""
+    """The table of one setting for a README, rounded; a test can derive it anew from committed rows.
+
+    A learning rate with a star is the smallest or largest of those tried: the best may lie beyond.
+    """
     setting = next(s for s in summary["settings"] if (s["completeness"], s["shots"]) == (completeness, shots))
     named = {quantity.name: quantity for quantity in QUANTITIES}
     columns = [named[name] for name in README_QUANTITIES]
     compared = ("target_dice", "source_dice")
-    titles = ["strategy", "draws", *(quantity.title for quantity in columns)]
+    titles = ["strategy", "learning rate", "draws", *(quantity.title for quantity in columns)]
     titles += [f"{named[name].title} minus {REFERENCE}'s, p (Holm)" for name in compared]
     lines = [_markdown_line(titles), _markdown_line(["---"] * len(titles))]
     for one in setting["strategies"]:
         means = [_mean_text(one["quantities"][quantity.name], quantity) for quantity in columns]
         differences = [_difference_text(one["compared"].get(name)) for name in compared]
-        lines.append(_markdown_line([one["strategy"], str(one["draws"]), *means, *differences]))
+        cells = [one["strategy"], _rate_text(one), str(one["draws"]), *means, *differences]
+        lines.append(_markdown_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _rate_text(one: Mapping[str, Any]) -> str:
+    return f"{one['configuration']['lr']:g}{EDGE if one['at_edge'] else ''}"
 
 
 def _mean_text(found: Mapping[str, Any] | None, quantity: Quantity) -> str:

@@ -1,8 +1,8 @@
-"""Which test rows that are compared with each other were made by different code."""
+"""Which test rows that are compared with each other were made by different code, or on different processors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .rows import Row
 from .summary import ANNOTATION, Setting
@@ -16,14 +16,34 @@ def mixed_code(rows: Mapping[str, Row]) -> list[str]:
     Args:
         rows: all of a benchmark; old ones hold their commit alone, others the fingerprint of the code as well.
     """
-    tested = [row for row in rows.values() if row["stage"] == "test" and row.get("shots") and "target" in row]
+    tested = _tested(rows)
     known = {row["commit"]: row["code"] for row in tested if "code" in row and _is_clean(row["commit"])}
-    authors: dict[Setting, dict[int, dict[str, set[str]]]] = {}
+
+    def author(row: Row) -> str:
+        return (row.get("code") or known.get(row.get("commit"), row.get("commit")) or "unknown code")[:_DIGITS]
+
+    return _mixed(tested, author, "by")
+
+
+def mixed_processors(rows: Mapping[str, Row]) -> list[str]:
+    """``1 case, every node annotated: dgst, full on AMD EPYC, 2 cores; norm on ... (draw 0)``; empty where none are.
+
+    The same seeds give other roundings there, which a hundred steps can carry on to another model.
+    """
+    return _mixed(_tested(rows), lambda row: row.get("processor", "an unknown processor"), "on")
+
+
+def _tested(rows: Mapping[str, Row]) -> list[Row]:
+    return [row for row in rows.values() if row["stage"] == "test" and row.get("shots") and "target" in row]
+
+
+def _mixed(tested: Iterable[Row], maker: Callable[[Row], str], preposition: str) -> list[str]:
+    """A line for all draws of a setting in which the same strategies are by the same of several makers."""
+    makers: dict[Setting, dict[int, dict[str, set[str]]]] = {}
     for row in tested:
-        code = row.get("code") or known.get(row.get("commit"), row.get("commit")) or "unknown code"
-        of_draw = authors.setdefault((row["completeness"], row["shots"]), {}).setdefault(row["draw"], {})
-        of_draw.setdefault(code, set()).add(row["strategy"])
-    return [line for setting, draws in sorted(authors.items()) for line in _lines(setting, draws)]
+        of_draw = makers.setdefault((row["completeness"], row["shots"]), {}).setdefault(row["draw"], {})
+        of_draw.setdefault(maker(row), set()).add(row["strategy"])
+    return [line for setting, draws in sorted(makers.items()) for line in _lines(setting, draws, preposition)]
 
 
 def _is_clean(commit: str | None) -> bool:
@@ -31,14 +51,14 @@ def _is_clean(commit: str | None) -> bool:
     return commit is not None and "+" not in commit
 
 
-def _lines(setting: Setting, draws: Mapping[int, Mapping[str, set[str]]]) -> Iterable[str]:
-    """One for all draws in which the same strategies are by the same code."""
+def _lines(setting: Setting, draws: Mapping[int, Mapping[str, set[str]]], preposition: str) -> Iterable[str]:
+    """One for all draws in which the same strategies are by the same maker."""
     completeness, shots = setting
     alike: dict[str, list[int]] = {}
-    for draw, by_code in sorted(draws.items()):
-        if len(by_code) > 1:
-            listed = sorted((", ".join(sorted(names)), code[:_DIGITS]) for code, names in by_code.items())
-            alike.setdefault("; ".join(f"{names} by {code}" for names, code in listed), []).append(draw)
+    for draw, by_maker in sorted(draws.items()):
+        if len(by_maker) > 1:
+            listed = sorted((", ".join(sorted(names)), maker) for maker, names in by_maker.items())
+            alike.setdefault("; ".join(f"{names} {preposition} {maker}" for names, maker in listed), []).append(draw)
     place = f"{shots} case{'s' if shots != 1 else ''}, {ANNOTATION.get(completeness, completeness)}"
     for told, numbers in alike.items():
         yield f"{place}: {told} (draw{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))})"

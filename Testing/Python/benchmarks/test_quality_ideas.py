@@ -30,6 +30,8 @@ from DGSTSegmentLib.networks.foundation import open_model
 from .conftest import refusals
 
 STEPS = 2
+CHANGING = ("by-", "held", "gamma", "random-", "static-a", "adam-early")
+"""Ideas that are the default but for one thing."""
 BOTH = Protocol(steps=10, completeness=("all", "marked"))
 SCORING = partial(make_scored, steps=STEPS)
 ONLY_VALIDATION = {"draws": 0, "many_draws": 0, "choosing_draws": 1}
@@ -277,7 +279,7 @@ def test_ideas_differ_in_name_and_configuration():
 def test_ideas_that_change_one_thing_of_the_default_start_from_the_default():
     rule = RULES[DEFAULT_RULE]
     known = chosen_ideas(None, BOTH)
-    changing = [one for name, one in known.items() if name.startswith(("by-", "held", "gamma", "random-", "static-a"))]
+    changing = [one for name, one in known.items() if name.startswith(CHANGING)]
 
     tried = [configuration for one in changing for configuration in one.configurations]
     assert {configuration["layers"] for configuration in tried} == {rule.layers}

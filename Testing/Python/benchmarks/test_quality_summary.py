@@ -6,7 +6,7 @@ import pytest
 from quality.guard import choice_key, measured_key
 from quality.report import goal_text
 from quality.summary import summarise
-from quality.versions import mixed_code
+from quality.versions import mixed_code, mixed_processors
 
 SHOTS = 2
 DETECTION = {
@@ -132,3 +132,13 @@ def test_rows_of_one_draw_that_different_code_made_are_named():
     ]
     changed = [{"commit": "abcd+changes", "code": code} for code in ("1111111111", "2222222222")]
     assert len(mixed_code(made_by(rows, dgst=changed[0], full=changed[1], lora=changed[0]))) == 2
+
+
+def test_rows_of_one_draw_that_were_made_on_different_processors_are_named():
+    rows = rows_of({"dgst": falling(0.7, 0.8, 2), "full": falling(0.7, 0.6, 2)})
+    one, other = {"processor": "AMD EPYC, 2 cores, AVX2"}, {"processor": "AMD EPYC, 2 cores, AVX512"}
+
+    assert mixed_processors(made_by(rows, dgst=one, full=one)) == []
+    assert mixed_processors(made_by(rows, dgst=one, full=other)) == [
+        "2 cases, every node annotated: dgst on AMD EPYC, 2 cores, AVX2; full on AMD EPYC, 2 cores, AVX512 (draws 0, 1)"
+    ]
