@@ -40,6 +40,26 @@ def test_the_readmes_tables_follow_from_the_committed_rows(anew):
         assert setting["goal"] is None or goal_text(setting) in readme
 
 
+def test_the_readme_tells_each_learning_rate_and_marks_those_at_the_edge_of_what_was_tried(anew, folder):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = Rows(folder).read().values()
+    tried: dict[tuple, list[float]] = {}
+    chosen: dict[tuple, float] = {}
+    for row in (one for one in rows if one.get("shots")):
+        cell = (row["completeness"], row["shots"], row["strategy"])
+        if row["stage"] == "choose":
+            tried.setdefault(cell, []).append(row["configuration"]["lr"])
+        elif row["stage"] == "test":
+            assert chosen.setdefault(cell, row["configuration"]["lr"]) == row["configuration"]["lr"]
+
+    for cell, rate in chosen.items():
+        completeness, shots, strategy = cell
+        star = "\\*" if rate in (min(tried[cell]), max(tried[cell])) else ""
+        table = markdown_table(anew, completeness, shots)
+        assert table in readme
+        assert f"\n| {strategy} | {rate:g}{star} | " in table
+
+
 def test_the_committed_summary_follows_from_the_committed_rows(anew, folder):
     for name in ("summary.json", "summary.csv"):
         assert (folder / name).read_text(encoding="utf-8") == (RESULTS / name).read_text(encoding="utf-8")
