@@ -1,4 +1,8 @@
-"""What a strategy's name allows to move, checked on the weights themselves and not on what the strategy says."""
+"""What a strategy's name allows to move, checked on the weights themselves and not on what the strategy says.
+
+Counted is how many weights of each row moved. Which ones a law leaves open: DGST may select by any score, so that a
+strategy that moves as many others in their place keeps it.
+"""
 
 from __future__ import annotations
 
