@@ -42,7 +42,7 @@ Draw = Callable[[Axes, Setting], None]
 def curves(summary: Mapping[str, Any]) -> str | None:
     """Target against source Dice on the validation scans, one line a strategy over what it was tried with.
 
-    Points that are still to be tried on some draws are left out.
+    The point of the lowest learning rate is hollow. Points that are still to be tried on some draws are left out.
     """
     before = summary["before"].get("choose")
 
@@ -51,7 +51,9 @@ def curves(summary: Mapping[str, Any]) -> str | None:
             most = max((p["draws"] for p in points), default=0)
             known = [p for p in points if p["draws"] == most and None not in (p["source_dice"], p["target_dice"])]
             places = [[p[key] for p in known] for key in ("source_dice", "target_dice")]
-            axes.plot(*places, label=name, linewidth=1.2, markersize=5, **_style(name))
+            line = {"linewidth": 1.2, "markersize": 5, **_style(name)}
+            axes.plot(*places, label=name, **line)
+            axes.plot(*(values[:1] for values in places), **line, markerfacecolor="white")
         _mark_before(axes, before)
         _label(axes, setting, "source Dice (validation)", "target Dice (validation)")
 
