@@ -27,10 +27,10 @@ def only_answer(model: Predictor, cases: Sequence[PreparedCase], seed: int) -> i
         NoNumbers: it has no answer.
     """
     size, rng = model.plan.patch_size_kji, np.random.default_rng(seed)
+    marked = [case for case in cases if NODE in case.places]
     answers: set[int] = set()
     for _ in range(PLACES):
-        patch = draw_patch(list(cases), "node", size, rng)
+        patch = draw_patch(marked or list(cases), "node", size, rng)
         scores, _ = window_scores(model.networks, patch.image[np.newaxis], size, model.means)
         answers |= set(np.unique(most_likely(scores)[patch.knowledge != OUTSIDE]).tolist())
-    some_marked = any(NODE in case.places for case in cases)
-    return answers.pop() if some_marked and len(answers) == 1 else None
+    return answers.pop() if marked and len(answers) == 1 else None

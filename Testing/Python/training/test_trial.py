@@ -54,6 +54,13 @@ def test_a_network_that_calls_everything_the_same_is_seen_around_marked_nodes_on
     assert only_answer(model, [case(BACKGROUND)], seed=0) is None
 
 
+def test_it_is_asked_around_the_one_marked_node_whatever_cases_without_any_there_are(inclined, case):
+    model = Predictor([inclined(0, 0.0)], PLAN, "cpu", "fp32")
+    nothing = np.full((12, 30, 30), BACKGROUND, np.uint8)
+    without = PreparedCase("without", np.full(nothing.shape, -1, np.float32), nothing)
+    assert only_answer(model, [*[without] * 9, case(NODE)], seed=0) is None
+
+
 @pytest.mark.parametrize(("holdout", "said"), [(0, True), (1, False)])
 def test_a_new_model_that_finds_nothing_is_no_success_where_nothing_else_shows_it(
     request_for, quiet_model, inclined, tmp_path, holdout, said
