@@ -19,7 +19,7 @@ from DGSTSegmentLib.training.request import FinetuneRequest
 from DGSTSegmentLib.training.run import Run
 from DGSTSegmentLib.training.run_files import RunRecord
 
-PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(16, 24, 24), lower=-160, upper=240, mean=40, std=80)
+PLAN = Plan(spacing_kji=(3.0, 2.0, 2.0), patch_size_kji=(8, 16, 16), lower=-160, upper=240, mean=40, std=80)
 ARCHITECTURE = plain_unet([4, 8, 12], convolutions=1)
 
 

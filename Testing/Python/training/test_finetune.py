@@ -245,7 +245,7 @@ def test_progress_tells_step_loss_learning_rate_memory_and_time_left(request_for
 
 
 def test_minutes_become_a_number_of_steps_once(request_for):
-    request = request_for(steps=None, minutes=0.1)
+    request = request_for(steps=None, minutes=0.02)
     stop, told = StopAfter(14), []
 
     def hear(event):
