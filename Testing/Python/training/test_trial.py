@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,7 +57,7 @@ def test_a_network_that_calls_everything_the_same_is_seen_around_marked_nodes_on
 
 
 def test_it_is_asked_around_the_one_marked_node_whatever_cases_without_any_there_are(inclined, case):
-    model = Predictor([inclined(0, 3.0)], PLAN, "cpu", "fp32")
+    model = Predictor([inclined(0, 3.0)], replace(PLAN, patch_size_kji=(16, 24, 24)), "cpu", "fp32")
     nothing = np.full((12, 30, 30), BACKGROUND, np.uint8)
     noise = np.random.default_rng(1).normal(-1, 0.1, nothing.shape).astype(np.float32)
     without, node = PreparedCase("without", noise, nothing), case(NODE)
