@@ -28,7 +28,7 @@ def mixed_code(rows: Mapping[str, Row]) -> list[str]:
 def mixed_processors(rows: Mapping[str, Row]) -> list[str]:
     """``1 case, every node annotated: dgst, full on AMD EPYC, 2 cores; norm on ... (draw 0)``; empty where none are.
 
-    The same seeds give other roundings there, which a hundred steps can carry on to another model.
+    The same training is rounded differently there.
     """
     return _mixed(_tested(rows), lambda row: row.get("processor", "an unknown processor"), "on")
 
