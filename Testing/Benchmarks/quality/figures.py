@@ -47,8 +47,8 @@ def curves(summary: Mapping[str, Any]) -> str | None:
     before = summary["before"].get("choose")
 
     def draw(axes: Axes, setting: Setting) -> None:
+        most = max((p["draws"] for points in setting["curve"].values() for p in points), default=0)
         for name, points in setting["curve"].items():
-            most = max((p["draws"] for p in points), default=0)
             known = [p for p in points if p["draws"] == most and None not in (p["source_dice"], p["target_dice"])]
             places = [[p[key] for p in known] for key in ("source_dice", "target_dice")]
             line = {"linewidth": 1.2, "markersize": 5, **_style(name)}
