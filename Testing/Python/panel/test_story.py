@@ -109,6 +109,7 @@ def test_from_an_open_ct_to_reviewed_findings(host, panel, ui, logic, phantom, t
     host.process_events()
     np.testing.assert_array_equal(bridge.unionMask(annotation, scan), before)
     assert [item.number for item in panel.review.review.pending()] == [first]
+    until(host, lambda: ui.applyButton.enabled)  # voxels that change are looked at when the brush has rested
     ui.applyButton.click()
 
     # 7. findings are saved
