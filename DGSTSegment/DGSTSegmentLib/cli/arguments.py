@@ -111,7 +111,7 @@ def given(options: argparse.Namespace, *names: str) -> dict:
 def asked_model(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of a request that say which model is opened, as far as they were given; places as a run can keep
     them."""
-    asked = {name: value for name in ("model", *MODEL_PARTS) if (value := vars(options).get(name)) is not None}
+    asked = given(options, *(name for name in ("model", *MODEL_PARTS) if name in options))
     return {name: lasting_spec(value) if name in MODEL_PLACES else value for name, value in asked.items()}
 
 

@@ -13,7 +13,7 @@ from . import bridge, lymphnode, roles
 from .adoptdialog import askAndTake
 from .brush import LymphNodeEditor
 from .casetable import CaseTable
-from .keeping import howToSave
+from .keeping import howToSave, mayLeaveOut
 from .later import Later
 from .overlay import drawInSlices
 from .region import makeRegion
@@ -216,13 +216,14 @@ class AnnotateSection:
     # ------------------------------------------------------------------------------------------------- training set
 
     def onAddCase(self) -> None:
-        if not self._mayLeaveOut():
+        scan = self.state.scan
+        if not mayLeaveOut(scan, self.logic.review(scan), self.state.parameters.leastShortAxis):
             return
-        how = howToSave(self.logic.trainingSet, self.state.scan)
+        how = howToSave(self.logic.trainingSet, scan)
         if how is None:
             return
         with attempt(_("The scan was not added to the training set.")):
-            case = self.logic.trainingSet.save(self.state.scan, **how)
+            case = self.logic.trainingSet.save(scan, **how)
             self.editor.putDown()
             slicer.util.showStatusMessage(
                 _("{name} is in the training set, with {count} marked lymph nodes.").format(
@@ -231,19 +232,6 @@ class AnnotateSection:
                 5000,
             )
         self.onJoined()
-
-    def _mayLeaveOut(self) -> bool:
-        """Whether to go on, after asking where findings that nobody rejected would be learned as no lymph nodes."""
-        review, count = self.logic.review(self.state.scan), 0
-        if review is not None and roles.completenessOf(self._annotation()) == "all":
-            with tell(_("The findings were not compared with the annotation.")):
-                count = len(review.leftOut(self.state.parameters.leastShortAxis))
-        question = _(
-            "You say that every lymph node of {scan} is marked, but findings that are neither marked nor rejected are "
-            "left: {count}. The model would learn that these are none. Keep it so?"
-        )
-        asked = question.format(scan=self.state.scan.GetName(), count=count)
-        return not count or slicer.util.confirmOkCancelDisplay(asked, windowTitle=_("Is every lymph node marked?"))
 
     def onJoined(self) -> None:
         """The scan became a case, or has what is stored of it now."""

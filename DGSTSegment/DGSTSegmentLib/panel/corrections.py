@@ -56,8 +56,7 @@ def _originsIn(annotation) -> set[str]:
     if annotation is None:
         return set()
     filled = bridge.storedMasks(annotation)
-    there = origin.readHeld(annotation) | origin.read(annotation)
-    return {of for of, id_ in there.items() if id_ in filled}
+    return {of for of, id_ in origin.segmentsOf(annotation).items() if id_ in filled}
 
 
 def _findingsOf(scan) -> dict[str, tuple[Prediction, ReviewedFinding]]:

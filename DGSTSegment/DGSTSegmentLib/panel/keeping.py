@@ -8,6 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from . import roles
 from .casestate import marksBeside
 from .lostmarks import lostMarksIn
 from .review import Applied, Review
@@ -42,6 +43,25 @@ def howToSave(trainingSet: TrainingSet, scan) -> dict[str, bool] | None:
     if not all(_agreed(*question) for question in questions) or not mayLieBeside(scan, beside):
         return None
     return {"replaceNewer": isOlder, "asTheyLie": bool(beside)}
+
+
+def mayLeaveOut(scan, review: Review | None, leastShortAxis: float) -> bool:
+    """Whether to go on, after asking where findings that nobody rejected would be learned as no lymph nodes.
+
+    Args:
+        review: of the scan's findings; None without any.
+        leastShortAxis: of the findings that count, mm.
+    """
+    count = 0
+    if review is not None and roles.completenessOf(roles.nodeOf(scan, roles.ANNOTATION)) == "all":
+        with tell(_("The findings were not compared with the annotation.")):
+            count = len(review.leftOut(leastShortAxis))
+    question = _(
+        "You say that every lymph node of {scan} is marked, but findings that are neither marked nor rejected are "
+        "left: {count}. The model would learn that these are none. Keep it so?"
+    )
+    asked = question.format(scan=scan.GetName(), count=count)
+    return not count or _agreed(asked, _("Is every lymph node marked?"))
 
 
 def mayLieBeside(scan, beside: list[str]) -> bool:

@@ -46,6 +46,11 @@ def readHeld(segmentationNode) -> dict[str, str]:
     return {of: id_ for id_ in ids for of in tagOf(segmentationNode, id_, HOLDS).split()}
 
 
+def segmentsOf(segmentationNode) -> dict[str, str]:
+    """Ids of the segments that came of a finding, or that it became part of, by its name."""
+    return readHeld(segmentationNode) | read(segmentationNode)
+
+
 def tagOf(segmentationNode, segmentId: str, tag: str = FROM) -> str:
     """What a segment's tag says; empty without."""
     value = vtk.mutable("")

@@ -341,13 +341,13 @@ class Review:
         done = {}
         for role, state in ((roles.REJECTED, REJECTED), (roles.ANNOTATION, ACCEPTED)):
             node = roles.nodeOf(self.scan, role)
-            there = {} if node is None else origin.readHeld(node) | origin.read(node)
+            there = {} if node is None else origin.segmentsOf(node)
             done |= {item.number: state for item in self.prediction.findings() if self._nameOf(item) in there}
         return done
 
     def _segmentFrom(self, node, item: ReviewedFinding) -> str | None:
         """The segment that came of a finding, or that it became part of."""
-        return (origin.readHeld(node) | origin.read(node)).get(self._nameOf(item))
+        return origin.segmentsOf(node).get(self._nameOf(item))
 
     def _nameOf(self, item: ReviewedFinding) -> str:
         return origin.nameOf(self.prediction.token, item.number)

@@ -160,7 +160,8 @@ class ReviewSection:
     def _look(self) -> None:
         """The sentence about a transform comes in the place of the findings, and they come back after it."""
         self._forgetDeleted()
-        isOther = self._moved() != self._movedShown or (self._moved() is None and self._isStale())
+        moved = self._moved()
+        isOther = moved != self._movedShown or (moved is None and self._isStale())
         if self.state.parameters is not None and isOther:
             self.showScan(keepViews=True)
             self.state.findingChosen()
